@@ -1,0 +1,238 @@
+"""`params.yaml`, typed: an unknown key or a bad value is one clear line."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .files import explain, load
+from .paths import PARAMS
+
+Task = Literal["classification", "regression", "clustering"]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml. Unknown keys are refused, and `"1"` is not a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Source(Section):
+    """Where `ingest` reads from."""
+
+    path: Annotated[str, Field(min_length=1)]
+    database: str | None = None
+
+    @model_validator(mode="after")
+    def _no_password(self) -> Self:
+        for key, address in (("path", self.path), ("database", self.database or "")):
+            if re.search(r"://[^/@:]*:[^/@$]+@", address):
+                raise ValueError(f"{key}: a password stands here; write $VARIABLE in its place")
+        return self
+
+    @model_validator(mode="after")
+    def _database_goes_with_a_query(self) -> Self:
+        if self.path.endswith(".sql") != (self.database is not None):
+            raise ValueError("`database` goes with a `path` that ends in .sql, and only with one")
+        return self
+
+
+class Split(Section):
+    """Shares of rows kept for validation and for the test."""
+
+    validation: Fraction
+    test: Fraction
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("`validation` and `test` must leave rows to train on (sum below 1)")
+        return self
+
+
+class Search(Section):
+    """A random search over hyperparameters, judged on the validation rows."""
+
+    trials: Annotated[int, Field(ge=0)]
+    space: dict[str, dict[str, Annotated[list[Any], Field(min_length=1)]]]
+
+
+class Train(Section):
+    """Which estimator is trained, and how."""
+
+    estimator: str
+    seed: Seed
+    interval: Fraction | None = None
+    search: Search
+
+
+class LogisticRegressionParams(Section):
+    """Hyperparameters of `linear` for classification."""
+
+    C: Positive = 1.0
+    max_iter: Count = 1000
+
+
+class RidgeParams(Section):
+    """Hyperparameters of `linear` for regression."""
+
+    alpha: Positive = 1.0
+
+
+class BoostingParams(Section):
+    """Hyperparameters of `boosting`. Categories are one-hot encoded, never native: see features."""
+
+    learning_rate: Positive = 0.1
+    max_iter: Count = 100
+    max_leaf_nodes: Annotated[int, Field(ge=2)] = 31
+    min_samples_leaf: Count = 20
+    l2_regularization: Annotated[float, Field(ge=0)] = 1.0
+
+
+class ForestParams(Section):
+    """Hyperparameters of `forest`."""
+
+    n_estimators: Count = 100
+    max_depth: Count | None = None
+    min_samples_leaf: Count = 2
+    max_features: Fraction | Literal["sqrt", "log2"] = "sqrt"
+
+
+class MlpParams(Section):
+    """Hyperparameters of `mlp`."""
+
+    hidden_layer_sizes: Annotated[list[Count], Field(min_length=1)] = [64, 32]
+    alpha: Annotated[float, Field(ge=0)] = 0.01
+    learning_rate_init: Positive = 0.001
+    max_iter: Count = 200
+    early_stopping: bool = True
+
+
+class KMeansParams(Section):
+    """Hyperparameters of `kmeans`."""
+
+    n_clusters: Annotated[int, Field(ge=2)] = 5
+    n_init: Count = 10
+    max_iter: Count = 300
+
+
+HYPERPARAMETERS: dict[Task, dict[str, type[Section]]] = {
+    "classification": {
+        "linear": LogisticRegressionParams,
+        "boosting": BoostingParams,
+        "forest": ForestParams,
+        "mlp": MlpParams,
+    },
+    "regression": {
+        "linear": RidgeParams,
+        "boosting": BoostingParams,
+        "forest": ForestParams,
+        "mlp": MlpParams,
+    },
+    "clustering": {"kmeans": KMeansParams},
+}
+
+
+class Evaluate(Section):
+    """How the model is examined."""
+
+    importance_rows: Count
+    slice_rows: Count
+
+
+class Gate(Section):
+    """Bounds that a metric of the test set must keep."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give `min`, `max` or both")
+        return self
+
+
+class Verify(Section):
+    """How closely the ONNX model must follow the scikit-learn one."""
+
+    tolerance: Positive
+    edge_rows: Count
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    task: Task
+    source: Source
+    split: Split
+    train: Train
+    estimators: dict[str, dict[str, Any]]
+    evaluate: Evaluate
+    gates: dict[str, Gate]
+    verify: Verify
+
+    @model_validator(mode="after")
+    def _estimators_fit_the_task(self) -> Self:
+        mistakes = [*self._unknown_estimators()] or [*self._wrong_hyperparameters()]
+        if self.train.interval is not None and self.task != "regression":
+            mistakes.append("train.interval: prediction intervals are for regression only")
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        return self
+
+    def _unknown_estimators(self) -> Iterator[str]:
+        known = HYPERPARAMETERS[self.task]
+        for where, names in (
+            ("train.estimator", [self.train.estimator]),
+            ("estimators", self.estimators),
+            ("train.search.space", self.train.search.space),
+        ):
+            for name in names:
+                if name not in known:
+                    yield (
+                        f"{where}: {name!r} is no estimator for {self.task}; "
+                        f"choose from {', '.join(known)}"
+                    )
+        if self.train.estimator not in self.estimators:
+            yield f"estimators.{self.train.estimator}: this key is missing"
+
+    def _wrong_hyperparameters(self) -> Iterator[str]:
+        for name in self.estimators:
+            yield from _mistakes(f"estimators.{name}", partial(self.hyperparameters, name))
+        for name, space in self.train.search.space.items():
+            for key, values in space.items():
+                for value in values:
+                    yield from _mistakes(
+                        f"train.search.space.{name}",
+                        partial(self.hyperparameters, name, {key: value}),
+                    )
+
+    def hyperparameters(self, name: str, changed: dict[str, Any] | None = None) -> Section:
+        """The typed hyperparameters of the estimator `name`, with `changed` ones in their place.
+
+        Raises pydantic.ValidationError where one is unknown or out of bounds.
+        """
+        model = HYPERPARAMETERS[self.task][name]
+        return model.model_validate(self.estimators.get(name, {}) | (changed or {}))
+
+
+def _mistakes(where: str, check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except ValidationError as error:
+        return [f"{where}.{line}" for line in explain(error)]
+    return []
+
+
+def load_params(path: Path = PARAMS) -> Params:
+    """Read and check params.yaml. Raises InputError, one line a mistake."""
+    return load(path, Params)

@@ -1,0 +1,59 @@
+"""Errors as people meet them: one line (what, where, how to mend it) and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+DEBUG_VARIABLE = "MLOPS_DEBUG"
+
+
+class ProjectError(Exception):
+    """An error with a message for people. Exit code 1: the machine, or a defect in this project."""
+
+    exit_code = 1
+
+
+class InputError(ProjectError):
+    """The data, a file or an option is not what it must be. Exit code 2."""
+
+    exit_code = 2
+
+
+class CheckError(ProjectError):
+    """The data or the model failed a check: contract, parity, gate. Exit code 3."""
+
+    exit_code = 3
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run `main` and exit: 0 when it returns, otherwise with the error's line and exit code.
+
+    The stack trace is shown when the environment variable MLOPS_DEBUG is set.
+    """
+    try:
+        main()
+    except Exception as error:
+        report(error)
+        sys.exit(error.exit_code if isinstance(error, ProjectError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def report(error: Exception) -> None:
+    """Print `error` to standard error: its own words if it has some, else its kind and text."""
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(error)
+        return
+    if isinstance(error, ProjectError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        text = f"{error.strerror}{where}"
+    else:
+        first = (str(error).splitlines() or [""])[0]
+        text = (
+            f"unexpected {type(error).__name__}: {first[:300]} "
+            f"(set {DEBUG_VARIABLE}=1 to see where it comes from)"
+        )
+    print("error: " + text.replace("\n", "\n       "), file=sys.stderr)

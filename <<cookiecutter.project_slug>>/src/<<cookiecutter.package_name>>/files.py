@@ -1,0 +1,115 @@
+"""Reading and writing files so that a killed process never leaves half of one."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from .errors import InputError
+
+# Git and DVC ignore what begins so: a killed process leaves such a folder behind.
+TEMPORARY = ".tmp-"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, of the same suffix, and rename it to `path` at the end.
+
+    When the block raises, the temporary file goes and `path` stays as it was. The folder of `path`
+    is made when it is missing. Works for a folder too, which then replaces the old one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=TEMPORARY) as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        if path.is_dir():
+            shutil.rmtree(path)
+        temporary.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` in one move."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON. Not-a-number is refused: JSON has no word for it."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises InputError where it is missing or not JSON."""
+    try:
+        return json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from None
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def load(path: Path, model: type[Model]) -> Model:
+    """Read a YAML file into `model`.
+
+    Raises InputError with one line a mistake: the file, the key, and what is wrong with it.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(_text(path))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{where}: not valid YAML: {error.problem}") from None
+    except YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    try:
+        return model.model_validate(content if content is not None else {})
+    except ValidationError as error:
+        raise InputError("\n".join(f"{path}: {line}" for line in explain(error))) from None
+
+
+def explain(error: ValidationError) -> list[str]:
+    """One line for each mistake that pydantic found: `key.of.the.mistake: what is wrong`."""
+    return [
+        f"{_key(item['loc'])}: {line}" if item["loc"] else line
+        for item in error.errors()
+        for line in _mistake(item).splitlines()
+    ]
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _mistake(item: Any) -> str:
+    match item["type"]:
+        case "extra_forbidden":
+            return "unknown key; check its spelling"
+        case "missing":
+            return "this key is missing"
+        case "value_error":
+            return str(item["ctx"]["error"])
+        case _:
+            return f"{item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run this at the root of the project") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text") from None

@@ -1,0 +1,51 @@
+"""The ONNX model, as it is served: numpy and onnxruntime, nothing of scikit-learn or pandas."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from .errors import InputError
+
+
+class OnnxModel:
+    """A model that takes one array a column and returns its outputs by name.
+
+    Attributes:
+        inputs: for each input its name and type, `tensor(float)` or `tensor(string)`.
+        metadata: what `convert` wrote into the model: project, task, classes, contract and hashes.
+    """
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        """Load the model at `path`.
+
+        Args:
+            path: the .onnx file.
+            threads: how many onnxruntime may use within an operator; 0 for one a core.
+        Raises:
+            InputError: there is no such file, or it is no model that onnxruntime can load.
+        """
+        if not path.is_file():
+            raise InputError(f"{path}: no model; make it with `uv run dvc repro` or `dvc pull`")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(
+                os.fspath(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions share no public base
+            raise InputError(f"{path}: not a model that onnxruntime can load: {error}") from error
+        self.inputs = {each.name: each.type for each in self._session.get_inputs()}
+        self._outputs = [each.name for each in self._session.get_outputs()]
+        written = self._session.get_modelmeta().custom_metadata_map
+        self.metadata: dict[str, Any] = {k: json.loads(v) for k, v in written.items()}
+
+    def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs for `columns`: one array of shape (rows,) an input, float32 or text."""
+        feeds = {name: columns[name].reshape(-1, 1) for name in self.inputs}
+        results = self._session.run(self._outputs, feeds)
+        return dict(zip(self._outputs, results, strict=True))

@@ -1,0 +1,21 @@
+"""Where things are, from the root of the project: what people edit, and what stages hand on."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+CONTRACT = Path("contract.yaml")
+PIPELINE = Path("dvc.yaml")
+
+SNAPSHOT = Path("data/raw/snapshot.parquet")
+PROVENANCE = Path("data/raw/provenance.json")
+VALIDATION = Path("reports/validation.json")
+PARTS = {name: Path(f"data/split/{name}.parquet") for name in ("train", "validation", "test")}
+MODEL = Path("models/model.joblib")
+TRAINING_LOG = Path("reports/train")
+METRICS = Path("reports/metrics.json")
+SLICES = Path("reports/slices.json")
+PREDICTIONS = Path("data/predictions.parquet")
+PLOTS = Path("reports/plots")
+PLOT_TEMPLATES = Path(".dvc/plots")
+ONNX = Path("models/model.onnx")
+PARITY = Path("reports/parity.json")

@@ -1,0 +1,31 @@
+# `make demo` shows the whole of it, `make test` tests it. Both need Python 3.11 or newer, Git and make;
+# uv is fetched into .uv/ when the machine has none.
+UV := $(if $(shell command -v uv),,.uv/bin/uv)
+export PATH := $(CURDIR)/.uv/bin:$(PATH)
+DEMO := build/demo/flight-delays
+
+.PHONY: help demo test lint bench
+help: ## Show this help
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+demo: $(UV) ## Bake a project with the defaults, run its pipeline on real data, predict with its model
+	rm -rf $(DEMO)
+	uv run --no-dev cookiecutter --no-input --output-dir build/demo .
+	$(MAKE) --no-print-directory -C $(DEMO) run
+	cd $(DEMO) && uv run dvc metrics show
+	cd $(DEMO) && uv run mlops gate
+	cd $(DEMO) && uv run mlops predict data/example/flights.parquet --output predictions.csv
+	cd $(DEMO) && head -n 4 predictions.csv
+
+test: $(UV) ## Test the template and what it bakes
+	uv run pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+
+lint: $(UV) ## Run every check of .pre-commit-config.yaml on every file
+	uv run pre-commit run --all-files
+
+bench: $(UV) ## Measure speed and memory, and write docs/bench.md
+	uv run python tests/bench/bench.py
+
+.uv/bin/uv:
+	python3 -m venv .uv || { echo "Install uv first: https://docs.astral.sh/uv/"; exit 1; }
+	.uv/bin/pip install --quiet --disable-pip-version-check "uv>=0.9,<1"

@@ -1,0 +1,67 @@
+"""What `bench.py` has the bake's own Python do, where pyarrow and onnxruntime are installed.
+
+worker.py facts                       print the versions that matter
+worker.py rows SOURCE TARGET COUNT    repeat SOURCE's rows to COUNT, into a .parquet or .csv file
+worker.py floor MODEL FILE BATCH      print the seconds onnxruntime takes for FILE's rows in memory
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+# Rows written at a time, which is a row group in Parquet: about what pandas and pyarrow write.
+GROUP = 1_000_000
+VERSIONS = ("dvc", "onnxruntime", "pandas", "pyarrow", "scikit-learn")
+
+
+def facts() -> None:
+    """Print the versions of the libraries that the bake's speed comes from."""
+    print(", ".join(f"{name} {version(name)}" for name in VERSIONS))
+
+
+def rows(source: str, target: str, count: str) -> None:
+    """Write `count` rows, those of `source` over and over; memory does not grow with `count`."""
+    import pyarrow  # type: ignore[import-not-found]
+    from pyarrow import csv, parquet
+
+    once, wanted = parquet.read_table(source), int(count)
+    size = min(wanted, GROUP)
+    group = pyarrow.concat_tables([once] * -(-size // once.num_rows)).combine_chunks()
+    writer = parquet.ParquetWriter if target.endswith(".parquet") else csv.CSVWriter
+    with writer(target, once.schema) as out:
+        for start in range(0, wanted, size):
+            out.write_table(group.slice(0, min(size, wanted - start)))
+
+
+def floor(model: str, file: str, batch: str) -> None:
+    """Print the seconds of onnxruntime alone: arrays are in memory, nothing is checked or kept."""
+    import onnxruntime  # type: ignore[import-not-found]
+    from pyarrow import parquet
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    kinds = {each.name: each.type for each in session.get_inputs()}
+    feeds = [
+        {name: _array(part.column(name), kind) for name, kind in kinds.items()}
+        for part in parquet.ParquetFile(Path(file)).iter_batches(batch_size=int(batch))
+    ]
+    start = time.perf_counter()
+    for feed in feeds:
+        session.run(None, feed)
+    print(time.perf_counter() - start)
+
+
+def _array(column: Any, kind: str) -> Any:
+    """A column of shape (rows, 1) as the model takes it: text, missing "", or float32."""
+    if kind == "tensor(string)":
+        values = column.fill_null("").to_numpy(zero_copy_only=False)
+    else:
+        values = column.cast("float32").to_numpy(zero_copy_only=False)
+    return values.reshape(-1, 1)
+
+
+if __name__ == "__main__":
+    tasks: dict[str, Callable[..., None]] = {"facts": facts, "rows": rows, "floor": floor}
+    tasks[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,112 @@
+"""Refused answers, through cookiecutter: every problem told, exit 1, nothing left on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import literal, user_config
+
+BAD = {
+    "project_name": "two\nlines",
+    "project_slug": "Flight Delays; rm -rf x",
+    "package_name": "json",
+    "description": "",
+    "author": "\x1b[31mred",
+    "email": "nobody",
+    "github_owner": "-x-",
+    "data_remote_url": "data",
+}
+
+
+def run(template: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run cookiecutter as a user does."""
+    command = [sys.executable, "-m", "cookiecutter", str(template), "--output-dir", str(output)]
+    config = user_config(output.parent)
+    return subprocess.run(
+        [*command, "--config-file", str(config), *options],
+        capture_output=True,
+        text=True,
+        cwd=output.parent,
+        env=os.environ | {"HOME": str(output.parent)},
+    )
+
+
+def extra(answers: dict[str, str]) -> list[str]:
+    return ["--no-input", *(f"{name}={literal(answer)}" for name, answer in answers.items())]
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    folder = tmp_path / "output"
+    folder.mkdir()
+    return folder
+
+
+def test_all_problems_are_told_and_nothing_is_left(template: Path, output: Path) -> None:
+    result = run(template, output, *extra(BAD))
+    assert result.returncode == 1
+    told = [line for line in result.stderr.splitlines() if line.partition(":")[0] in BAD]
+    assert [line.partition(":")[0] for line in told] == list(BAD)
+    assert list(output.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "slug", ["..", ".", "", "../up", "a/b", "a/b/c", "a/../b", "~", "-rf", "$(touch pwned)", "a\nb"]
+)
+def test_bad_slug_leaves_nothing(template: Path, output: Path, slug: str) -> None:
+    before = sorted(output.parent.iterdir())
+    answers = {"project_slug": slug, "package_name": "sound"}
+    assert run(template, output, *extra(answers)).returncode == 1
+    after = [p for p in output.parent.iterdir() if p.name not in {"cookiecutter.yaml", "replay"}]
+    assert sorted(after) == before
+    assert list(output.iterdir()) == []
+
+
+def test_folders_that_were_there_stay(template: Path, output: Path) -> None:
+    (output / "a").mkdir()
+    (output / "a" / "kept").touch()
+    assert run(template, output, *extra({"project_slug": "a/b"})).returncode == 1
+    assert [path.name for path in (output / "a").iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("question", ["license", "python_version", "task", "data_remote"])
+def test_unknown_choice_is_refused(template: Path, output: Path, question: str) -> None:
+    result = run(template, output, "--no-input", f"{question}=none")
+    assert result.returncode == 1
+    assert question in result.stderr
+    assert list(output.iterdir()) == []
+
+
+def test_unknown_choice_in_a_replay_is_refused(template: Path, output: Path) -> None:
+    """cookiecutter takes what a replay file says, so only the hook stands in the way."""
+    assert run(template, output, "--no-input").returncode == 0
+    replay = output.parent / "replay" / f"{template.name}.json"
+    context = json.loads(replay.read_text("utf-8"))
+    context["cookiecutter"] |= {"project_slug": "other", "license": "GPL", "task": "../x"}
+    replay.write_text(json.dumps(context), encoding="utf-8")
+    result = run(template, output, "--replay")
+    assert result.returncode == 1
+    assert "\nlicense: 'GPL'" in f"\n{result.stderr}"
+    assert "\ntask: '../x'" in f"\n{result.stderr}"
+    assert [path.name for path in output.iterdir()] == ["flight-delays"]
+
+
+def test_dependency_is_refused_as_name(template: Path, output: Path) -> None:
+    result = run(template, output, *extra({"project_slug": "scikit-learn"}))
+    assert result.returncode == 1
+    assert "project_slug: 'scikit-learn' is the name of a dependency" in result.stderr
+    assert "package_name: 'scikit_learn' is the name of a dependency" in result.stderr
+
+
+def test_existing_project_is_left_alone(template: Path, output: Path) -> None:
+    project = output / "flight-delays"
+    project.mkdir()
+    (project / "mine").touch()
+    assert run(template, output, "--no-input").returncode == 1
+    assert run(template, output, "-f", *extra({"author": ""})).returncode == 1
+    assert [path.name for path in project.iterdir()] == ["mine"]

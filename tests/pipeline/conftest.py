@@ -1,0 +1,79 @@
+"""Projects that were installed or reproduced once a session, for tests to look at or to copy."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import helpers
+import pytest
+from pipeline.running import EXAMPLE, STAGES, Project, Reproduced
+
+
+@pytest.fixture(scope="session")
+def installed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
+    """A bake for a task, as a Git repository, with its environment: nothing was run yet."""
+
+    @cache
+    def install(task: str) -> Project:
+        folder = helpers.bake(template, tmp_path_factory.mktemp(task) / "bake", task=task)
+        project = Project(folder, folder / ".venv")
+        project.init()
+        project.run("uv", "lock", "--check")
+        project.run("uv", "sync", "--locked")
+        return project
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def reproduced(installed: Reproduced) -> Reproduced:
+    """A bake for a task after `uv run dvc repro`, committed. Not to be changed: copy it."""
+
+    @cache
+    def reproduce(task: str) -> Project:
+        project = installed(task)
+        done = project.uv("dvc", "repro")
+        assert [f"Running stage '{stage}':" in done.stdout for stage in STAGES] == [True] * 7
+        project.commit()
+        return project
+
+    return reproduce
+
+
+SAMPLE = """
+import sys, pyarrow.parquet as pq
+table = pq.read_table(sys.argv[1])
+pq.write_table(table.take(list(range(0, table.num_rows, 10))), sys.argv[2])
+print("null")
+"""
+
+
+@pytest.fixture(scope="session")
+def small(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
+    """The same on every tenth row and with less to examine. Not to be changed: copy it."""
+
+    @cache
+    def reproduce(task: str) -> Project:
+        project = installed(task).copy(tmp_path_factory.mktemp(f"small-{task}") / "project")
+        project.python(SAMPLE, EXAMPLE, "data/small.parquet")
+        project.set(
+            "params.yaml",
+            source__path="data/small.parquet",
+            evaluate={"importance_rows": 50, "slice_rows": 50},
+            verify__edge_rows=300,
+        )
+        if task != "clustering":
+            project.set("params.yaml", estimators__boosting__max_iter=20)
+        project.commit()  # the last one: the model holds the commit, so copies convert to the same
+        ran, _ = project.repro()
+        assert ran == STAGES
+        return project
+
+    return reproduce
+
+
+@pytest.fixture
+def copy(small: Reproduced, tmp_path: Path) -> Reproduced:
+    """A private copy of the small project for a task, to be broken."""
+    return lambda task: small(task).copy(tmp_path / "project")

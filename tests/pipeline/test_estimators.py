@@ -1,0 +1,82 @@
+"""Every estimator of the catalogue says in ONNX what it says in scikit-learn."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pipeline.running import STAGES, Project, Reproduced, each_task
+
+SEARCHES: dict[str, dict[str, list[Any]]] = {
+    "linear": {"C": [0.1, 1.0, 10.0]},
+    "boosting": {"max_leaf_nodes": [3, 7], "learning_rate": [0.05, 0.1]},
+    "forest": {"max_depth": [3, 6], "max_features": ["sqrt", 0.5]},
+    "mlp": {"hidden_layer_sizes": [[8], [16, 8]], "early_stopping": [True, False]},
+    "kmeans": {"n_clusters": [3, 4, 6]},
+}
+ESTIMATORS = {
+    "classification": ["linear", "boosting", "forest", "mlp"],
+    "regression": ["linear", "boosting", "forest", "mlp"],
+    "clustering": ["kmeans"],
+}
+CATALOGUE = """
+import json
+from flight_delays.estimators import CATALOGUE
+print(json.dumps({task: list(entries) for task, entries in CATALOGUE.items()}))
+"""
+
+
+@pytest.fixture
+def project(copy: Reproduced, task: str) -> Project:
+    return copy(task)
+
+
+@each_task
+def test_catalogue_is_what_is_tested(project: Project, task: str) -> None:
+    assert project.python(CATALOGUE)[task] == ESTIMATORS[task]
+
+
+@pytest.mark.parametrize(
+    ("task", "estimator"),
+    [(task, name) for task, names in ESTIMATORS.items() for name in names],
+)
+def test_estimator_survives_export(project: Project, task: str, estimator: str) -> None:
+    """Chosen and searched by params.yaml alone; what was searched is logged and exported."""
+    space = SEARCHES[estimator]
+    if (task, estimator) == ("regression", "linear"):
+        space = {"alpha": space["C"]}
+    project.set(
+        "params.yaml",
+        train__estimator=estimator,
+        train__search={"trials": 2, "space": {estimator: space}},
+    )
+    ran, done = project.repro()
+    assert ran == STAGES[STAGES.index("train") :]
+    assert "best of 2 trials: " in done.stdout
+    assert "100%" in done.stdout + done.stderr, "no progress was shown"
+    logged = project.read("reports/train/params.yaml")
+    assert logged["estimator"] == estimator
+    for key, values in space.items():
+        assert logged[key] in values
+    parity = project.read("reports/parity.json")
+    assert parity["within_tolerance"]
+    assert ("thresholds" in parity["groups"]) == (estimator in ("boosting", "forest"))
+    assert project.run("mlops", "predict", "data/small.parquet", "-o", "out.csv").returncode == 0
+    lines = (project.folder / "out.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2001
+
+
+@pytest.mark.parametrize("task", ["classification"])
+def test_runs_are_compared(project: Project, task: str) -> None:
+    """`dvc exp run` over the catalogue, as the README shows, then `dvc exp show`."""
+    for name in ("linear", "forest"):
+        project.run("dvc", "exp", "run", "--name", name, "-S", f"train.estimator={name}")
+    shown = json.loads(project.run("dvc", "exp", "show", "--json").stdout)
+    (experiments,) = [each["experiments"] for each in shown if each["experiments"]]
+    assert {each["name"] for each in experiments} == {"linear", "forest"}
+    for each in experiments:
+        data = each["revs"][0]["data"]
+        assert data["metrics"]["reports/metrics.json"]["data"]["roc_auc"] > 0.5
+        logged = data["params"]["reports/train/params.yaml"]["data"]
+        assert logged["estimator"] == each["name"]
