@@ -27,8 +27,9 @@ CHOICES = {
 
 # Names that the project's own folders, commands and tools need.
 RESERVED = frozenset(
-    "build conftest data deploy dist docs env environments hooks mlops models pip releases reports "
-    "setup setuptools sitecustomize src test tests type usercustomize uv venv wheel".split()
+    "build conftest data deploy dist docs env environments hooks made mlops models pip releases "
+    "reports setup setuptools sitecustomize src test tests type usercustomize uv venv wheel "
+    "workspace".split()
 )
 # Windows cannot hold a file of these names.
 WINDOWS = frozenset(
@@ -38,7 +39,7 @@ WINDOWS = frozenset(
 STANDARD = sys.stdlib_module_names | frozenset(
     "aifc annotationlib asynchat asyncore audioop cgi cgitb chunk compression crypt distutils "
     "imghdr imp lib2to3 mailcap msilib nis nntplib ossaudiodev pipes smtpd sndhdr spwd "
-    "sunau telnetlib uu xdrlib".split()
+    "sunau telnetlib uu xdrlib xxlimited xxlimited_35 xxsubtype".split()
 )
 # Modules of the project's dependencies that are not called like their distribution.
 MODULES = frozenset(

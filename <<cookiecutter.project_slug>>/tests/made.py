@@ -12,7 +12,7 @@ import pandas as pd
 from <<cookiecutter.package_name>>.config import Params
 from <<cookiecutter.package_name>>.contract import Contract, conform
 from <<cookiecutter.package_name>>.estimators import build, snap_thresholds
-from <<cookiecutter.package_name>>.features import model_inputs, target_values
+from <<cookiecutter.package_name>>.inputs import model_inputs, target_values
 from <<cookiecutter.package_name>>.model import Model
 from <<cookiecutter.package_name>>.pipeline.train import finish
 

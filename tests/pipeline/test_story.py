@@ -111,6 +111,17 @@ def test_model_names_its_inputs_and_its_origin(reproduced: Reproduced, task: str
 
 
 @each_task
+def test_same_inputs_make_the_same_model(reproduced: Reproduced, task: str, tmp_path: Path) -> None:
+    """Byte for byte: no order of a set, which differs from process to process, is left in it."""
+    project = reproduced(task).copy(tmp_path / "project")
+    made = set()
+    for seed in "04":
+        project.stage("convert", env={"PYTHONHASHSEED": seed})
+        made.add((project.folder / "models/model.onnx").read_bytes())
+    assert len(made) == 1
+
+
+@each_task
 def test_nothing_runs_twice(reproduced: Reproduced, task: str) -> None:
     project = reproduced(task)
     ran, done = project.repro()

@@ -88,7 +88,7 @@ class RidgeParams(Section):
 
 
 class BoostingParams(Section):
-    """Hyperparameters of `boosting`. Categories are one-hot encoded, never native: see features."""
+    """Hyperparameters of `boosting`. Categories are one-hot encoded: see estimators."""
 
     learning_rate: Positive = 0.1
     max_iter: Count = 100
@@ -186,7 +186,7 @@ class Params(Section):
         if self.train.interval is not None and self.task != "regression":
             mistakes.append("train.interval: prediction intervals are for regression only")
         if mistakes:
-            raise ValueError("\n".join(mistakes))
+            raise ValueError("\n".join(dict.fromkeys(mistakes)))  # a key: once, not for each value
         return self
 
     def _unknown_estimators(self) -> Iterator[str]:
@@ -209,12 +209,11 @@ class Params(Section):
         for name in self.estimators:
             yield from _mistakes(f"estimators.{name}", partial(self.hyperparameters, name))
         for name, space in self.train.search.space.items():
+            # Alone, so that a mistake in `estimators` is not told once more for each value.
+            check = HYPERPARAMETERS[self.task][name].model_validate
             for key, values in space.items():
                 for value in values:
-                    yield from _mistakes(
-                        f"train.search.space.{name}",
-                        partial(self.hyperparameters, name, {key: value}),
-                    )
+                    yield from _mistakes(f"train.search.space.{name}", partial(check, {key: value}))
 
     def hyperparameters(self, name: str, changed: dict[str, Any] | None = None) -> Section:
         """The typed hyperparameters of the estimator `name`, with `changed` ones in their place.

@@ -19,7 +19,7 @@ class Scored:
 
     Attributes:
         outputs: as model.Outputs.
-        truth: shape (rows,), as features.target_values; None for clustering.
+        truth: shape (rows,), as inputs.target_values; None for clustering.
         classes: the values of `truth` in the order of the probabilities; for classification.
         space: shape (rows, features), where the clusters were found; None unless clustering.
     """

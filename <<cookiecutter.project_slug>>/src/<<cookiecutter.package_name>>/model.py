@@ -26,7 +26,7 @@ class Model:
 
     Attributes:
         task: decides which outputs there are.
-        pipeline: raw columns in (features.model_inputs), predictions out.
+        pipeline: raw columns in (inputs.model_inputs), predictions out.
         classes: the classes in the order of the probabilities; None unless classification.
         interval: half the width of the prediction interval, in the target's unit; None without one.
     """
@@ -37,7 +37,7 @@ class Model:
     interval: float | None = None
 
     def predict(self, inputs: pd.DataFrame) -> Outputs:
-        """The outputs for `inputs` as features.model_inputs makes them."""
+        """The outputs for `inputs` as inputs.model_inputs makes them."""
         outputs = {"prediction": self.pipeline.predict(inputs)}
         if self.task == "classification":
             outputs["probability"] = self.pipeline.predict_proba(inputs)

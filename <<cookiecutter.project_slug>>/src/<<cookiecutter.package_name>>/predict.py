@@ -15,9 +15,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from . import tables
 from .contract import Contract, conform, unreadable
 from .errors import InputError
-from .features import columns, model_inputs
 from .files import replacing
 from .inference import OnnxModel
+from .inputs import columns, model_inputs
 
 # Large enough to keep onnxruntime busy, small enough to fit any machine.
 BATCH_ROWS = 65_536

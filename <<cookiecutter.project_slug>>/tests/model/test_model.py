@@ -11,8 +11,8 @@ from workspace import Workspace
 
 from <<cookiecutter.package_name>>.config import Params
 from <<cookiecutter.package_name>>.contract import Contract
-from <<cookiecutter.package_name>>.features import NO_CATEGORY, columns, model_inputs
 from <<cookiecutter.package_name>>.inference import OnnxModel
+from <<cookiecutter.package_name>>.inputs import NO_CATEGORY, columns, model_inputs
 from <<cookiecutter.package_name>>.model import Outputs
 from <<cookiecutter.package_name>>.paths import ONNX, PARTS
 from <<cookiecutter.package_name>>.pipeline.verify import compare

@@ -14,9 +14,9 @@ from sklearn.pipeline import Pipeline
 from <<cookiecutter.package_name>> import paths
 from <<cookiecutter.package_name>>.contract import Contract, conform
 from <<cookiecutter.package_name>>.errors import CheckError
-from <<cookiecutter.package_name>>.features import columns, model_inputs
 from <<cookiecutter.package_name>>.files import write_json, write_text
 from <<cookiecutter.package_name>>.inference import OnnxModel
+from <<cookiecutter.package_name>>.inputs import columns, model_inputs
 from <<cookiecutter.package_name>>.model import Model, digest
 from <<cookiecutter.package_name>>.pipeline.convert import convert, git_commit, to_onnx
 from <<cookiecutter.package_name>>.pipeline.verify import compare, edge_cases

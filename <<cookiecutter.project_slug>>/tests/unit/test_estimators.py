@@ -10,8 +10,8 @@ import pytest
 
 from <<cookiecutter.package_name>>.config import HYPERPARAMETERS
 from <<cookiecutter.package_name>>.estimators import build, snap_thresholds, thresholds
-from <<cookiecutter.package_name>>.features import columns, model_inputs, target_values
 from <<cookiecutter.package_name>>.inference import OnnxModel
+from <<cookiecutter.package_name>>.inputs import columns, model_inputs, target_values
 from <<cookiecutter.package_name>>.metrics import Scored, score
 from <<cookiecutter.package_name>>.model import Model
 from <<cookiecutter.package_name>>.pipeline.convert import to_onnx

@@ -12,8 +12,8 @@ import pytest
 from <<cookiecutter.package_name>> import paths
 from <<cookiecutter.package_name>>.config import Evaluate
 from <<cookiecutter.package_name>>.contract import conform
-from <<cookiecutter.package_name>>.features import model_inputs, target_values
 from <<cookiecutter.package_name>>.files import read_json, write_text
+from <<cookiecutter.package_name>>.inputs import model_inputs, target_values
 from <<cookiecutter.package_name>>.metrics import Scored, names, score
 from <<cookiecutter.package_name>>.pipeline.evaluate import (
     evaluate,

@@ -1,4 +1,4 @@
-"""Features: the types that ONNX takes, missing and unknown values, and what the target becomes."""
+"""Features: missing and unknown values, and scaling."""
 
 import made
 import numpy as np
@@ -7,48 +7,14 @@ import pytest
 
 from <<cookiecutter.package_name>> import features
 from <<cookiecutter.package_name>>.contract import conform
-
-
-def test_inputs_have_the_types_that_onnx_takes() -> None:
-    inputs = features.model_inputs(made.rows("binary"), made.contract("binary"))
-    assert [*inputs.columns] == made.contract("binary").features
-    arrays = features.columns(inputs)
-    for name, values in arrays.items():
-        assert values.shape == (made.ROWS,)
-        assert values.dtype == (object if name == "colour" else np.float32)
-    assert np.isnan(arrays["size"]).any()
-    assert {*arrays["wet"][~np.isnan(arrays["wet"])]} == {0.0, 1.0}
-    assert features.NO_CATEGORY in arrays["colour"]
-    assert all(isinstance(value, str) for value in arrays["colour"])
-
-
-def test_the_target_is_no_input() -> None:
-    for what in made.TARGETS:
-        contract = made.contract(what)
-        assert contract.target not in features.model_inputs(made.rows(what), contract)
-
-
-@pytest.mark.parametrize(
-    ("what", "dtype"), [("binary", "int64"), ("multiclass", "<U6"), ("regression", "float64")]
-)
-def test_target_values(what: str, dtype: str) -> None:
-    rows, contract = made.rows(what), made.contract(what)
-    values = features.target_values(rows, contract)
-    assert values is not None
-    assert values.dtype == dtype
-    assert values.tolist() == rows[contract.target].tolist()
-
-
-def test_clustering_has_no_target_values() -> None:
-    rows = made.rows("clustering")
-    assert features.target_values(rows, made.contract("clustering")) is None
+from <<cookiecutter.package_name>>.inputs import model_inputs
 
 
 def _matrix(scaled: bool, train: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     kinds = {"n": "numeric", "b": "boolean", "c": "categorical"}
     columns = {name: {"kind": kinds[name], "role": "feature"} for name in train}
     contract = made.contract_of(columns)
-    inputs = [features.model_inputs(conform(each, contract), contract) for each in (train, rows)]
+    inputs = [model_inputs(conform(each, contract), contract) for each in (train, rows)]
     fitted = features.preprocessing(contract, scaled).fit(inputs[0])
     matrix: np.ndarray = fitted.transform(inputs[1])
     return matrix

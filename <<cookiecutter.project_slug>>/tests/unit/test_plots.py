@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 
 from <<cookiecutter.package_name>> import paths
 from <<cookiecutter.package_name>>.config import Params
-from <<cookiecutter.package_name>>.features import model_inputs, target_values
 from <<cookiecutter.package_name>>.files import read_json
+from <<cookiecutter.package_name>>.inputs import model_inputs, target_values
 from <<cookiecutter.package_name>>.metrics import Scored
 from <<cookiecutter.package_name>>.reporting import plots
 

@@ -1,6 +1,8 @@
 """Predictions for a file: a row for each row, in the same order, the same as in one go, and a bad
 value is told with its row and column."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ from onnx import helper
 from <<cookiecutter.package_name>> import predict as module
 from <<cookiecutter.package_name>>.contract import conform
 from <<cookiecutter.package_name>>.errors import InputError
-from <<cookiecutter.package_name>>.features import model_inputs
 from <<cookiecutter.package_name>>.inference import OnnxModel
+from <<cookiecutter.package_name>>.inputs import model_inputs
 from <<cookiecutter.package_name>>.pipeline.convert import metadata, to_onnx
 from <<cookiecutter.package_name>>.predict import predict
 
@@ -120,3 +122,12 @@ def test_predictions_go_to_csv_or_parquet() -> None:
     model = _model("regression", "linear")
     with pytest.raises(InputError, match=r"p\.xlsx: predictions are written to"):
         predict(_file("a.csv", made.rows("regression")), Path("p.xlsx"), model)
+
+
+def test_no_training_library_is_loaded() -> None:
+    """They take longer to import than small files take to score."""
+    script = "import sys, <<cookiecutter.package_name>>.predict; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert not {"sklearn", "scipy", "pandera", "dvclive"} & {*done.stdout.split()}

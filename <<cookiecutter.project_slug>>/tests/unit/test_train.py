@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from <<cookiecutter.package_name>>.features import model_inputs, target_values
 from <<cookiecutter.package_name>>.files import read_json, write_text
+from <<cookiecutter.package_name>>.inputs import model_inputs, target_values
 from <<cookiecutter.package_name>>.metrics import METRICS
 from <<cookiecutter.package_name>>.model import Model
 from <<cookiecutter.package_name>>.paths import CONTRACT, PARAMS, PARTS, TRAINING_LOG

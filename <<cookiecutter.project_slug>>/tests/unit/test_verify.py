@@ -12,8 +12,8 @@ import pytest
 from <<cookiecutter.package_name>> import paths
 from <<cookiecutter.package_name>>.errors import CheckError, InputError
 from <<cookiecutter.package_name>>.estimators import thresholds
-from <<cookiecutter.package_name>>.features import NO_CATEGORY, model_inputs
 from <<cookiecutter.package_name>>.files import read_json, write_text
+from <<cookiecutter.package_name>>.inputs import NO_CATEGORY, model_inputs
 from <<cookiecutter.package_name>>.model import Outputs
 from <<cookiecutter.package_name>>.pipeline.convert import to_onnx
 from <<cookiecutter.package_name>>.pipeline.verify import compare, edge_cases, verify

@@ -75,6 +75,7 @@ def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
             f"{', '.join(HYPERPARAMETERS[model.task])}"
         ) from error
     converted = _name_inputs(converted, contract.features)
+    converted.opset_import.sort(key=lambda each: each.domain)  # else in the order of a set
     if model.task == "regression":
         _flatten(converted, "prediction")
     if model.task == "clustering":

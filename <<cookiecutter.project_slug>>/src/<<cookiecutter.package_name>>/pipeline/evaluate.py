@@ -11,8 +11,8 @@ from sklearn.metrics import adjusted_rand_score
 from ..config import Evaluate, Task, load_params
 from ..contract import Contract, load_contract
 from ..errors import run
-from ..features import model_inputs, target_values
 from ..files import replacing, write_json
+from ..inputs import model_inputs, target_values
 from ..metrics import STABILITY, Scored, negative_log_loss, score
 from ..model import Model, Outputs
 from ..paths import METRICS, PARTS, PLOTS, PREDICTIONS, SLICES

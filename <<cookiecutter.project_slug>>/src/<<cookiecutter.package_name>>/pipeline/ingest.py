@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -124,6 +123,7 @@ def _download(address: str) -> tuple[pa.Table, Origin]:
 
 
 def _query(path: Path, database: str) -> tuple[pa.Table, Origin]:
+    import pandas as pd  # slow to import, and for queries only
     import sqlalchemy as sa
 
     query = _files(path)[0].read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from ..config import Params, Section, Task, load_params
 from ..contract import Contract, load_contract
 from ..errors import run
 from ..estimators import build, snap_thresholds
-from ..features import model_inputs, target_values
+from ..inputs import model_inputs, target_values
 from ..metrics import Scored, negative_log_loss, score
 from ..model import Model
 from ..paths import PARTS, TRAINING_LOG

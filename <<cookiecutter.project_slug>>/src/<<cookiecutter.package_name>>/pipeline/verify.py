@@ -14,9 +14,9 @@ from ..config import load_params
 from ..contract import Contract, load_contract
 from ..errors import CheckError, run
 from ..estimators import thresholds
-from ..features import NO_CATEGORY, columns, model_inputs
 from ..files import write_json
 from ..inference import OnnxModel
+from ..inputs import NO_CATEGORY, columns, model_inputs
 from ..model import Model, Outputs
 from ..paths import ONNX, PARITY, PARTS
 
