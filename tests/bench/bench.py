@@ -49,7 +49,7 @@ class Sizes:
     memory_rows: tuple[int, ...]
 
 
-FULL = Sizes(turns=5, long_turns=1, rows=1_000_000, memory_rows=(100_000, 1_000_000, 10_000_000))
+FULL = Sizes(turns=7, long_turns=3, rows=1_000_000, memory_rows=(100_000, 1_000_000, 10_000_000))
 QUICK = Sizes(turns=1, long_turns=1, rows=20_000, memory_rows=(10_000, 20_000, 40_000))
 
 
