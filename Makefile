@@ -3,19 +3,29 @@
 UV := $(if $(shell command -v uv),,.uv/bin/uv)
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 DEMO := build/demo/flight-delays
+AUTHOR := -c user.name=Demo -c user.email=demo@example.com
 
-.PHONY: help demo test lint bench
+.PHONY: help demo picture test lint bench
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
-demo: $(UV) ## Bake a project with the defaults, run its pipeline on real data, predict with its model
+demo: $(UV) ## Bake a project, run its pipeline on real data, predict with its model, judge a change
 	rm -rf $(DEMO)
 	uv run --no-dev cookiecutter --no-input --output-dir build/demo .
 	$(MAKE) --no-print-directory -C $(DEMO) run
 	cd $(DEMO) && uv run dvc metrics show
 	cd $(DEMO) && uv run mlops gate
-	cd $(DEMO) && uv run mlops predict data/example/flights.parquet --output predictions.csv
-	cd $(DEMO) && head -n 4 predictions.csv
+	cd $(DEMO) && uv run mlops predict data/example/flights.parquet --output build/predictions.csv
+	cd $(DEMO) && head -n 4 build/predictions.csv
+	@echo; echo "A change: slower learning. What its pull request would say:"
+	cd $(DEMO) && git add --all && git $(AUTHOR) commit --quiet --message "Reproduce the pipeline"
+	cd $(DEMO) && sed -i.bak 's/learning_rate: 0.06/learning_rate: 0.02/' params.yaml && rm params.yaml.bak
+	cd $(DEMO) && mkdir -p build && uv run dvc repro > build/repro.log
+	cd $(DEMO) && uv run mlops report --base HEAD --log build/repro.log
+	cd $(DEMO) && cat build/report/report.md
+
+picture: demo ## Draw docs/comment-*.png from the report of the demo; needs Chromium
+	uv run python docs/picture.py
 
 test: $(UV) ## Test the template and what it bakes
 	uv run pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)

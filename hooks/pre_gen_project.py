@@ -108,6 +108,8 @@ def problems(answers: dict[str, object], folder: Path, dependencies: frozenset[s
         "author": one_line,
         "email": email,
         "github_owner": owner,
+        "data_science_team": reviewers,
+        "ml_engineering_team": reviewers,
         "license": lambda value: one_of(value, CHOICES["license"]),
         "python_version": lambda value: one_of(value, CHOICES["python_version"]),
         "task": lambda value: one_of(value, CHOICES["task"]),
@@ -212,6 +214,14 @@ def owner(value: str) -> str | None:
         f"{shown(value)} is no GitHub name: use letters, digits and single hyphens between them, "
         "39 at most"
     )
+
+
+def reviewers(value: str) -> str | None:
+    """Accept what CODEOWNERS takes after the `@`: a user, or a team of an organisation."""
+    name, slash, team = value.partition("/")
+    if OWNER.fullmatch(name) and (not slash or SLUG.fullmatch(team)):
+        return None
+    return f"{shown(value)} is no GitHub user or owner/team: write ada or acme/data-science"
 
 
 def one_of(value: str, choices: tuple[str, ...]) -> str | None:

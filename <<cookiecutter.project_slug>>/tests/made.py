@@ -126,6 +126,7 @@ def params(what: str, estimator: str, **train: Any) -> Params:
             "estimators": HYPERPARAMETERS[task(what)],
             "evaluate": {"importance_rows": 200, "slice_rows": 20},
             "gates": {},
+            "compare": {"resamples": 20, "confidence": 0.95, "rows": 1000},
             "verify": {"tolerance": 1e-4, "edge_rows": 300},
         }
     )

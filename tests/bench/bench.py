@@ -8,6 +8,7 @@ machine does meets both; what is reported is the median of the turns' ratios. Ru
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -33,7 +34,9 @@ WORKER = Path(__file__).with_name("worker.py")
 STAGES = ("ingest", "validate", "split", "train", "evaluate", "convert", "verify")
 DEFAULT_FAMILY = "boosting"
 FAMILIES = ("linear", DEFAULT_FAMILY)  # the last one is what the stages are measured with
+CHANGED = STAGES[3:]  # what a hyperparameter decides
 EXAMPLE = "data/example/flights.parquet"
+BASE = "origin/HEAD"  # in a clone: what its pull request would be merged into
 Name = TypeVar("Name")
 Result = TypeVar("Result")
 STARTED = time.monotonic()
@@ -100,6 +103,24 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What something measured is made of: the seconds of each part, turn by turn."""
+
+    what: str
+    parts: Mapping[str, Sequence[float]]
+
+    @staticmethod
+    def of(what: str, turns: Sequence[Mapping[str, float]]) -> Parts:
+        """From the parts of each turn."""
+        return Parts(what, {name: [turn[name] for turn in turns] for name in turns[0]})
+
+    @property
+    def whole(self) -> list[float]:
+        """All parts together, turn by turn."""
+        return [sum(turn) for turn in zip(*self.parts.values(), strict=True)]
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything that the report tells."""
 
@@ -107,6 +128,7 @@ class Results:
     turns: tuple[int, int]
     pairs: Sequence[Pair]
     stages: Sequence[Stage]
+    parts: Sequence[Parts]
     memory: Sequence[Memory]
 
 
@@ -140,10 +162,18 @@ def run(*command: str | Path, cwd: Path | None = None) -> Done:
 
 
 def _environment(cwd: Path | None) -> dict[str, str]:
-    """Ours, with the programs of the project in `cwd` first, and without DVC's usage reports."""
-    kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    path = [str(cwd / ".venv" / "bin")] if cwd else []
-    return kept | {"PATH": os.pathsep.join([*path, kept["PATH"]]), "DVC_NO_ANALYTICS": "1"}
+    """Ours, with the programs of the project in `cwd` first, and without DVC's usage reports.
+
+    DVC's site cache is in the project, as in its CI: a fresh clone has none, and none outlives us.
+    Python keeps its bytecode, as it does unless told otherwise.
+    """
+    ours = {"VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    kept["DVC_NO_ANALYTICS"] = "1"
+    if cwd:
+        kept["PATH"] = os.pathsep.join([str(cwd / ".venv" / "bin"), kept["PATH"]])
+        kept["DVC_SITE_CACHE_DIR"] = str(cwd / ".dvc" / "tmp" / "site")
+    return kept
 
 
 def _fail(command: Sequence[str | Path], code: int, output: str) -> NoReturn:
@@ -210,6 +240,92 @@ def _dvc(project: Path, command: str) -> Callable[[], float]:
         return done.seconds
 
     return measure
+
+
+def measure_no_change(author: Path, runner: Path, turns: int) -> tuple[Pair, Parts]:
+    """What CI runs for a pull request that changes no input, data nowhere, against `dvc status`."""
+    comment(runner)
+    status = _dvc(author, "status")
+    found = in_turns(turns, {"ci": lambda: _ci(runner), "status": lambda: {"status": status()}})
+    parts = Parts.of("CI of a pull request that changes no input", found["ci"])
+    theirs = Parts.of("`dvc status`", found["status"])
+    return Pair(parts.what, theirs.what, parts.whole, theirs.whole, seconds), parts
+
+
+def _ci(runner: Path) -> dict[str, float]:
+    """The seconds of each command of the job `pipeline`, in a clone as fresh as on GitHub."""
+    run("git", "clean", "--quiet", "-ffdx", "--exclude", ".venv", cwd=runner)
+    log = Path("build", "repro.log")
+    lock = run(_program(runner, "mlops"), "lock", cwd=runner)
+    repro = run(_program(runner, "dvc"), "repro", "--pull", "--allow-missing", cwd=runner)
+    require_ran(repro, ())
+    (runner / log).parent.mkdir()
+    (runner / log).write_text(repro.output, encoding="utf-8")
+    return {
+        "`mlops lock`": lock.seconds,
+        "`dvc repro --pull --allow-missing`": repro.seconds,
+        "`mlops report`": report_change(runner, "--log", log).seconds,
+        "`mlops gate`": run(_program(runner, "mlops"), "gate", "--base", BASE, cwd=runner).seconds,
+    }
+
+
+def require_ran(repro: Done, stages: Sequence[str]) -> None:
+    """End the benchmark if `dvc repro` ran others than these stages."""
+    ran = re.findall(r"^Running stage '(\w+)':", repro.output, re.MULTILINE)
+    if ran != list(stages):
+        raise SystemExit(f"dvc repro was to run {list(stages)}, but ran {ran}")
+
+
+def measure_change(author: Path, turns: int) -> Pair:
+    """`dvc repro` of a changed hyperparameter against the processes of the stages that it runs."""
+    package, python = _package(author), _program(author, "python")
+
+    def alone() -> float:
+        modules = [f"{package}.pipeline.{stage}" for stage in CHANGED]
+        return sum(run(python, "-m", module, cwd=author).seconds for module in modules)
+
+    found = in_turns(turns, {"repro": lambda: reproduce_change(author).seconds, "alone": alone})
+    return Pair(
+        "`dvc repro` of a changed hyperparameter",
+        f"its stages alone, {CHANGED[0]} to {CHANGED[-1]}",
+        found["repro"],
+        found["alone"],
+        seconds,
+    )
+
+
+def measure_report(author: Path, turns: int) -> tuple[Pair, Parts, Parts]:
+    """`mlops report` of a changed model against the DVC commands that it stands for."""
+    reproduce_change(author)
+    commands = [f"dvc {what} diff {BASE}" for what in ("metrics", "params", "plots")]
+    commands.append("dvc data status")
+
+    def drawn() -> float:
+        done = report_change(author)
+        if not any((author / "build" / "report").glob("*.png")):
+            raise SystemExit(f"mlops report was to compare two models, but said: {done.output}")
+        return done.seconds
+
+    def dvc(command: str) -> float:
+        return run(_program(author, "dvc"), *command.split()[1:], cwd=author).seconds
+
+    found = in_turns(
+        turns,
+        {
+            "report": lambda: {"report": drawn()},
+            "dvc": lambda: {f"`{command}`": dvc(command) for command in commands},
+            "parts": lambda: _report_parts(author),
+        },
+    )
+    ours = Parts.of("`mlops report` of a changed model", found["report"])
+    parts = Parts.of(ours.what, found["parts"])
+    theirs = Parts.of("four commands of DVC", found["dvc"])
+    return Pair(ours.what, theirs.what, ours.whole, theirs.whole, seconds), parts, theirs
+
+
+def _report_parts(author: Path) -> dict[str, float]:
+    said = worker(author, "report", _package(author), BASE).splitlines()[-1]
+    return dict(json.loads(said))
 
 
 def measure_stages(project: Path, turns: int) -> list[Stage]:
@@ -303,7 +419,7 @@ def prepare(template: Path, folder: Path) -> Path:
     project = next((folder / "baked").iterdir())
     say("installing the bake's dependencies")
     run("git", "init", "--quiet", cwd=project)
-    run("uv", "sync", "--quiet", "--locked", "--no-dev", cwd=project)
+    install(project)
     for family in FAMILIES:
         say(f"running the pipeline, {family}")
         choose(project, family)
@@ -312,14 +428,70 @@ def prepare(template: Path, folder: Path) -> Path:
     return project
 
 
+def install(project: Path) -> None:
+    """Give the project what it needs to run."""
+    run("uv", "sync", "--quiet", "--locked", "--no-dev", cwd=project)
+
+
+def publish(project: Path, store: Path) -> None:
+    """Commit the project, and push its data and models to a folder."""
+    dvc = _program(project, "dvc")
+    run(dvc, "remote", "modify", "storage", "url", store, cwd=project)
+    commit(project)
+    run(dvc, "push", cwd=project)
+
+
+def commit(project: Path) -> None:
+    """Commit all that Git does not ignore."""
+    author = ("-c", "user.name=Bench", "-c", "user.email=bench@example.com")
+    run("git", "add", "--all", cwd=project)
+    run("git", *author, "commit", "--quiet", "--message", "Bench", cwd=project)
+
+
+def comment(project: Path) -> None:
+    """Commit a comment in a file that no stage depends on, and that is no documentation."""
+    with (project / "pyproject.toml").open("a", encoding="utf-8") as out:
+        out.write("# A comment.\n")
+    commit(project)
+
+
+def clone(project: Path, target: Path) -> Path:
+    """Clone the project and install it, without data and models."""
+    run("git", "clone", "--quiet", project, target)
+    install(target)
+    return target
+
+
 def choose(project: Path, family: str) -> None:
     """Set the estimator in params.yaml."""
+    _edit_params(project, r"  estimator: (\w+)", lambda _: family)
+
+
+def tune(project: Path) -> None:
+    """Set a learning rate in params.yaml that was never there, so that DVC knows no run of it."""
+    _edit_params(project, r"    learning_rate: ([\d.]+)", lambda old: f"{float(old) + 0.0001:.4f}")
+
+
+def _edit_params(project: Path, line: str, change: Callable[[str], str]) -> None:
     params = project / "params.yaml"
-    text = params.read_text(encoding="utf-8")
-    text, times = re.subn(r"(?m)^(  estimator: )\w+", rf"\g<1>{family}", text)
-    if times != 1:
-        raise SystemExit("params.yaml no longer has its estimator where it was")
-    params.write_text(text, encoding="utf-8")
+    found = list(re.finditer(f"(?m)^{line}", text := params.read_text(encoding="utf-8")))
+    if len(found) != 1:
+        raise SystemExit(f"params.yaml no longer has one line like {line}")
+    start, end = found[0].span(1)
+    params.write_text(text[:start] + change(found[0][1]) + text[end:], encoding="utf-8")
+
+
+def reproduce_change(author: Path) -> Done:
+    """Change a hyperparameter and run what depends on it."""
+    tune(author)
+    done = run(_program(author, "dvc"), "repro", cwd=author)
+    require_ran(done, CHANGED)
+    return done
+
+
+def report_change(project: Path, *options: str | Path) -> Done:
+    """Run `mlops report` as a pull request does."""
+    return run(_program(project, "mlops"), "report", "--base", BASE, *options, cwd=project)
 
 
 def make_rows(project: Path, target: Path, rows: int) -> Path:
@@ -373,6 +545,8 @@ def measure_all(folder: Path, sizes: Sizes) -> Results:
     project = prepare(template, folder)
     say("dvc repro and dvc status")
     pairs.append(measure_nothing_to_do(project, sizes.turns))
+    found, parts = measure_pull_requests(project, folder, sizes.long_turns)
+    pairs += found
     say("the seven stages")
     stages = measure_stages(project, sizes.long_turns)
     say("mlops predict, 1 row")
@@ -384,7 +558,24 @@ def measure_all(folder: Path, sizes: Sizes) -> Results:
     say(f"peak memory, up to {max(sizes.memory_rows):,} rows")
     memory = measure_memory(project, folder, sizes.long_turns, sizes.memory_rows)
     turns = (sizes.turns, sizes.long_turns)
-    return Results(facts(project), turns, pairs, stages, memory)
+    return Results(facts(project), turns, pairs, stages, parts, memory)
+
+
+def measure_pull_requests(
+    project: Path, folder: Path, turns: int
+) -> tuple[list[Pair], list[Parts]]:
+    """Take the measures of pull requests, each in a clone of the project as it was reproduced."""
+    say("cloning the project for an author, and for CI")
+    publish(project, folder / "store")
+    author, runner = (clone(project, folder / name) for name in ("author", "runner"))
+    run(_program(author, "dvc"), "pull", cwd=author)
+    say("CI of a pull request that changes no input")
+    no_change, ci = measure_no_change(author, runner, turns)
+    say("dvc repro of a changed hyperparameter")
+    change = measure_change(author, turns)
+    say("mlops report of a changed model")
+    report, *parts = measure_report(author, turns)
+    return [no_change, change, report], [ci, *parts]
 
 
 # The report
@@ -464,6 +655,12 @@ def stage_table(stages: Sequence[Stage]) -> str:
     return table(["stage", "whole process", "start-up", "work"], lines)
 
 
+def parts_table(each: Parts) -> str:
+    """Something's parts by name, and all of it."""
+    lines = [[name, seconds(median(values))] for name, values in each.parts.items()]
+    return table([each.what, "time"], [*lines, ["**all**", seconds(median(each.whole))]])
+
+
 def memory_table(memory: Sequence[Memory]) -> str:
     """Peak memory and speed by number of rows."""
     lines = [
@@ -481,6 +678,7 @@ def memory_table(memory: Sequence[Memory]) -> str:
 def report(results: Results) -> str:
     """The whole of docs/bench.md."""
     short, long = results.turns
+    tables = "\n\n".join(map(parts_table, results.parts))
     return f"""\
 # How fast it is
 
@@ -493,10 +691,21 @@ Written by `make bench` (tests/bench/bench.py), not by hand: the next run replac
 A ratio is of times (in the last line of memory), the left to the right; for `mlops predict`, 1.00
 would mean that all beside onnxruntime costs nothing. Both sides are measured in turns within one
 run; the ratio is the median of the turns' ratios, in brackets the lowest and the highest. Turns:
-{short}, but {long} for stages, for many rows and for memory, after a round that only warms the
-caches. The numbers beside the ratios are medians, too, and are those of one machine. Every time is
-that of a whole process, start-up included, except onnxruntime's, which has its arrays ready and
-takes them in batches of the same size.
+{short}, but {long} for pull requests, for stages, for many rows and for memory, after a round that
+only warms the caches. The numbers beside the ratios are medians, too, and are those of one machine.
+Every time is that of whole processes, start-up included, except onnxruntime's, which has its arrays
+ready and takes them in batches of the same size.
+
+## Pull requests
+
+Without a changed input: the commands of CI's job `pipeline`, one after the other, in a fresh clone
+that has no data, with a remote folder that has everything; `dvc status` is in a clone that has all.
+With a changed hyperparameter: what the author waits for; beyond 1.00 is what DVC takes to find out
+what to run, and to keep what came out. The report, with both models compared and the pictures
+drawn, is one process; DVC tells less of it in four. The parts of the report are those of another
+process of it.
+
+{tables}
 
 ## The stages
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bench import bench
+from bench import bench, worker
 
 MADE = bench.Results(
     facts="3 cores, made up",
@@ -20,6 +22,10 @@ MADE = bench.Results(
     stages=[
         bench.Stage("ingest", whole=[2.0, 3.0], start=[1.0, 1.0]),
         bench.Stage("verify", whole=[6.0, 7.0], start=[2.0, 2.0]),
+    ],
+    parts=[
+        bench.Parts.of("CI", [{"lock": 1.0, "gate": 2.0}, {"lock": 2.0, "gate": 5.0}]),
+        bench.Parts.of("DVC", [{"diff": 3.0}]),
     ],
     memory=[
         bench.Memory(10_000_000, peak=[330e6, 360e6], seconds=[50.0, 50.0]),
@@ -41,6 +47,11 @@ def test_report_tells_every_ratio_with_its_numbers() -> None:
         "| 300 MB | **1.15** (1.10 to 1.20) |",
         "| ingest | 2.50 s | 1.00 s | 1.50 s |",
         "| **all** | 9.00 s | 3.00 s | 6.00 s |",
+        "| CI | time |",
+        "| lock | 1.50 s |",
+        "| gate | 3.50 s |",
+        "| **all** | 5.00 s |",
+        "| diff | 3.00 s |",
         "| 100,000 | 200 MB | 1.00 s | 100,000 |",
     ):
         assert line in text.splitlines()
@@ -80,12 +91,59 @@ def test_failed_command_ends_it_with_what_the_command_said() -> None:
         bench.run(*command)
 
 
-def test_estimator_is_chosen_in_the_baked_params(template: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def project(template: Path, tmp_path: Path) -> Path:
     bench.bake(template, tmp_path / "baked")
-    project = next((tmp_path / "baked").iterdir())
+    return next((tmp_path / "baked").iterdir())
+
+
+def test_estimator_is_chosen_in_the_baked_params(project: Path) -> None:
     bench.choose(project, "linear")
     found = re.findall(r"^  estimator: (\w+)", (project / "params.yaml").read_text(), re.MULTILINE)
     assert found == ["linear"]
+
+
+def test_each_change_of_a_hyperparameter_is_a_new_one(project: Path) -> None:
+    before = (project / "params.yaml").read_text().splitlines()
+    assert "    learning_rate: 0.06" in before
+    for rate in ("0.0601", "0.0602"):
+        bench.tune(project)
+        after = (project / "params.yaml").read_text().splitlines()
+        assert [line for line in after if line not in before] == [f"    learning_rate: {rate}"]
+        assert len(after) == len(before)
+
+
+def test_params_that_cannot_be_changed_end_it(project: Path) -> None:
+    (project / "params.yaml").write_text("train: {}\n")
+    with pytest.raises(SystemExit, match="learning_rate"):
+        bench.tune(project)
+
+
+def test_comment_of_a_pull_request_is_committed_in_a_file_that_no_stage_reads(
+    project: Path,
+) -> None:
+    bench.run("git", "init", "--quiet", cwd=project)
+    bench.commit(project)
+    bench.comment(project)
+    said = bench.run("git", "show", "--name-only", "--format=", cwd=project).output.split()
+    assert said == ["pyproject.toml"]
+    assert "pyproject.toml" not in (project / "dvc.yaml").read_text()
+
+
+def test_other_stages_than_expected_end_it() -> None:
+    log = "Stage 'split' didn't change, skipping\nRunning stage 'train':\n> python\n"
+    bench.require_ran(bench.Done(1.0, 1, log), ["train"])
+    with pytest.raises(SystemExit, match="train"):
+        bench.require_ran(bench.Done(1.0, 1, log), [])
+
+
+@pytest.mark.parametrize(("module", "function"), worker.PARTS.values())
+def test_parts_of_the_report_are_functions_of_the_bake(
+    baked: Callable[..., Path], module: str, function: str
+) -> None:
+    file = baked() / "src" / "flight_delays" / f"{module.replace('.', '/')}.py"
+    defined = [each.name for each in ast.parse(file.read_text()).body if hasattr(each, "name")]
+    assert function in defined
 
 
 def test_one_measure_runs(template: Path, tmp_path: Path) -> None:

@@ -3,17 +3,28 @@
 worker.py facts                       print the versions that matter
 worker.py rows SOURCE TARGET COUNT    repeat SOURCE's rows to COUNT, into a .parquet or .csv file
 worker.py floor MODEL FILE BATCH      print the seconds onnxruntime takes for FILE's rows in memory
+worker.py report PACKAGE BASE         print the seconds of each part of `mlops report --base BASE`
 """
 
+import json
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 # Rows written at a time, which is a row group in Parquet: about what pandas and pyarrow write.
 GROUP = 1_000_000
+# Parts of `mlops report`, none within another: module and function.
+PARTS = {
+    "both models and the test rows from DVC": ("reporting.compare", "_obtain"),
+    "both models' answers and latency": ("reporting.compare", "_side"),
+    "bootstrap": ("reporting.compare", "judge"),
+    "`dvc.lock` and the remote": ("lock", "check"),
+    "pictures": ("reporting.report", "_draw"),
+}
 VERSIONS = ("dvc", "onnxruntime", "pandas", "pyarrow", "scikit-learn")
 
 
@@ -62,6 +73,33 @@ def _array(column: Any, kind: str) -> Any:
     return values.reshape(-1, 1)
 
 
+def report(package: str, base: str) -> None:
+    """Write the report as `mlops report` does, and print the seconds of its parts."""
+    start = time.perf_counter()
+    import_module("dvc.api")  # else a part of what happens to need it first
+    spent = {"imports": 0.0, **dict.fromkeys(PARTS, 0.0)}
+    for part, (name, function) in PARTS.items():
+        module = import_module(f"{package}.{name}")
+        setattr(module, function, _timed(getattr(module, function), spent, part))
+    paths = import_module(f"{package}.paths")
+    main = import_module(f"{package}.reporting.report").report
+    spent["imports"] = time.perf_counter() - start
+    main(base, paths.REPORT, None)
+    rest = time.perf_counter() - start - sum(spent.values())
+    print(json.dumps(spent | {"all else": rest}))
+
+
+def _timed(function: Callable[..., Any], spent: dict[str, float], part: str) -> Callable[..., Any]:
+    def timed(*arguments: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*arguments)
+        finally:
+            spent[part] += time.perf_counter() - start
+
+    return timed
+
+
 if __name__ == "__main__":
-    tasks: dict[str, Callable[..., None]] = {"facts": facts, "rows": rows, "floor": floor}
-    tasks[sys.argv[1]](*sys.argv[2:])
+    tasks: list[Callable[..., None]] = [facts, rows, floor, report]
+    {task.__name__: task for task in tasks}[sys.argv[1]](*sys.argv[2:])

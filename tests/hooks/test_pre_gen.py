@@ -23,6 +23,8 @@ GOOD: dict[str, object] = {
     "author": "Data Science Team",
     "email": "data-science@example.com",
     "github_owner": "example-org",
+    "data_science_team": "example-org/data-science",
+    "ml_engineering_team": "ada",
     "license": "MIT",
     "python_version": "3.11",
     "task": "classification",
@@ -135,6 +137,13 @@ REFUSED: dict[str, list[object]] = {
             None,
         ),
     ],
+    **dict.fromkeys(
+        ("data_science_team", "ml_engineering_team"),
+        [
+            *("", "@ada", "a b", "a/", "/a", "a/b/c", "a/B", "a/b_c", "-a/b", "a/-b", "a\n", "*"),
+            *("a @b", "a/b # c", "me@example.com", "x" * 40, None, ["a"]),
+        ],
+    ),
     "license": ["", "mit", "GPL-3.0", "MIT\n", None],
     "python_version": ["3.10", "3", "", 3.11],
     "task": ["ranking", "", None],
@@ -336,6 +345,7 @@ def test_strange_text_passes(hook: ModuleType, question: str, text: str) -> None
         *(("package_name", name) for name in ("a", "a1", "a_1_b", "x" * 40)),
         *(("email", email) for email in ("a@b.co", "1+me@users.noreply.github.com", "a_b@x-y.org")),
         *(("github_owner", owner) for owner in ("a", "A-1", "x" * 39)),
+        *(("data_science_team", team) for team in ("a", "A-1", "A-1/b", "acme/data-science-2")),
     ],
 )
 def test_plain_answer_passes(hook: ModuleType, question: str, answer: str) -> None:

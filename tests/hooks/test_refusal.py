@@ -19,6 +19,8 @@ BAD = {
     "author": "\x1b[31mred",
     "email": "nobody",
     "github_owner": "-x-",
+    "data_science_team": "@all of us",
+    "ml_engineering_team": "a/b/c",
     "data_remote_url": "data",
 }
 

@@ -2,12 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .config import Task
 from .errors import DEBUG_VARIABLE, CheckError, run
+from .paths import REPORT
+
+if TYPE_CHECKING:
+    from .reporting.compare import Comparison
 
 app = typer.Typer(
     help="From raw data to a verified model. The pipeline itself is `dvc repro`.",
@@ -61,6 +65,7 @@ def data_init(
     mlops data init query.sql --database '$DATABASE_URL' --target churned
     """
     from .draft import init
+    from .metrics import METRICS
 
     source, chosen, drafts = init(path, target, time, task, database, force)
     used = [each for each in drafts if each.why_left_out is None]
@@ -69,7 +74,8 @@ def data_init(
     for each in left_out:
         typer.echo(f"  left out {each.name}: {each.why_left_out}")
     typer.echo(
-        "params.yaml: the source is set; gates are empty, set yours when you know the metrics"
+        f"params.yaml: the source is set; the gate is that {next(iter(METRICS[chosen]))} gets no "
+        "worse; set bounds when you know the metrics"
     )
     typer.echo("Next: read contract.yaml, then\n  uv run dvc repro")
     typer.echo(f"So that others get the data too:\n  uv run dvc add {source.path}")
@@ -103,19 +109,91 @@ def predict(
     typer.echo(f"{target}: {rows:,} predictions")
 
 
+Base = Annotated[str, typer.Option(help="The champion's branch, tag or commit.")]
+
+
 @app.command()
-def gate() -> None:
-    """Check the metrics against the gates of params.yaml; exit code 3 when one is broken."""
+def compare(base: Base = "HEAD") -> None:
+    """Compare the model with that of another revision, on the same test rows.
+
+    \b
+    mlops compare                     what I have against my last commit
+    mlops compare --base origin/main
+    """
+    from .reporting import terminal
+
+    terminal.show(_compared(base))
+
+
+@app.command()
+def gate(
+    base: Annotated[str | None, typer.Option(help="The champion's branch, tag or commit.")] = None,
+) -> None:
+    """Check the metrics against the gates of params.yaml; exit code 3 when one is broken.
+
+    Gates on regression take part with --base.
+
+    \b
+    mlops gate
+    mlops gate --base origin/main
+    """
     from .config import load_params
     from .files import read_json
     from .gate import broken
-    from .paths import METRICS
+    from .paths import METRICS, SLICES
 
     params = load_params()
-    lines = broken(params, read_json(METRICS))
+    against = None if base is None else _compared(base)
+    lines = broken(params, read_json(METRICS), read_json(SLICES), against)
     if lines:
         raise CheckError("\n".join(lines))
     typer.echo(f"{len(params.gates)} gates kept")
+
+
+@app.command()
+def lock() -> None:
+    """Check that dvc.lock fits its inputs and that the remote has what it names.
+
+    Exit code 3 when a stage would run again or something was not pushed. Nothing is run or fetched.
+    """
+    from .lock import check
+
+    state = check()
+    if problems := state.problems():
+        raise CheckError("\n".join(problems))
+    if not state.exists:
+        typer.echo("there is no dvc.lock yet: `uv run dvc repro` makes it")
+    elif state.unreachable:
+        typer.echo(f"dvc.lock fits its inputs; the remote was not asked: {state.unreachable}")
+    else:
+        typer.echo("dvc.lock fits its inputs, and the remote has what it names")
+
+
+@app.command()
+def report(
+    base: Base = "HEAD",
+    output: Annotated[Path, typer.Option(help="The folder to write.")] = REPORT,
+    log: Annotated[
+        Path | None, typer.Option(help="What `dvc repro` printed, to tell what ran.")
+    ] = None,
+) -> None:
+    """Write report.md with its pictures: the verdict, and what changed since another revision.
+
+    \b
+    mlops report --base origin/main
+    """
+    from .reporting.report import report as write
+
+    typer.echo(write(base, output, log))
+    typer.echo(f"{output}/report.md")
+
+
+def _compared(base: str) -> "Comparison":
+    from .config import load_params
+    from .reporting.compare import compare
+    from .revision import Revision
+
+    return compare(load_params(), Revision.of(base))
 
 
 def main() -> None:

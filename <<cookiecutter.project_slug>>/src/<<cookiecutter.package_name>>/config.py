@@ -148,17 +148,40 @@ class Evaluate(Section):
     slice_rows: Count
 
 
-class Gate(Section):
-    """Bounds that a metric of the test set must keep."""
+class Bounds(Section):
+    """The lowest and the highest value allowed."""
 
     min: float | None = None
     max: float | None = None
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("give `min`, `max` or both")
+        if all(value is None for value in self.__dict__.values()):
+            raise ValueError(f"give at least one of {', '.join(type(self).model_fields)}")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"`min` is above `max`: {self.min:g}, {self.max:g}")
         return self
+
+
+class Gate(Bounds):
+    """What a metric of the test rows must keep.
+
+    Attributes:
+        regression: how much worse than the champion's it may be, in the metric's unit; 0 for "not
+            worse". Chance is allowed for: see reporting.compare.
+        slices: bounds on each value of a column with role slice.
+    """
+
+    regression: Annotated[float, Field(ge=0)] | None = None
+    slices: dict[str, Bounds] | None = None
+
+
+class Compare(Section):
+    """How champion and challenger are compared: see reporting.compare."""
+
+    resamples: Annotated[int, Field(ge=20)]
+    confidence: Fraction
+    rows: Count
 
 
 class Verify(Section):
@@ -178,6 +201,7 @@ class Params(Section):
     estimators: dict[str, dict[str, Any]]
     evaluate: Evaluate
     gates: dict[str, Gate]
+    compare: Compare
     verify: Verify
 
     @model_validator(mode="after")

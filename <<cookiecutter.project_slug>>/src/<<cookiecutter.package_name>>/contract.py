@@ -1,5 +1,6 @@
 """`contract.yaml`, typed: the one place that names the columns, and what must hold for them."""
 
+import json
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -113,6 +114,11 @@ class Contract(BaseModel):
         if not self.features:
             raise ValueError("columns: at least one must have role feature")
         return self
+
+    @staticmethod
+    def parse(described: dict[str, Any]) -> "Contract":
+        """The contract that a model carries in its metadata: see pipeline.convert.metadata."""
+        return Contract.model_validate_json(json.dumps(described))
 
     def with_role(self, role: Role) -> list[str]:
         """Names of the columns that have `role`."""

@@ -11,12 +11,14 @@ from typing import Any
 
 import pandas as pd
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from . import paths
 from .config import HYPERPARAMETERS, Source, Task
 from .contract import BOOLEANS, Kind
 from .errors import InputError
 from .files import write_text
+from .metrics import METRICS
 from .paths import CONTRACT, PARAMS, PIPELINE
 from .pipeline.ingest import read
 from .reporting.plots import PLOTS
@@ -38,6 +40,12 @@ DATE_FORMATS = [
 ]
 
 ID_NAME = re.compile(r"(^|_)(id|key|uuid|guid)$|^index$|^unnamed: 0$|ID$", re.IGNORECASE)
+
+# Metrics of clusters take a time that grows with the square of the rows.
+COMPARED = {
+    "rows": {"resamples": 200, "rows": 20_000},
+    "clusters": {"resamples": 100, "rows": 1000},
+}
 
 HEADER = """\
 # Every column: what it holds, what it is for, which values it may take. The one place that names
@@ -201,7 +209,8 @@ def write(source: Source, drafts: list[Draft], task: Task) -> None:
     """Write contract.yaml, and the source and the task into params.yaml and dvc.yaml.
 
     Comments and what does not depend on the data stay. Where the task changes, the estimators, the
-    search space and the plots become those of the new task. Gates go: they were for other data.
+    search space, the size of comparisons and the plots become those of the new task. Gates go, as
+    they were for other data, but one: the task's first metric may not get worse.
     """
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 100, True
@@ -213,19 +222,27 @@ def write(source: Source, drafts: list[Draft], task: Task) -> None:
     changed = params["task"] != task
     params["task"] = task
     params["source"].update(path=source.path, database=source.database)
-    params["gates"] = {}
+    params["gates"] = _gates(task)
     if changed:
         defaults = {name: model().model_dump() for name, model in HYPERPARAMETERS[task].items()}
         params["estimators"] = defaults
         params["train"]["estimator"] = "kmeans" if task == "clustering" else "boosting"
         params["train"]["interval"] = None
         params["train"]["search"].update(trials=0, space={})
+        params["compare"].update(COMPARED["clusters" if task == "clustering" else "rows"])
         pipeline["plots"] = _plots(task)
     write_text(CONTRACT, contract_text(drafts, source.path))
     for path, content in ((PARAMS, params), (PIPELINE, pipeline)):
         stream = StringIO()
         yaml.dump(content, stream)
         write_text(path, stream.getvalue())
+
+
+def _gates(task: Task) -> CommentedMap:
+    """The first gate of a project: what a worse model is refused by before any bound is known."""
+    not_worse = CommentedMap({"regression": 0})
+    not_worse.fa.set_flow_style()
+    return CommentedMap({next(iter(METRICS[task])): not_worse})
 
 
 def _plots(task: Task) -> list[dict[str, dict[str, str]]]:

@@ -1,15 +1,41 @@
-"""Gates: bounds in params.yaml that the metrics of the test rows must keep."""
+"""Gates: what params.yaml demands of the model before it may replace the one in use."""
 
-from .config import Params
+from collections.abc import Iterator
+
+from .config import Bounds, Params
 from .errors import InputError
-from .metrics import names
+from .metrics import METRICS, names
+from .reporting.compare import Comparison
+
+Slices = dict[str, dict[str, dict[str, float]]]
 
 
-def broken(params: Params, metrics: dict[str, float]) -> list[str]:
-    """One line for each gate that `metrics` do not keep; a metric that is not there keeps none.
+def broken(
+    params: Params, metrics: dict[str, float], slices: Slices, against: Comparison | None = None
+) -> list[str]:
+    """One line for each gate that is not kept; a metric that is not there keeps none.
 
-    Raises InputError when a gate is for no metric of the task.
+    Args:
+        params: holds the gates.
+        metrics: of the test rows.
+        slices: the same by column with role slice and value.
+        against: the comparison with the champion, for gates on regression; None leaves those out.
+    Raises:
+        InputError: a gate is for no metric of the task, or for no column with role slice.
     """
+    _check_names(params, slices)
+    lines: list[str] = []
+    for name, gate in params.gates.items():
+        lines += _outside(name, gate, metrics.get(name))
+        for column, bounds in (gate.slices or {}).items():
+            for value, found in slices[column].items():
+                lines += _outside(f"{name} of {column} {value}", bounds, found.get(name))
+    if against is not None:
+        lines += _regressions(params, against)
+    return lines
+
+
+def _check_names(params: Params, slices: Slices) -> None:
     known = names(params.task)
     unknown = [name for name in params.gates if name not in known]
     if unknown:
@@ -17,13 +43,50 @@ def broken(params: Params, metrics: dict[str, float]) -> list[str]:
             f"params.yaml: gates: {', '.join(unknown)}: no metric of {params.task}; "
             f"choose from {', '.join(known)}"
         )
-    lines = []
     for name, gate in params.gates.items():
-        value = metrics.get(name)
-        if value is None:
-            lines.append(f"{name}: has no value on the test rows")
-        elif gate.min is not None and value < gate.min:
-            lines.append(f"{name}: {value:g} is below {gate.min:g}")
-        elif gate.max is not None and value > gate.max:
-            lines.append(f"{name}: {value:g} is above {gate.max:g}")
-    return lines
+        if gate.regression is not None and name not in METRICS[params.task]:
+            raise InputError(
+                f"params.yaml: gates.{name}.regression: {name} takes refits and is not compared; "
+                f"choose from {', '.join(METRICS[params.task])}"
+            )
+        for column in gate.slices or {}:
+            if column not in slices:
+                raise InputError(
+                    f"params.yaml: gates.{name}.slices.{column}: no column with role slice; "
+                    f"contract.yaml has {', '.join(slices) or 'none'}"
+                )
+
+
+def _outside(name: str, bounds: Bounds, value: float | None) -> Iterator[str]:
+    if bounds.min is None and bounds.max is None:
+        return
+    if value is None:
+        yield f"{name}: has no value on the test rows"
+    elif bounds.min is not None and value < bounds.min:
+        yield f"{name}: {value:g} is below {bounds.min:g}"
+    elif bounds.max is not None and value > bounds.max:
+        yield f"{name}: {value:g} is above {bounds.max:g}"
+
+
+def _regressions(params: Params, against: Comparison) -> Iterator[str]:
+    allowed = {
+        name: gate.regression for name, gate in params.gates.items() if gate.regression is not None
+    }
+    if allowed and against.undecided:
+        yield f"champion: not comparable: {against.reason}"
+    if not against.metrics:
+        return
+    for name, limit in allowed.items():
+        found = against.metrics.get(name)
+        if found is None:
+            yield f"{name}: has no value to compare on the test rows"
+            continue
+        # At best so much worse, as far as chance allows: the far end of the interval.
+        is_higher = METRICS[params.task][name].better == "higher"
+        loss = -found.high if is_higher else found.low
+        if loss > limit:
+            least = f", at best by {loss:.4g}" + (f" ({limit:g} is allowed)" if limit else "")
+            yield (
+                f"{name}: {found.challenger:.4g} is worse than the champion's "
+                f"{found.champion:.4g}{least}"
+            )

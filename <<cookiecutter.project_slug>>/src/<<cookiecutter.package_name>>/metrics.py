@@ -64,10 +64,12 @@ class Metric:
         better: whether a higher or a lower value is better.
         compute: from scored rows; may raise ValueError or return NaN where it has no value, such as
             ROC-AUC on rows of one class.
+        most_rows: it looks at no more of them.
     """
 
     better: Literal["higher", "lower"]
     compute: Callable[[Scored], float]
+    most_rows: int | None = None
 
 
 def score(task: Task, scored: Scored) -> dict[str, float]:
@@ -168,10 +170,12 @@ def _spatial(function: Callable[..., float]) -> Callable[[Scored], float]:
 
 
 def _silhouette(space: np.ndarray, clusters: np.ndarray) -> float:
-    """On at most 2,000 rows, drawn with a fixed seed: its cost grows with their square."""
-    return float(
-        sk.silhouette_score(space, clusters, sample_size=min(len(space), 2000), random_state=0)
-    )
+    """On some of the rows, drawn with a fixed seed: its cost grows with their square."""
+    some = min(len(space), SILHOUETTE_ROWS)
+    return float(sk.silhouette_score(space, clusters, sample_size=some, random_state=0))
+
+
+SILHOUETTE_ROWS = 2000
 
 
 METRICS: dict[Task, dict[str, Metric]] = {
@@ -195,7 +199,7 @@ METRICS: dict[Task, dict[str, Metric]] = {
         "interval_coverage": Metric("higher", _interval_coverage),
     },
     "clustering": {
-        "silhouette": Metric("higher", _spatial(_silhouette)),
+        "silhouette": Metric("higher", _spatial(_silhouette), SILHOUETTE_ROWS),
         "davies_bouldin": Metric("lower", _spatial(sk.davies_bouldin_score)),
         "calinski_harabasz": Metric("higher", _spatial(sk.calinski_harabasz_score)),
     },

@@ -1,6 +1,5 @@
 """Score a file with the ONNX model, batch by batch, so that memory does not grow with the file."""
 
-import json
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -40,7 +39,7 @@ def predict(source: Path, target: Path, model: OnnxModel, with_inputs: bool = Fa
     """
     if not target.name.endswith((".csv", *tables.PARQUET)):
         raise InputError(f"{target}: predictions are written to .csv or .parquet")
-    contract = Contract.model_validate_json(json.dumps(model.metadata["contract"]))
+    contract = Contract.parse(model.metadata["contract"])
     rows, scored = 0, _scored(source, model, contract, with_inputs)
     first = next(scored, None)
     if first is None:

@@ -1,10 +1,13 @@
 """`mlops`: help with examples, exit codes that tell what went wrong, one line for an error."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import made
 import pytest
+from stored import Stored
+from workspace import ROOT
 
 from <<cookiecutter.package_name>> import cli, paths
 from <<cookiecutter.package_name>>.config import Gate
@@ -25,14 +28,17 @@ def _mlops(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.mark.parametrize("command", [["data", "init"], ["predict"], ["gate"], []])
+COMMANDS = [["data", "init"], ["predict"], ["compare"], ["gate"], ["lock"], ["report"]]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, []])
 def test_help_says_what_a_command_does(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _mlops(monkeypatch, *command, "--help") == 0
     text = capsys.readouterr().out
     assert text.startswith("Usage: ")
-    if command in (["data", "init"], ["predict"]):
+    if command not in (["lock"], []):
         assert f"\n  mlops {' '.join(command)} " in text
 
 
@@ -63,6 +69,7 @@ def test_a_broken_gate_is_a_failed_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_json(paths.METRICS, {"f1": 0.5})
+    write_json(paths.SLICES, {})
     for bound, code in ((0.4, 0), (0.6, 3)):
         gates = {"f1": Gate(min=bound)}
         params = made.params("binary", "linear").model_copy(update={"gates": gates})
@@ -71,3 +78,52 @@ def test_a_broken_gate_is_a_failed_check(
     written = capsys.readouterr()
     assert written.out == "1 gates kept\n"
     assert written.err == "error: f1: 0.5 is below 0.6\n"
+
+
+def test_drafting_says_which_gate_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy2(ROOT / name, name)
+    made.rows("regression").to_csv("own.csv", index=False)
+    assert _mlops(monkeypatch, "data", "init", "own.csv", "--target", "price") == 0
+    assert "the gate is that mae gets no worse" in capsys.readouterr().out
+
+
+def test_the_lock_gate(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _mlops(monkeypatch, "lock") == 0
+    assert "there is no dvc.lock yet" in capsys.readouterr().out
+    stored.made()
+    assert _mlops(monkeypatch, "lock") == 3
+    assert "error: not in the remote: data/split/test.parquet, " in capsys.readouterr().err
+    stored.push()
+    assert _mlops(monkeypatch, "lock") == 0
+    assert "dvc.lock fits its inputs, and the remote has" in capsys.readouterr().out
+    stored.remote.rename(stored.remote.with_name("away"))
+    assert _mlops(monkeypatch, "lock") == 0
+    assert "the remote was not asked: the remote is the folder" in capsys.readouterr().out
+
+
+def test_champion_and_challenger(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored.params(gates={"roc_auc": {"regression": 0}})
+    stored.made("good")
+    assert _mlops(monkeypatch, "compare") == 0
+    assert capsys.readouterr().out.endswith("same: the model is the very same file\n")
+    stored.put("poor")
+    stored.ran()
+    assert _mlops(monkeypatch, "compare") == 0
+    assert capsys.readouterr().out.endswith("\nworse\n")
+    assert _mlops(monkeypatch, "gate") == 0
+    assert _mlops(monkeypatch, "gate", "--base", "HEAD") == 3
+    assert "is worse than the champion's" in capsys.readouterr().err
+    assert _mlops(monkeypatch, "report", "--base", "main") == 0
+    out = capsys.readouterr().out
+    assert "Worse than main." in out
+    assert out.endswith("build/report/report.md\n")
+    for command in ("compare", "gate", "report"):
+        assert _mlops(monkeypatch, command, "--base", "--help") == 2
+        assert "error: --help: Git knows no such revision" in capsys.readouterr().err

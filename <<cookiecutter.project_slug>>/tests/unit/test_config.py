@@ -63,8 +63,16 @@ def test_what_is_right_is_read(tmp_path: Path, what: str) -> None:
         ({"train.search.space": {"linear": {"C": [1, 0]}}}, ["train.search.space.linear.C: "]),
         ({"train.search.space": {"linear": {"c": [1]}}}, ["train.search.space.linear.c: unk"]),
         ({"train.search.space": {"svm": {"C": [1]}}}, ["train.search.space: 'svm' is no est"]),
-        ({"gates": {"f1": {}}}, ["gates.f1: give `min`, `max` or both"]),
+        ({"gates": {"f1": {}}}, ["gates.f1: give at least one of min, max, regression, slices"]),
         ({"gates": {"f1": {"low": 1}}}, ["gates.f1.low: unknown key"]),
+        ({"gates": {"f1": {"min": 0.6, "max": 0.5}}}, ["gates.f1: `min` is above `max`: 0.6, 0.5"]),
+        ({"gates": {"f1": {"regression": -1}}}, ["gates.f1.regression: input should be greater"]),
+        ({"gates": {"f1": {"slices": {"a": {}}}}}, ["gates.f1.slices.a: give at least one of min"]),
+        ({"gates": {"f1": {"slices": {"a": {"regression": 0}}}}}, ["gates.f1.slices.a.regression"]),
+        ({"compare": ...}, ["compare: this key is missing"]),
+        ({"compare.resamples": 19}, ["compare.resamples: input should be greater than or equal"]),
+        ({"compare.confidence": 1}, ["compare.confidence: input should be less than 1"]),
+        ({"compare.rows": 0}, ["compare.rows: "]),
         ({"verify.tolerance": 0}, ["verify.tolerance: "]),
         ({"verify.edge_rows": 1.5, "evaluate.slice_rows": 0}, ["evaluate.sl", "verify.edge_rows"]),
     ],
@@ -111,6 +119,6 @@ def test_every_estimator_has_hyperparameters_and_the_other_way_round() -> None:
 
 def test_unknown_keys_are_refused_in_every_section() -> None:
     content = made.params("regression", "linear").model_dump()
-    for section in ("source", "split", "train", "evaluate", "verify"):
+    for section in ("source", "split", "train", "evaluate", "compare", "verify"):
         with pytest.raises(ValueError, match="Extra inputs"):
             Params.model_validate(content | {section: content[section] | {"extra": 1}})

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from <<cookiecutter.package_name>>.config import load_params
+from <<cookiecutter.package_name>>.config import Gate, load_params
 from <<cookiecutter.package_name>>.contract import Contract, load_contract
 from <<cookiecutter.package_name>>.draft import init
 from <<cookiecutter.package_name>>.errors import InputError
+from <<cookiecutter.package_name>>.metrics import METRICS
 from <<cookiecutter.package_name>>.pipeline import ingest, validate
 from <<cookiecutter.package_name>>.reporting.plots import PLOTS
 
@@ -94,10 +95,13 @@ def test_a_draft_sets_everything_to_the_task(target: str | None, task: Any) -> N
     params = load_params()
     assert params.task == task
     contract.check_task(task)
-    assert params.gates == {}
+    assert params.gates == {next(iter(METRICS[task])): Gate(regression=0)}
+    assert f"  {next(iter(params.gates))}: {{regression: 0}}\n" in Path("params.yaml").read_text()
     assert [Path(path).stem for each in _pipeline()["plots"] for path in each] == [*PLOTS[task]]
     for name in params.estimators:
         params.hyperparameters(name)
+    # Clusters are judged in a time that grows with the square of the rows.
+    assert params.compare.rows == (1000 if task == "clustering" else 20_000)
 
 
 def _pipeline() -> dict[str, Any]:

@@ -11,8 +11,9 @@ import pytest
 from <<cookiecutter.package_name>>.contract import Violation
 from <<cookiecutter.package_name>>.errors import CheckError, InputError
 from <<cookiecutter.package_name>>.files import read_json, write_text
-from <<cookiecutter.package_name>>.paths import CONTRACT, PARAMS, SNAPSHOT, VALIDATION
+from <<cookiecutter.package_name>>.paths import CONTRACT, PARAMS, PROFILE, SNAPSHOT, VALIDATION
 from <<cookiecutter.package_name>>.pipeline.validate import check, table, validate
+from <<cookiecutter.package_name>>.profile import profile
 
 RULES: list[tuple[dict[str, Any], list[Any], list[Violation]]] = [
     (
@@ -130,6 +131,7 @@ def test_the_report_says_that_the_contract_is_kept(capsys: pytest.CaptureFixture
         "not_in_contract": ["extra"],
         "violations": [],
     }
+    assert read_json(PROFILE) == profile(made.rows("binary"), made.contract("binary"))
     assert "400 rows keep the contract" in capsys.readouterr().out
 
 
@@ -139,6 +141,7 @@ def test_a_broken_contract_stops_with_a_table_and_a_report() -> None:
     with pytest.raises(CheckError) as stopped:
         validate()
     assert "rank" in str(stopped.value)
+    assert not PROFILE.exists()
     report = read_json(VALIDATION)
     assert not report["valid"]
     (violation,) = report["violations"]

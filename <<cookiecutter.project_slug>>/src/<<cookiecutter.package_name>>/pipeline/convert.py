@@ -16,10 +16,11 @@ from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
 from ..config import HYPERPARAMETERS, Params, load_params
 from ..contract import Contract, load_contract
-from ..errors import CheckError, run
+from ..errors import CheckError
 from ..files import read_json, replacing
 from ..model import Model, digest
 from ..paths import ONNX, PROVENANCE
+from . import stage
 
 # Old enough for the servers in use, new enough for every operator of the catalogue.
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -195,4 +196,4 @@ def _add_interval(converted: onnx.ModelProto, half_width: float) -> None:
 
 
 if __name__ == "__main__":
-    run(convert)
+    stage(convert)

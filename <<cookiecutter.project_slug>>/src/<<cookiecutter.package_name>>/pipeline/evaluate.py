@@ -10,13 +10,13 @@ from sklearn.metrics import adjusted_rand_score
 
 from ..config import Evaluate, Task, load_params
 from ..contract import Contract, load_contract
-from ..errors import run
 from ..files import replacing, write_json
 from ..inputs import model_inputs, target_values
 from ..metrics import STABILITY, Scored, negative_log_loss, score
 from ..model import Model, Outputs
 from ..paths import METRICS, PARTS, PLOTS, PREDICTIONS, SLICES
 from ..reporting import plots
+from . import stage
 
 SCORING: dict[Task, Any] = {
     "classification": negative_log_loss,
@@ -146,4 +146,4 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run(evaluate)
+    stage(evaluate)

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from .. import tables
 from ..config import Source, load_params
-from ..errors import InputError, run
+from ..errors import InputError
 from ..files import replacing, sha256, write_json
 from ..paths import PROVENANCE, SNAPSHOT
+from . import stage
 
 
 @dataclass(frozen=True)
@@ -186,4 +187,4 @@ def _concatenate(parts: list[tuple[pa.Table, Origin]]) -> pa.Table:
 
 
 if __name__ == "__main__":
-    run(ingest)
+    stage(ingest)

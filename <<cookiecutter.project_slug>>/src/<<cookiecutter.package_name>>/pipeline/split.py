@@ -10,9 +10,10 @@ import pandas as pd
 
 from ..config import Split, Task, load_params
 from ..contract import Contract, conform, load_contract
-from ..errors import InputError, run
+from ..errors import InputError
 from ..files import replacing
 from ..paths import PARTS, SNAPSHOT
+from . import stage
 
 # A number is cut into this many equally filled bins when parts are to have its proportions.
 STRATA = 10
@@ -128,4 +129,4 @@ def _span(part: pd.DataFrame, contract: Contract) -> str:
 
 
 if __name__ == "__main__":
-    run(split)
+    stage(split)

@@ -15,12 +15,12 @@ from sklearn.pipeline import Pipeline
 
 from ..config import Params, Section, Task, load_params
 from ..contract import Contract, load_contract
-from ..errors import run
 from ..estimators import build, snap_thresholds
 from ..inputs import model_inputs, target_values
 from ..metrics import Scored, negative_log_loss, score
 from ..model import Model
 from ..paths import PARTS, TRAINING_LOG
+from . import stage
 
 SCORING: dict[Task, Any] = {
     "classification": negative_log_loss,
@@ -152,4 +152,4 @@ def learning_curve(
 
 
 if __name__ == "__main__":
-    run(train)
+    stage(train)

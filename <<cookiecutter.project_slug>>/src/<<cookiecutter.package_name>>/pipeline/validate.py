@@ -10,13 +10,15 @@ import pandera.pandas as pa
 
 from ..config import load_params
 from ..contract import Column, Contract, Violation, conform, load_contract, unreadable, violation
-from ..errors import CheckError, run
+from ..errors import CheckError
 from ..files import write_json
-from ..paths import SNAPSHOT, VALIDATION
+from ..paths import PROFILE, SNAPSHOT, VALIDATION
+from ..profile import profile
+from . import stage
 
 
 def validate() -> None:
-    """Check the snapshot and write `reports/validation.json`.
+    """Check the snapshot and write `reports/validation.json` and `reports/profile.json`.
 
     Raises CheckError with a table of column, rule, count and first rows when a rule is broken.
     """
@@ -39,6 +41,7 @@ def validate() -> None:
             f"{len(violations)} rules of contract.yaml are broken; see {VALIDATION}\n"
             + table(violations)
         )
+    write_json(PROFILE, profile(conform(raw, contract), contract))
     print(f"{len(raw):,} rows keep the contract of {len(contract.columns)} columns")
 
 
@@ -114,4 +117,4 @@ def table(violations: list[Violation]) -> str:
 
 
 if __name__ == "__main__":
-    run(validate)
+    stage(validate)

@@ -12,13 +12,14 @@ import pandas as pd
 
 from ..config import load_params
 from ..contract import Contract, load_contract
-from ..errors import CheckError, run
+from ..errors import CheckError
 from ..estimators import thresholds
 from ..files import write_json
 from ..inference import OnnxModel
 from ..inputs import NO_CATEGORY, columns, model_inputs
 from ..model import Model, Outputs
 from ..paths import ONNX, PARITY, PARTS
+from . import stage
 
 
 @dataclass(frozen=True)
@@ -165,4 +166,4 @@ def _explanation(
 
 
 if __name__ == "__main__":
-    run(verify)
+    stage(verify)

@@ -158,8 +158,12 @@ def _clusters(s: Scored, _: list[str]) -> Records:
 def write(folder: Path, name: str, plot: Plot, data: Records) -> None:
     """Write `<name>.json` and `<name>.png` (opaque, so that it reads on light and dark pages)."""
     write_json(folder / f"{name}.json", data)
-    picture = vl_convert.vegalite_to_png(json.dumps(filled(name, plot, data)), scale=2)
-    (folder / f"{name}.png").write_bytes(picture)
+    draw(folder / f"{name}.png", name, plot, data)
+
+
+def draw(path: Path, name: str, plot: Plot, data: Records) -> None:
+    """Write a picture of `data`, in which `rev` may tell several models apart."""
+    path.write_bytes(vl_convert.vegalite_to_png(json.dumps(filled(name, plot, data)), scale=2))
 
 
 def filled(name: str, plot: Plot, data: Records, rev: str = "workspace") -> dict[str, Any]:

@@ -1,0 +1,401 @@
+"""The baked `ci` and `report-cleanup` workflows, executed: what people read, and what is stopped.
+
+All jobs run in each scenario; only the first one lints and tests the project, the others have that
+done in no time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from pipeline.running import STAGES
+from workflows import events
+from workflows.act import Outcome, Workflow, needs_act
+from workflows.world import World, git
+
+pytestmark = needs_act
+
+MARKER = "<!-- mlops report -->"
+REPRODUCE = "Reproduce what is out of date"
+LOCK = "Does dvc.lock fit, and is all that it names stored?"
+CHECK = "Let only a short text and small pictures through"
+COMMENT = "Comment, or update the comment"
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 100
+SHELL = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail"]
+
+
+def quick(world: World) -> Workflow:
+    """Return ci without what linting and testing the project takes."""
+    return world.workflow().replacing("lint", "Lint", "true").replacing("test", "Test", "true")
+
+
+def results(done: Outcome) -> str:
+    """Return the results of all jobs in one line."""
+    return " ".join(f"{job}={done.jobs[job]}" for job in sorted(done.jobs))
+
+
+def all_of(result: str, **others: str) -> str:
+    """Return what `results` says where all jobs but the others have a result."""
+    jobs = dict.fromkeys(("changes", "comment", "gate", "lint", "pipeline", "test"), result)
+    return " ".join(f"{job}={result}" for job, result in sorted({**jobs, **others}.items()))
+
+
+def ran(done: Outcome) -> list[str]:
+    """Return the stages that DVC ran."""
+    return re.findall(r"^Running stage '(\w+)':", done.log("pipeline", REPRODUCE), re.MULTILINE)
+
+
+def comment(world: World, number: int = 1) -> str:
+    """Return the only report among the comments."""
+    (found,) = (body for body in world.github.bodies(number) if MARKER in body)
+    return str(found)
+
+
+def hashes(world: World, branch: str) -> dict[str, str]:
+    """Return the hash of each output in a branch's dvc.lock."""
+    lock = yaml.safe_load(world.show(branch, "dvc.lock"))
+    return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
+
+
+def cached(world: World) -> set[str]:
+    """Return the hashes of the objects that runs saved for later ones."""
+    found = world.caches.glob("*/.dvc/cache/files/md5/??/*")
+    return {f"{path.parent.name}{path.name}" for path in found}
+
+
+def test_a_better_model_is_reported_with_pictures_and_may_be_merged(world: World) -> None:
+    world.start("worse")
+    done = world.run(world.pull_request("better"))
+    assert results(done) == all_of("success"), done.told
+    assert ran(done) == []
+
+    body = comment(world)
+    assert "[!TIP]\n> **Better than main.**" in body
+    assert "CML watermark report" in body
+    pictures = git(world.origin, "ls-tree", "--name-only", "report-pictures/1").split()
+    assert "roc.png" in pictures
+    commit = world.commit("report-pictures/1")
+    for name in pictures:
+        assert world.show("report-pictures/1", name).startswith(b"\x89PNG\r\n\x1a\n")
+        address = f"{world.github.url}/{events.REPOSITORY}/blob/{commit}/{name}?raw=true"
+        assert f'<img src="{address}"' in body
+    assert body.count("<img") == len(pictures)
+    assert "Better than main" in done.summaries["pipeline"]
+    assert "<img" not in done.summaries["pipeline"]
+
+    # Somebody pushes again: the same comment, and the pictures of this time only.
+    again = world.run(world.pull_request("better"), quick(world))
+    assert results(again) == all_of("success"), again.told
+    assert "Better than main" in comment(world)
+    assert len(world.github.bodies(1)) == 1
+    assert git(world.origin, "rev-list", "--count", "report-pictures/1") == "1"
+
+
+def test_a_worse_model_cannot_be_merged(world: World) -> None:
+    done = world.run(world.pull_request("worse"), quick(world))
+    assert results(done) == all_of("success", pipeline="failure", gate="failure"), done.told
+    assert done.steps["pipeline"]["Gates"] == "failure"
+    assert "roc_auc: " in done.log("pipeline", "Gates")
+    assert "is worse than the champion's" in done.log("pipeline", "Gates")
+    assert "[!CAUTION]\n> **Worse than main.**" in comment(world)
+    assert "cannot be merged" in comment(world)
+    assert comment(world).count("<img") > 3
+
+
+def test_a_change_that_does_not_matter_to_the_model_runs_and_fetches_nothing(world: World) -> None:
+    done = world.run(world.pull_request("tests"), quick(world))
+    assert results(done) == all_of("success"), done.told
+    assert ran(done) == []
+    log = done.log("pipeline", REPRODUCE)
+    assert [f"Stage '{stage}' didn't change, skipping" in log for stage in STAGES] == [True] * 7
+    assert not cached(world) & set(hashes(world, "main").values())
+    assert "The model is the very same file" in comment(world)
+    assert "could not be published" not in done.log("comment"), "there are no pictures"
+    assert "report-pictures/1" not in world.branches()
+
+
+def test_documentation_alone_is_not_tested(world: World) -> None:
+    done = world.run(world.pull_request("docs"))
+    skipped = dict.fromkeys(("lint", "test", "pipeline", "comment"), "skipped")
+    assert results(done) == all_of("success", **skipped), done.told
+    assert done.outputs["changes", "differ"] == {"code": "false"}
+    assert world.github.calls == []
+
+
+def test_a_stale_lock_is_told_with_the_command_that_mends_it(world: World) -> None:
+    done = world.run(world.pull_request("stale"), quick(world))
+    assert results(done) == all_of("success", pipeline="failure", gate="failure"), done.told
+    assert done.steps["pipeline"][LOCK] == "failure"
+    assert ran(done) == []
+    for said in (done.log("pipeline", LOCK), comment(world)):
+        assert "dvc.lock is stale: train (estimators.boosting" in said
+        assert "uv run dvc repro" in said
+    assert "cannot be merged" in comment(world)
+
+
+def test_a_forgotten_push_is_told_with_what_is_missing(world: World) -> None:
+    onnx = hashes(world, "worse")["models/model.onnx"]
+    (world.store / "files" / "md5" / onnx[:2] / onnx[2:]).unlink()
+    done = world.run(world.pull_request("worse"), quick(world))
+    assert results(done) == all_of("success", pipeline="failure", gate="failure"), done.told
+    for said in (done.log("pipeline", LOCK), comment(world)):
+        assert "not in the remote: models/model.onnx." in said
+        assert "uv run dvc push" in said
+
+
+def test_a_fork_gets_its_report_without_a_token_that_writes(world: World) -> None:
+    before = world.branches()
+    done = world.run(world.pull_request("tests", head="grace/flight-delays"), quick(world))
+    assert results(done) == all_of("success", comment="skipped"), done.told
+    assert world.github.calls == []
+    assert world.branches() == before
+    assert "The model is the very same file" in done.summaries["pipeline"]
+    kept = (world.artifacts / "report" / "report.md").read_text(encoding="utf-8")
+    assert "The model is the very same file" in kept
+
+
+def test_the_first_push_makes_everything_and_says_what_to_commit(world: World) -> None:
+    world.start("first")
+    world.disconnect()
+    done = world.run(events.push(world.commit("main")), quick(world))
+    assert results(done) == all_of("success", comment="skipped"), done.told
+    assert ran(done) == STAGES
+    assert cached(world), "what pull requests start from"
+    summary = done.summaries["pipeline"]
+    assert "No champion yet: this is the first model" in summary
+    assert "There is no dvc.lock in Git yet" in summary
+    assert "git add dvc.lock reports" in summary
+
+
+def test_models_are_made_again_where_the_remote_is_out_of_reach(world: World) -> None:
+    world.disconnect()
+    event = world.pull_request("worse")
+    done = world.run(event, quick(world))
+    assert results(done) == all_of("success", pipeline="failure", gate="failure"), done.told
+    assert ran(done) == []
+    assert "the remote was not asked: " in done.log("pipeline", LOCK)
+    assert "**Worse than main.**" in comment(world)
+    for who in ("champion", "challenger"):
+        assert f"The {who} was made again from its commit" in comment(world)
+    assert "making the model of" in done.log("pipeline", "Report")
+    assert "making the model of" not in done.log("pipeline", "Gates")
+
+    # The next run finds them in the cache, under the very key: the key is of nothing but the data.
+    again = world.run(event, quick(world))
+    assert results(again) == results(done), again.told
+    assert again.outputs["pipeline", "1"]["hit"] == "true"
+    assert len([*world.caches.iterdir()]) == 1
+    assert "making the model of" not in again.log("pipeline", "Report")
+
+
+# The comment's job alone, with reports that never saw the pipeline.
+
+
+def comment_job(world: World, cml: str = "works", **files: bytes) -> Outcome:
+    """Run it with the files as the report; two underscores in a name stand for a dot."""
+    folder = world.artifacts / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"report__md": b'# Well done\n\n<img src="roc.png" alt="">\n', "roc__png": PNG}
+    for name, data in {**content, **files}.items():
+        (folder / name.replace("__", ".")).write_bytes(data)
+    return world.run_on(events.pull_request(), world.workflow().only("comment"), cml)
+
+
+def test_a_comment_that_is_cmls_stays_cmls(world: World) -> None:
+    for _ in range(2):
+        assert comment_job(world).jobs["comment"] == "success"
+    agents = {call.agent for call in world.github.calls if call.method in ("POST", "PATCH")}
+    assert {"octokit" in agent for agent in agents} == {True}
+    assert [call.method for call in world.github.calls if call.body] == ["POST", "PATCH"]
+    assert "Well done" in comment(world)
+
+
+@pytest.mark.parametrize("others", [28, 29, 30, 40, 250])
+def test_among_many_comments_there_is_one_report(world: World, others: int) -> None:
+    world.github.add_comments(1, *["me too"] * others)
+    for text in (b"first", b"second", b"third"):
+        assert comment_job(world, report__md=text).jobs["comment"] == "success"
+    assert "third" in comment(world)
+    assert len(world.github.bodies(1)) == others + 1
+
+
+def test_cml_may_come_late(world: World) -> None:
+    world.github.add_comments(1, *["me too"] * 20)
+    for cml in ("missing", "works", "fails"):
+        assert comment_job(world, cml).jobs["comment"] == "success"
+    assert "Well done" in comment(world)
+
+
+def test_a_report_that_somebody_else_quotes_is_left_alone(world: World) -> None:
+    world.github.add_comments(1, f"look at this: {MARKER}")
+    assert comment_job(world, "missing").jobs["comment"] == "success"
+    quoted, ours = world.github.bodies(1)
+    assert quoted.startswith("look at this")
+    assert "Well done" in ours
+
+
+@pytest.mark.parametrize("cml", ["missing", "fails"])
+def test_gh_comments_where_cml_does_not(world: World, cml: str) -> None:
+    done = comment_job(world, cml, report__md=b"first")
+    assert done.jobs["comment"] == "success", done.told
+    assert done.steps["comment"]["Set up CML"] == ("failure" if cml == "missing" else "success")
+    assert ("CML failed; commenting with gh" in done.log("comment", COMMENT)) == (cml == "fails")
+    assert comment_job(world, cml, report__md=b"second").jobs["comment"] == "success"
+    assert "second" in comment(world)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("status", "said"), [(403, "Resource not accessible by integration"), (500, "Server Error")]
+)
+def test_a_comment_that_cannot_be_posted_is_a_failure_that_says_why(
+    world: World, method: str, status: int, said: str
+) -> None:
+    world.github.faults[method] = status
+    done = comment_job(world)
+    assert done.jobs["comment"] == "failure"
+    assert f"{said} (HTTP {status})" in done.log("comment", COMMENT)
+    assert world.github.bodies(1) == []
+
+
+def test_a_pull_request_whose_pipeline_fails_gets_its_comment(world: World) -> None:
+    (world.artifacts / "report").mkdir(parents=True)
+    (world.artifacts / "report" / "report.md").write_text("cannot be merged", encoding="utf-8")
+    workflow = world.workflow().only("comment", result="failure")
+    done = world.run_on(events.pull_request(), workflow)
+    assert done.jobs == {"pipeline": "failure", "comment": "success"}
+    assert "cannot be merged" in comment(world)
+
+
+def test_without_a_report_there_is_nothing_to_say(world: World) -> None:
+    done = world.run(events.pull_request(), world.workflow().only("comment"))
+    assert done.jobs["comment"] == "failure"
+    assert "Artifact not found for name: report" in done.log("comment")
+    assert world.github.calls == []
+
+
+HOSTILE: dict[str, tuple[str, bytes | Path | None, str]] = {
+    "a picture that is none": ("roc.png", b"<svg onload=alert(1)>", "roc.png is no PNG"),
+    "a page": ("index.html", b"<script>", "not part of a report: ./index.html"),
+    "a hidden file": (".bashrc", b"rm -rf /", "not part of a report: ./.bashrc"),
+    "Git's settings": (".git/config", b"[core]", "not part of a report: ./.git"),
+    "a large picture": ("big.png", PNG + b"\0" * 2**21, "not part of a report: ./big.png"),
+    "a long text": ("report.md", b"a" * 65_001, "too long"),
+    "a link": ("more.png", Path("/etc/passwd"), "not part of a report: ./more.png"),
+    "a link for a report": ("report.md", Path("/etc/passwd"), "not part of a report: ./report.md"),
+    "no report": ("report.md", None, "no report"),
+}
+
+
+def plant(world: World, name: str, content: bytes | Path | None) -> None:
+    """Put something beside a report, or in its place."""
+    folder = world.artifacts / "report"
+    folder.mkdir(parents=True)
+    (folder / "report.md").write_text("# Well done\n", encoding="utf-8")
+    (folder / "roc.png").write_bytes(PNG)
+    path = folder / name
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    if isinstance(content, Path):
+        path.symlink_to(content)
+    elif content is not None:
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_what_is_no_report_gets_nowhere(world: World, what: str) -> None:
+    name, content, said = HOSTILE[what]
+    plant(world, name, content)
+    before = world.branches()
+    done = world.run_on(events.pull_request(), world.workflow().only("comment"))
+    assert done.jobs["comment"] == "failure", done.told
+    assert done.steps["comment"][CHECK] == "failure"
+    assert said in done.log("comment", CHECK)
+    assert world.github.calls == []
+    assert world.branches() == before
+
+
+def test_pictures_that_are_refused_are_left_out(world: World) -> None:
+    hook = world.origin / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    done = comment_job(world)
+    assert done.jobs["comment"] == "success", done.told
+    assert "the pictures could not be published" in done.log("comment")
+    assert "Well done" in comment(world)
+    assert "<img" not in comment(world)
+
+
+# What each gate is good for: without it, what is bad passes.
+
+
+def test_without_the_gates_a_worse_model_would_pass(world: World) -> None:
+    workflow = quick(world).replacing("pipeline", "Gates", "true")
+    done = world.run(world.pull_request("worse"), workflow)
+    assert results(done) == all_of("success"), done.told
+
+
+def test_without_the_lock_gate_a_stale_lock_would_pass(world: World) -> None:
+    workflow = quick(world).replacing("pipeline", LOCK, "true")
+    done = world.run(world.pull_request("stale"), workflow)
+    assert results(done) == all_of("success"), done.told
+    assert ran(done) == STAGES[3:]
+
+
+def test_without_the_check_anything_would_be_published(world: World) -> None:
+    plant(world, "roc.png", b"<svg onload=alert(1)>")
+    workflow = world.workflow().replacing("comment", CHECK, "true").only("comment")
+    done = world.run_on(events.pull_request(), workflow)
+    assert done.jobs["comment"] == "success", done.told
+    assert "report-pictures/1" in world.branches()
+
+
+@pytest.mark.parametrize("code", ["true", "false", ""])
+def test_the_last_gate_lets_only_success_through(baked_ci: Workflow, code: str) -> None:
+    """Each result of each job; `skipped` passes only where documentation alone differs."""
+    script = baked_ci.step("gate", "Did everything pass?")["run"]
+    jobs = baked_ci.jobs["gate"]["needs"]
+    assert jobs == ["changes", "lint", "test", "pipeline"]
+    allowed = ("success", "skipped") if code == "false" else ("success",)
+    for chosen in itertools.product(("success", "failure", "cancelled", "skipped"), repeat=4):
+        if len(set(chosen)) > 2 or chosen.count("success") not in (0, 3, 4):
+            continue  # one that went otherwise than the rest tells as much
+        needs = {job: {"result": one, "outputs": {}} for job, one in zip(jobs, chosen, strict=True)}
+        environ = {"RESULTS": json.dumps(needs), "CODE": code, "PATH": "/usr/bin:/bin"}
+        done = subprocess.run([*SHELL, "-c", script], env=environ, capture_output=True, check=False)
+        assert (done.returncode == 0) == set(chosen).issubset(allowed), chosen
+
+
+# When a pull request closes.
+
+
+def test_the_pictures_go_when_the_pull_request_closes(world: World) -> None:
+    git(world.origin, "branch", "report-pictures/1", "main")
+    git(world.origin, "branch", "report-pictures/11", "main")
+    for _ in range(2):
+        done = world.run(events.pull_request(action="closed"), world.workflow("report-cleanup"))
+        assert done.jobs == {"remove": "success"}, done.told
+        assert "report-pictures/1" not in world.branches()
+    assert "report-pictures/11" in world.branches()
+    assert [call.method for call in world.github.calls] == ["GET", "DELETE", "GET"]
+
+
+def test_pictures_that_cannot_be_removed_are_a_failure(world: World) -> None:
+    world.github.faults["GET"] = 500
+    done = world.run(events.pull_request(action="closed"), world.workflow("report-cleanup"))
+    assert done.jobs == {"remove": "failure"}
+    assert "Server Error (HTTP 500)" in done.log("remove")
+
+
+def test_nothing_is_removed_for_a_fork(world: World) -> None:
+    event = events.pull_request(action="closed", head="grace/flight-delays")
+    done = world.run(event, world.workflow("report-cleanup"))
+    assert done.jobs == {"remove": "skipped"}
+    assert world.github.calls == []

@@ -1,0 +1,379 @@
+"""When workflows, jobs and steps run, and against what they compare, event by event.
+
+Expressions are evaluated by GitHub's own library, filters of `on:` by a few lines of Python: act
+leaves out the latter, and is no authority on the former.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import helpers
+import pytest
+import yaml
+from workflows import events
+from workflows.act import BUILD, Workflow
+from workflows.events import ZEROS, Event
+
+LIBRARY = "@actions/expressions"
+VERSION = "0.3.61"
+STATUS = ("success", "failure", "cancelled", "always")
+SHA = "ab" * 20
+REMOTES = helpers.CHOICES["data_remote"]
+
+Evaluate = Callable[..., Any]
+
+needs_npm = pytest.mark.skipif(
+    not (shutil.which("node") and shutil.which("npm")), reason="not installed: node and npm"
+)
+
+SAME = events.pull_request(sha=SHA)
+FORK = events.pull_request(sha=SHA, head="grace/flight-delays")
+FORKED = events.pull_request(sha=SHA, forked=True)
+GONE = events.pull_request(sha=SHA, head=None)
+BOT = events.pull_request(sha=SHA, author="dependabot[bot]")
+QUEUE = events.merge_group(sha=SHA, base="cd" * 20)
+PUSH = events.push(sha=SHA, before="ef" * 20)
+FIRST = events.push(sha=SHA)
+BUTTON = events.dispatch(sha=SHA)
+
+
+def library() -> Path:
+    """Return the folder of GitHub's library, fetched once."""
+    folder = BUILD / f"expressions-{VERSION}"
+    if not folder.exists():
+        BUILD.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=BUILD) as temporary:
+            command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", temporary]
+            subprocess.run([*command, f"{LIBRARY}@{VERSION}"], check=True, capture_output=True)
+            with suppress(OSError):  # another worker was first
+                Path(temporary, "node_modules").rename(folder)
+    return folder / LIBRARY
+
+
+@pytest.fixture(scope="session")
+def evaluate() -> Iterator[Evaluate]:
+    """Evaluate an expression for an event, with results of needed jobs, variables and so on."""
+    with subprocess.Popen(
+        ["node", str(Path(__file__).with_name("expressions.mjs")), str(library())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as node:
+        assert node.stdin is not None
+        assert node.stdout is not None
+
+        def ask(text: str, event: Event, *, cancelled: bool = False, **contexts: Any) -> Any:
+            known = {"github": github(event), "vars": {}, "secrets": {}, "needs": {}} | contexts
+            results = [each["result"] for each in known["needs"].values()]
+            functions = {
+                "success": all(each == "success" for each in results) and not cancelled,
+                "failure": "failure" in results,
+                "cancelled": cancelled,
+                "always": True,
+            }
+            question = {"text": text, "contexts": known, "functions": functions}
+            print(json.dumps(question), file=node.stdin, flush=True)
+            answer = node.stdout.readline() if node.stdout else ""
+            assert answer, text
+            return json.loads(answer)
+
+        yield ask
+        node.stdin.close()
+
+
+def github(event: Event) -> dict[str, Any]:
+    """Return the context of the same name."""
+    request = event.payload.get("pull_request", {})
+    return {
+        "event_name": event.name,
+        "event": event.payload,
+        "repository": event.repository,
+        "ref": event.ref,
+        "sha": event.sha,
+        "base_ref": request.get("base", {}).get("ref", ""),
+        "head_ref": request.get("head", {}).get("ref", ""),
+    }
+
+
+def bare(expression: str) -> str:
+    """Return what stands between the braces, if there are any."""
+    return re.sub(r"^\$\{\{(.*)\}\}$", r"\1", expression.strip()).strip()
+
+
+def condition(expression: str) -> str:
+    """Return an `if:` as GitHub reads it: on success only, unless it asks for the status itself."""
+    text = bare(expression)
+    asks = re.search(rf"\b({'|'.join(STATUS)})\s*\(", text)
+    return text if asks else f"success() && ({text})"
+
+
+def conditions(content: Any) -> Iterator[str]:
+    """Yield every `if:` within a workflow or an action."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key == "if":
+                yield bare(str(value))
+            else:
+                yield from conditions(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from conditions(value)
+
+
+def said(result: str, code: str = "true") -> dict[str, Any]:
+    """Return a needed job's result and whether it found code that differs."""
+    return {"result": result, "outputs": {"code": code}}
+
+
+# What decides on a job: (event, jobs that it needs, whether the run was cancelled, does it run?)
+Row = tuple[Event, dict[str, Any], bool, bool]
+CHECKED: list[Row] = [
+    (SAME, {"changes": said("success")}, False, True),
+    (FORK, {"changes": said("success")}, False, True),
+    (BOT, {"changes": said("success")}, False, True),
+    (QUEUE, {"changes": said("success")}, False, True),
+    (PUSH, {"changes": said("success")}, False, True),
+    (FIRST, {"changes": said("success")}, False, True),
+    (BUTTON, {"changes": said("success")}, False, True),
+    (SAME, {"changes": said("success", "false")}, False, False),
+    (SAME, {"changes": said("failure", "")}, False, False),
+    (SAME, {"changes": said("success")}, True, False),
+]
+JOBS: dict[tuple[str, str], list[Row]] = {
+    ("ci", "lint"): CHECKED,
+    ("ci", "test"): CHECKED,
+    ("ci", "pipeline"): CHECKED,
+    ("ci", "comment"): [
+        (SAME, {"pipeline": said("success")}, False, True),
+        (SAME, {"pipeline": said("failure")}, False, True),
+        (SAME, {"pipeline": said("skipped")}, False, False),
+        (SAME, {"pipeline": said("success")}, True, False),
+        (FORKED, {"pipeline": said("success")}, False, True),
+        (FORK, {"pipeline": said("success")}, False, False),
+        (GONE, {"pipeline": said("success")}, False, False),
+        (BOT, {"pipeline": said("success")}, False, False),
+        (QUEUE, {"pipeline": said("success")}, False, False),
+        (PUSH, {"pipeline": said("success")}, False, False),
+        (FIRST, {"pipeline": said("success")}, False, False),
+        (BUTTON, {"pipeline": said("success")}, False, False),
+    ],
+    ("ci", "gate"): [
+        (event, {"pipeline": said(result)}, cancelled, True)
+        for event in (SAME, FORK, BOT, QUEUE, PUSH, FIRST, BUTTON)
+        for result in ("success", "failure", "cancelled", "skipped")
+        for cancelled in (False, True)
+    ],
+    ("report-cleanup", "remove"): [
+        (replace(SAME, payload={**SAME.payload, "action": "closed"}), {}, False, True),
+        (FORK, {}, False, False),
+    ],
+}
+# The steps with a condition, by what it is: when the job fails before it, and when it is cancelled.
+MADE = {"made": {"outputs": {"save": "true"}}}
+STEPS = {
+    "!cancelled()": (True, False),
+    "!cancelled() && steps.made.outputs.save == 'true'": (True, False),
+}
+# Those of the project's own action: a context that lets the step run, and one that does not.
+INPUTS = {
+    "inputs.data == 'true'": ({"data": "true"}, {"data": "false"}),
+    "inputs.role != ''": ({"role": "r"}, {"role": ""}),
+    "inputs.provider != ''": ({"provider": "p"}, {"provider": ""}),
+    "inputs.client-id != ''": ({"client-id": "c"}, {"client-id": ""}),
+    "inputs.key != ''": ({"key": "k"}, {"key": ""}),
+}
+
+
+@needs_npm
+@pytest.mark.parametrize(("workflow", "job"), JOBS)
+def test_a_job_runs_when_it_should(
+    baked: Callable[..., Path], evaluate: Evaluate, workflow: str, job: str
+) -> None:
+    jobs = Workflow.read(baked() / ".github" / "workflows" / f"{workflow}.yml").jobs
+    for event, needs, cancelled, runs in JOBS[workflow, job]:
+        needed = jobs[job].get("needs", [])
+        assert set(needs) <= {*([needed] if isinstance(needed, str) else needed)}
+        text = condition(str(jobs[job]["if"]))
+        answer = evaluate(text, event, cancelled=cancelled, needs=needs)
+        assert answer == runs, (event.name, needs, cancelled)
+
+
+@needs_npm
+@pytest.mark.parametrize("text", STEPS)
+def test_a_step_runs_when_it_should(evaluate: Evaluate, text: str) -> None:
+    failed, cancelled = STEPS[text]
+    before = {"before": said("failure")}
+    assert evaluate(condition(text), SAME, needs=before, steps=MADE) == failed
+    assert evaluate(condition(text), SAME, cancelled=True, steps=MADE) == cancelled
+    if "made" in text:
+        assert not evaluate(condition(text), SAME, steps={})
+
+
+@needs_npm
+@pytest.mark.parametrize("text", INPUTS)
+def test_a_step_of_the_action_runs_when_it_should(evaluate: Evaluate, text: str) -> None:
+    for inputs, runs in zip(INPUTS[text], (True, False), strict=True):
+        assert evaluate(condition(text), SAME, inputs=inputs) == runs
+
+
+@pytest.mark.parametrize("remote", REMOTES)
+def test_every_condition_has_its_table(baked: Callable[..., Path], remote: str) -> None:
+    folder = baked(data_remote=remote) / ".github"
+    for path in folder.glob("workflows/*.yml"):
+        for job, content in Workflow.read(path).jobs.items():
+            assert "if" not in content or (path.stem, job) in JOBS
+            assert set(conditions(content.get("steps"))) <= set(STEPS)
+    for path in folder.glob("actions/*/action.yml"):
+        assert set(conditions(yaml.safe_load(path.read_text(encoding="utf-8")))) <= set(INPUTS)
+
+
+@needs_npm
+@pytest.mark.parametrize(
+    ("event", "base"),
+    [
+        (SAME, "origin/main"),
+        (FORK, "origin/main"),
+        (BOT, "origin/main"),
+        (events.pull_request(base="release"), "origin/release"),
+        (QUEUE, "cd" * 20),
+        (PUSH, "ef" * 20),
+        (FIRST, ZEROS),
+        (BUTTON, "origin/main"),
+        (events.dispatch(branch="topic"), "origin/main"),
+    ],
+)
+def test_the_champion_is_what_would_be_replaced(
+    baked_ci: Workflow, evaluate: Evaluate, event: Event, base: str
+) -> None:
+    assert evaluate(bare(baked_ci.content["env"]["BASE"]), event) == base
+
+
+@needs_npm
+@pytest.mark.parametrize(
+    ("event", "allowed"),
+    [
+        (SAME, True),
+        (FORKED, True),
+        (FORK, False),
+        (GONE, False),
+        (QUEUE, True),
+        (PUSH, True),
+        (FIRST, True),
+        (BUTTON, True),
+    ],
+)
+@pytest.mark.parametrize(
+    ("remote", "key"), [("s3", "role"), ("gs", "provider"), ("azure", "client-id")]
+)
+def test_a_run_of_a_fork_does_not_ask_for_the_data(
+    baked: Callable[..., Path],
+    evaluate: Evaluate,
+    event: Event,
+    allowed: bool,
+    remote: str,
+    key: str,
+) -> None:
+    path = baked(data_remote=remote) / ".github" / "workflows" / "ci.yml"
+    found = [
+        bare(step["with"][key])
+        for job in Workflow.read(path).jobs.values()
+        for step in job["steps"]
+        if key in step.get("with", {})
+    ]
+    assert found
+    for text in found:
+        (name,) = re.findall(r"vars\.(\w+)", text)
+        assert evaluate(text, event, vars={name: "who"}) == ("who" if allowed else "")
+        assert evaluate(text, event, vars={}) == ""
+
+
+# Filters of `on:`.
+
+
+def starts(on: Any, event: Event) -> bool:
+    """Tell whether an event starts a workflow with these triggers."""
+    triggers = {on: None} if isinstance(on, str) else on
+    triggers = dict.fromkeys(on) if isinstance(on, list) else triggers
+    if event.name not in triggers:
+        return False
+    filters = triggers[event.name] or {}
+    known = {"branches", "tags", "types"}
+    assert set(filters) <= known or event.name == "schedule", f"no test knows {filters}"
+    if event.name == "pull_request":
+        types = filters.get("types", ["opened", "synchronize", "reopened"])
+        branch = event.payload["pull_request"]["base"]["ref"]
+        return event.payload["action"] in types and _fits(filters.get("branches", ["**"]), branch)
+    if event.name == "push" and ("branches" in filters or "tags" in filters):
+        kind, _, name = event.ref.removeprefix("refs/").partition("/")
+        return _fits(filters.get({"heads": "branches", "tags": "tags"}[kind], []), name)
+    return True
+
+
+def _fits(patterns: list[str], name: str) -> bool:
+    """Tell whether a pattern fits; a single star stops at a slash."""
+    slashes = name.count("/")
+    return any(
+        fnmatch.fnmatchcase(name, pattern) and ("**" in pattern or pattern.count("/") == slashes)
+        for pattern in patterns
+    )
+
+
+TAG = replace(FIRST, ref="refs/tags/v0.2.0")
+
+
+@pytest.mark.parametrize(
+    ("workflow", "event", "started"),
+    [
+        *[
+            ("ci", events.pull_request(action=a), True)
+            for a in ("opened", "synchronize", "reopened")
+        ],
+        *[("ci", events.pull_request(action=a), False) for a in ("closed", "labeled")],
+        ("ci", events.pull_request(base="release"), True),
+        ("ci", FORK, True),
+        ("ci", QUEUE, True),
+        ("ci", PUSH, True),
+        ("ci", FIRST, True),
+        ("ci", BUTTON, True),
+        ("ci", events.push(branch="topic"), False),
+        # Else pictures would be tested, and what tests them would push pictures.
+        ("ci", events.push(branch="report-pictures/1"), False),
+        ("ci", TAG, False),
+        ("report-cleanup", events.pull_request(action="closed"), True),
+        ("report-cleanup", events.pull_request(action="synchronize"), False),
+        ("report-cleanup", PUSH, False),
+    ],
+)
+def test_an_event_starts_a_workflow(
+    baked: Callable[..., Path], workflow: str, event: Event, started: bool
+) -> None:
+    path = baked() / ".github" / "workflows" / f"{workflow}.yml"
+    assert starts(Workflow.read(path).content["on"], event) == started
+
+
+@pytest.mark.parametrize(
+    ("workflow", "event", "started"),
+    [
+        ("ci", SAME, True),
+        ("ci", PUSH, True),
+        ("ci", TAG, False),
+        ("release", TAG, True),
+        ("release", PUSH, False),
+    ],
+)
+def test_an_event_starts_a_workflow_of_the_template(
+    workflow: str, event: Event, started: bool
+) -> None:
+    path = helpers.ROOT / ".github" / "workflows" / f"{workflow}.yml"
+    assert starts(Workflow.read(path).content["on"], event) == started

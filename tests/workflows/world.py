@@ -1,0 +1,163 @@
+"""A project on GitHub, as far as it takes to run its workflows on one machine.
+
+Pushes and fetches reach a bare repository through Git's `insteadOf`; DVC's remote is a folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.running import Project, shell
+from workflows import events
+from workflows.act import Outcome, Workflow, run
+from workflows.events import REPOSITORY, Event
+from workflows.github import GitHub
+
+CML = Path(__file__).with_name("cml_stand_in.py")
+STORE = "store"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run Git as somebody with a name."""
+    done = subprocess.run(
+        ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", *arguments],
+        cwd=folder,
+        env=shell(folder),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class World:
+    """A repository with its branches, DVC's remote, GitHub, and a machine that runs jobs.
+
+    Attributes:
+        folder: of this world.
+        project: an author's clone.
+        github: what it runs on.
+        store: the path by which the project knows DVC's remote.
+    """
+
+    folder: Path
+    project: Project
+    github: GitHub
+    store: Path
+
+    @property
+    def origin(self) -> Path:
+        """The bare repository."""
+        return self.github.origin
+
+    @property
+    def artifacts(self) -> Path:
+        """Where runs keep what they upload."""
+        return self.folder / "artifacts"
+
+    @property
+    def caches(self) -> Path:
+        """Where actions/cache keeps what it saves."""
+        return self.folder / "caches"
+
+    def workflow(self, name: str = "ci") -> Workflow:
+        """Return a workflow of the project."""
+        return Workflow.read(self.project.folder / ".github" / "workflows" / f"{name}.yml")
+
+    def start(self, branch: str) -> None:
+        """Let `main` be what another branch is."""
+        git(self.origin, "update-ref", "refs/heads/main", f"refs/heads/{branch}")
+
+    def disconnect(self) -> None:
+        """Let DVC's remote be out of reach."""
+        self.store.unlink()
+
+    def commit(self, branch: str) -> str:
+        """Return a branch's commit."""
+        return git(self.origin, "rev-parse", branch)
+
+    def branches(self) -> set[str]:
+        """Return the names of all branches."""
+        return set(
+            git(self.origin, "for-each-ref", "--format=%(refname:short)", "refs/heads").split()
+        )
+
+    def show(self, branch: str, path: str) -> bytes:
+        """Return a file of a branch."""
+        return subprocess.run(
+            ["git", "show", f"{branch}:{path}"], cwd=self.origin, check=True, capture_output=True
+        ).stdout
+
+    def pull_request(self, branch: str, number: int = 1, head: str = REPOSITORY) -> Event:
+        """Merge a branch into main on trial, as GitHub does, for a run of its pull request."""
+        merging = self.folder / f"merge-{branch}"
+        git(self.folder, "clone", "--quiet", str(self.origin), str(merging))
+        git(merging, "merge", "--quiet", "--no-ff", "--message", "Merge", f"origin/{branch}")
+        git(merging, "push", "--quiet", "--force", "origin", f"HEAD:refs/pull/{number}/merge")
+        sha = git(merging, "rev-parse", "HEAD")
+        shutil.rmtree(merging)
+        return events.pull_request(number, sha, head=head)
+
+    def run(self, event: Event, workflow: Workflow | None = None, cml: str = "works") -> Outcome:
+        """Run a workflow, all of ci by default, for an event."""
+        shutil.rmtree(self.artifacts, ignore_errors=True)
+        return self.run_on(event, workflow or self.workflow(), cml)
+
+    def run_on(self, event: Event, workflow: Workflow, cml: str = "works") -> Outcome:
+        """Run a workflow where artifacts of the same run may lie already."""
+        return run(
+            workflow,
+            event,
+            folder=self.folder / "act",
+            checkout=self.project.folder,
+            environ=self.environ() | {"STANDIN_CML": cml},
+            server=self.github.url,
+        )
+
+    def environ(self) -> dict[str, str]:
+        """Return all that a job sees of this machine."""
+        home = self.folder / "home"
+        if not home.exists():
+            (home / ".config" / "gh").mkdir(parents=True)
+            (home / ".config" / "gh" / "config.yml").write_text(
+                f"http_unix_socket: {self.github.socket}\n", encoding="utf-8"
+            )
+        hub = self.origin.parents[1]
+        there = f'[url "file://{hub}/"]\n\tinsteadOf = {self.github.url}/\n'
+        # What the real checkout says about its folder, and what file:// needs for trial merges.
+        there += "[safe]\n\tdirectory = *\n[init]\n\tdefaultBranch = main\n"
+        (home / ".gitconfig").write_text(there, encoding="utf-8")
+        known = shell(self.folder)
+        passed = (
+            "PATH",
+            "LANG",
+            "LC_ALL",
+            "CML_SOURCE",
+            "UV_CACHE_DIR",
+            "UV_CONFIG_FILE",
+            "OMP_NUM_THREADS",
+        )
+        network = ("SSL_", "UV_INDEX", "UV_DEFAULT_INDEX")
+        kept = {
+            name: value
+            for name, value in known.items()
+            if name in passed or name.startswith(network) or name.lower().endswith("_proxy")
+        }
+        cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True)
+        return kept | {
+            "HOME": str(home),
+            "UV_CACHE_DIR": cache.stdout.strip(),
+            "UV_PROJECT_ENVIRONMENT": str(self.project.venv),
+            "DVC_NO_ANALYTICS": "1",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            # A job's own home may not be where Git looks: the picture must reach `origin` from any.
+            "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+            "NODE_EXTRA_CA_CERTS": str(self.github.certificate),
+            "STANDIN_ARTIFACTS": str(self.artifacts),
+            "STANDIN_CACHE": str(self.caches),
+            "STANDIN_CML_SCRIPT": str(CML),
+        }
