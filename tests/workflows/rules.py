@@ -26,11 +26,13 @@ class File:
         text: as written.
         documents: all that the project says about itself.
         commands: the options of each command that the project has.
+        outputs: what each of its own actions puts out, by how a step calls it.
     """
 
     text: str
     documents: str = ""
     commands: dict[str, set[str]] = field(default_factory=dict)
+    outputs: dict[str, set[str]] = field(default_factory=dict)
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -120,8 +122,10 @@ def who_writes_checks_nothing_out(file: File) -> Iterator[str]:
             yield f"{name}: checks out and may write {', '.join(sorted(has))}"
 
 
-def _outputs(step: dict[str, Any]) -> set[str]:
+def _outputs(file: File, step: dict[str, Any]) -> set[str]:
     """Return what a step puts out: its action says so, or its commands write it."""
+    if step.get("uses") in file.outputs:
+        return file.outputs[step["uses"]]
     if "uses" in step:
         _, _, *path = str(step["uses"]).partition("@")[0].split("/")
         repository = str(step["uses"]).split("/")[1]
@@ -146,7 +150,7 @@ def what_is_read_was_put_out(file: File) -> Iterator[str]:
         ):
             if step not in known:
                 yield f"{name}: there is no step {step}"
-            elif "." in what and what.split(".")[1] not in _outputs(known[step]):
+            elif "." in what and what.split(".")[1] not in _outputs(file, known[step]):
                 yield f"{name}: step {step} does not set {what.split('.')[1]}"
         for other, what in re.findall(r"\bneeds\.([\w-]+)\.(result|outputs\.[\w-]+)", text):
             if other not in needed:

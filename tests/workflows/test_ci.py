@@ -189,7 +189,7 @@ def test_models_are_made_again_where_the_remote_is_out_of_reach(world: World) ->
     # The next run finds them in the cache, under the very key: the key is of nothing but the data.
     again = world.run(event, quick(world))
     assert results(again) == results(done), again.told
-    assert again.outputs["pipeline", "1"]["hit"] == "true"
+    assert again.outputs["pipeline", "setup"]["cache-hit"] == "true"
     assert len([*world.caches.iterdir()]) == 1
     assert "making the model of" not in again.log("pipeline", "Report")
 

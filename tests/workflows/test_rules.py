@@ -20,8 +20,14 @@ def workflows(root: Path) -> dict[str, File]:
     )
     modules = [*root.glob("src/*/cli.py")]
     known_commands = commands(modules[0].read_text(encoding="utf-8")) if modules else {}
+    outputs = {
+        f"./{path.parent.relative_to(root)}": {
+            *(yaml.safe_load(path.read_text(encoding="utf-8")).get("outputs") or {})
+        }
+        for path in root.glob(".github/actions/*/action.yml")
+    }
     return {
-        path.name: File(path.read_text(encoding="utf-8"), documents, known_commands)
+        path.name: File(path.read_text(encoding="utf-8"), documents, known_commands, outputs)
         for path in sorted((root / ".github" / "workflows").glob("*.yml"))
     }
 

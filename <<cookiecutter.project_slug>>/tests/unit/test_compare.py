@@ -7,10 +7,11 @@ from typing import Any
 import made
 import numpy as np
 import pytest
-from stored import Stored, rows
+from stored import Stored, fitted, rows
 
 from <<cookiecutter.package_name>> import paths
 from <<cookiecutter.package_name>>.config import Compare, Gate, Params
+from <<cookiecutter.package_name>>.inputs import model_inputs
 from <<cookiecutter.package_name>>.metrics import METRICS, Scored
 from <<cookiecutter.package_name>>.reporting import terminal
 from <<cookiecutter.package_name>>.reporting.compare import Compared, Comparison, compare, judge, judged
@@ -177,21 +178,16 @@ def test_gates_on_regression_decide_and_worse_goes_before_better() -> None:
 
 
 def test_a_metric_that_gets_worse_decides_over_one_that_gets_better(stored: Stored) -> None:
-    truth = rows("binary")["large"]
-    often = rows("binary")[truth | (np.arange(len(truth)) % 40 == 0)]
-    champion = stored.made("poor", test=often)
-    stored.made("good", test=often)
-    # Whoever says "large" less often has the better precision.
-    found = _compared(stored, champion, recall={"regression": 0}, roc_auc={"regression": 0})
-    assert {found.metrics[name].verdict for name in ("recall", "roc_auc")} == {"better"}
-    stored.put("poor", test=often)
-    stored.ran()
-    found = compare(
-        stored.params(gates={"recall": {"regression": 0}, "precision": {"regression": 0}}),
-        Revision.of("HEAD"),
-    )
+    data, contract = rows("binary", 900), made.contract("binary")
+    says = fitted("binary", "poor").predict(model_inputs(data, contract))["prediction"]
+    flattering = data[~data["large"] | (says == 1)]  # the poor one misses none
+    champion = stored.made("poor", test=flattering)
+    stored.made("good", test=flattering)
+    found = _compared(stored, champion, log_loss={"regression": 0}, recall={"regression": 0})
+    assert found.metrics["log_loss"].verdict == "better"
     assert found.metrics["recall"].verdict == "worse"
     assert found.verdict == "worse"
+    assert _compared(stored, champion, log_loss={"regression": 0}).verdict == "better"
 
 
 def test_a_metric_without_a_value_leaves_no_verdict(stored: Stored) -> None:
@@ -257,15 +253,15 @@ def test_the_interval_of_a_metric_that_looks_at_some_rows_is_of_those() -> None:
     rng, count = np.random.default_rng(3), most * 3
     cluster = rng.integers(0, 2, count)
     space = np.column_stack([cluster * 4 + rng.normal(0, 1, count), rng.normal(0, 1, count)])
-    moved = np.where(rng.random(count) < 0.05, 1 - cluster, cluster)
+    moved = np.where(rng.random(count) < 0.2, 1 - cluster, cluster)
     sides = [Scored({"prediction": each}, space=space) for each in (cluster, moved)]
     few = [side.rows(np.arange(most)) for side in sides]
-    how = _params("clustering", resamples=20, rows=100)
+    how = _params("clustering", resamples=40, rows=300)
     widths = [
         found.high - found.low
         for found in (judge(how, *each)["silhouette"] for each in (sides, few))
     ]
-    assert widths[0] == pytest.approx(widths[1], rel=0.6)
+    assert widths[0] == pytest.approx(widths[1], rel=0.25)
 
 
 def test_equally_good_models_are_called_otherwise_as_often_as_the_confidence_says() -> None:

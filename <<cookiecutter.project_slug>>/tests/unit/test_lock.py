@@ -46,6 +46,8 @@ def test_a_clone_that_fetched_nothing_is_well(
 def test_a_changed_parameter_is_named(pushed: Stored) -> None:
     pushed.params(seed=2)
     assert lock.check().stale == {"train": ["train"]}
+    pushed.forget()  # what is not fetched did not change
+    assert lock.check().stale == {"train": ["train"]}
 
 
 def test_a_parameter_that_no_stage_needs_is_none(pushed: Stored) -> None:

@@ -15,8 +15,11 @@ from <<cookiecutter.package_name>> import paths
 from <<cookiecutter.package_name>>.errors import InputError
 from <<cookiecutter.package_name>>.files import write_json
 from <<cookiecutter.package_name>>.pipeline import TOOK, stage
+from <<cookiecutter.package_name>>.reporting import plots
 from <<cookiecutter.package_name>>.reporting import report as module
+from <<cookiecutter.package_name>>.reporting.compare import compare
 from <<cookiecutter.package_name>>.reporting.report import report
+from <<cookiecutter.package_name>>.revision import Revision
 
 Begin = Callable[[str], Stored]
 
@@ -153,11 +156,15 @@ def test_the_verdict_leads_and_sections_follow(
     assert sorted(page.pictures) == ["importance.png", "residuals.png"]
 
 
-@pytest.mark.usefixtures("planted")
-def test_all_plots_of_classes_have_both_models_in_them() -> None:
+def test_all_plots_of_classes_have_both_models_in_them(planted: Stored, tmp_path: Path) -> None:
     page = _check(_report("poor")[1])
     names = ["calibration", "confusion", "importance", "precision_recall", "roc"]
     assert sorted(page.pictures) == [f"{name}.png" for name in names]
+    side = compare(planted.params(), Revision.of("poor")).challenger
+    assert side
+    data = plots.records("roc", side.scored, side.classes)
+    plots.draw(tmp_path / "alone.png", "roc", plots.ROC, [{"rev": "this"} | each for each in data])
+    assert (tmp_path / "alone.png").read_bytes() != (paths.REPORT / "roc.png").read_bytes()
 
 
 def test_the_same_model_has_no_pictures(stored: Stored) -> None:

@@ -48,7 +48,8 @@ def test_files_are_read_as_they_were(stored: Stored) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["no-such", "f" * 40, "--help", "--all", "-h", "", "HEAD:code.py", "main..", "$(id)"]
+    "name",
+    ["no-such", "f" * 40, "--help", "--all", "--since=now", "", "HEAD:code.py", "main..", "$(id)"],
 )
 def test_an_unknown_revision_is_told_and_is_no_option(stored: Stored, name: str) -> None:
     stored.commit()
