@@ -192,6 +192,11 @@ class Stored(Workspace):
         self.ran()
         return self.commit()
 
+    def back_to(self, commit: str) -> None:
+        """Have the outputs of a commit in the cache, and none of another in the workspace."""
+        self.git("checkout", "--quiet", commit, "--", "dvc.lock")
+        shutil.rmtree(self.folder / "models")
+
     def push(self) -> None:
         """Push what DVC keeps."""
         with Repo(str(self.folder)) as repo:

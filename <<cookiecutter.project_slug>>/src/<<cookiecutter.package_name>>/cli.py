@@ -147,7 +147,9 @@ def gate(
     lines = broken(params, read_json(METRICS), read_json(SLICES), against)
     if lines:
         raise CheckError("\n".join(lines))
-    typer.echo(f"{len(params.gates)} gates kept")
+    typer.echo(f"gates kept: {', '.join(params.gates) or 'there are none'}")
+    if base is None and any(each.regression is not None for each in params.gates.values()):
+        typer.echo("(with --base, regression is checked too)")
 
 
 @app.command()

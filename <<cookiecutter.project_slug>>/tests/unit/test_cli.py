@@ -76,7 +76,7 @@ def test_a_broken_gate_is_a_failed_check(
         write_text(paths.PARAMS, params.model_dump_json())
         assert _mlops(monkeypatch, "gate") == code
     written = capsys.readouterr()
-    assert written.out == "1 gates kept\n"
+    assert written.out == "gates kept: f1\n"
     assert written.err == "error: f1: 0.5 is below 0.6\n"
 
 

@@ -2,7 +2,6 @@
 
 import re
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,34 +35,17 @@ from ..profile import changes
 from ..revision import WORKSPACE, Revision
 from . import plots
 from .compare import Compared, Comparison, compare, judged
+from .markdown import Section, code, plain, prose, table
 
 # GitHub refuses comments of 65,536 characters; links to pictures grow when they are published.
 LIMIT = 60_000
-# Rows of a table that is folded away; more can be seen with `dvc params diff` and the like.
-ROWS = 60
 # Columns of each model in the picture of their importance, most important first.
 COLUMNS = 12
 CHOSEN = TRAINING_LOG / "params.yaml"
-# Characters of a name or a value, and lines of what must be mended.
-LENGTH = 120
+# Lines of what must be mended.
 LINES = 20
 
 DOTS = {"better": "🟢", "same": "⚪", "worse": "🔴"}
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report: a heading, what is said at a glance, and the rest."""
-
-    title: str
-    body: str
-    folded: bool = True
-
-    def text(self) -> str:
-        """The section in Markdown, folded away unless it is for everyone."""
-        if not self.folded:
-            return f"### {self.title}\n\n{self.body}\n"
-        return f"<details>\n<summary><b>{self.title}</b></summary>\n\n{self.body}\n\n</details>\n"
 
 
 @dataclass(frozen=True)
@@ -102,8 +84,8 @@ class Headline:
 
     def text(self) -> str:
         """In Markdown."""
-        said = f"**{_prose(self.title)}** {_prose(self.rest)}".strip()
-        stop = [_prose(line) for line in self.stop[:LINES]]
+        said = f"**{prose(self.title)}** {prose(self.rest)}".strip()
+        stop = [prose(line) for line in self.stop[:LINES]]
         if len(self.stop) > LINES:
             stop.append(f"and {len(self.stop) - LINES} more")
         listed = "".join(f"\n> - {line}" for line in stop)
@@ -228,7 +210,7 @@ def _beside(facts: Facts) -> str:
     decide = judged(facts.params)
     metrics = facts.comparison.metrics
     worse = [f"`{n}`" for n in metrics if n not in decide and _is(facts, n, "worse")]
-    return f" Worse, though without a gate on it: {', '.join(worse)}." if worse else ""
+    return f" Worse, though it does not decide: {', '.join(worse)}." if worse else ""
 
 
 def _no_difference(facts: Facts) -> str:
@@ -251,59 +233,6 @@ def _sections(facts: Facts, drawn: list[str], log: Path | None) -> list[Section]
     return [each for each in found if each]
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]], numbers_from: int = 1) -> str:
-    """A table of cells in Markdown: what comes from data or Git went through _plain or _code."""
-    names = [*head]
-    rule = [":--" if i < numbers_from else "--:" for i in range(len(names))]
-    lines = [[*row] for row in rows]
-    more = f"\n\n{len(lines) - ROWS} more rows." if len(lines) > ROWS else ""
-    return "\n".join(f"| {' | '.join(row)} |" for row in [names, rule, *lines[:ROWS]]) + more
-
-
-# What means something to Markdown, HTML or a table; an underscore within a word does not. GitHub
-# finds people and issues, by @ and #, in the finished page.
-SPECIAL = re.compile(r"[\\`*\[\]<>|&~$@#]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|(?<=[wW]{3})\.")
-UNPLAIN = re.compile(r"[^A-Za-z0-9 .,:-]|(?<=[wW]{3})\.")
-
-
-def _plain(text: object) -> str:
-    """Text as Markdown that says just that, in a line: what a column is called is no markup."""
-    return _escaped(_line(text))
-
-
-def _code(text: object) -> str:
-    """Text as code within a cell. Not in backticks, which a backslash before a bar defeats."""
-    return _marked(_line(text))
-
-
-def _prose(text: str) -> str:
-    """Sentences with code in backticks as Markdown."""
-    parts = _line(text, 1000).split("`")
-    return "".join(
-        _marked(part) if i % 2 and i + 1 < len(parts) else _escaped(part)
-        for i, part in enumerate(parts)
-    )
-
-
-def _line(text: object, length: int = LENGTH) -> str:
-    """Text in a line and not too long, without what cannot be seen or turns other text around."""
-    seen = "".join(each if each.isprintable() else " " for each in str(text)[: 2 * length])
-    line = " ".join(seen.split())
-    return line if len(line) <= length and len(str(text)) <= 2 * length else f"{line[:length]}…"
-
-
-def _escaped(line: str) -> str:
-    return SPECIAL.sub(lambda found: _number_of(found) + "&#8203;" * (found[0] in "@#"), line)
-
-
-def _marked(line: str) -> str:
-    return f"<code>{UNPLAIN.sub(_number_of, line)}</code>"
-
-
-def _number_of(found: re.Match[str]) -> str:
-    return f"&#{ord(found[0])};"
-
-
 def _metrics(facts: Facts) -> str:
     if facts.comparison.metrics:
         return _compared_metrics(facts)
@@ -312,11 +241,11 @@ def _metrics(facts: Facts) -> str:
     if not before and not after:
         return "There are none yet."
     names = list(dict.fromkeys([*after, *before]))
-    rows = [(_plain(n), _number(before.get(n)), _number(after.get(n))) for n in names]
-    table = _table(("metric", _plain(facts.name), "this"), rows)
+    rows = [(plain(n), _number(before.get(n)), _number(after.get(n))) for n in names]
+    shown = table(("metric", plain(facts.name), "this"), rows)
     if facts.comparison.verdict is None and before:
-        table += "\n\nEach on its own test rows, so they say little about one another."
-    return table
+        shown += "\n\nEach on its own test rows, so they say little about one another."
+    return shown
 
 
 def _compared_metrics(facts: Facts) -> str:
@@ -336,7 +265,7 @@ def _compared_metrics(facts: Facts) -> str:
     how = facts.params.compare
     head = (
         "metric",
-        _plain(facts.name),
+        plain(facts.name),
         "this",
         "difference",
         f"{how.confidence:.0%} interval",
@@ -344,10 +273,10 @@ def _compared_metrics(facts: Facts) -> str:
     )
     rows_told = f"{len(test):,}" if test is not None else "same"
     return (
-        _table(head, rows)
+        table(head, rows)
         + f"\n\nBoth models on the same {rows_told} test rows; "
         + "those in bold decide. Interval of the difference by paired bootstrap."
-        + "".join(f" {_prose(note)}" for note in facts.comparison.notes)
+        + "".join(f" {prose(note)}" for note in facts.comparison.notes)
     )
 
 
@@ -382,10 +311,10 @@ def _slices(facts: Facts) -> Section | None:
             was = before.get(column, {}).get(value, {})
             pair = was.get(name), now.get(name)
             apart = "–" if None in pair else f"{pair[1] - pair[0]:+.4g}"
-            rows.append((_code(value), f"{now['rows']:,}", *map(_number, pair), apart))
+            rows.append((code(value), f"{now['rows']:,}", *map(_number, pair), apart))
         if rows:
-            head = (_code(column), "rows", _plain(facts.name), "this", "difference")
-            tables.append(_table(head, rows))
+            head = (code(column), "rows", plain(facts.name), "this", "difference")
+            tables.append(table(head, rows))
     if not tables:
         return None
     better = TASK_METRICS[facts.params.task][name].better
@@ -406,16 +335,16 @@ def _data(facts: Facts) -> Section | None:
         return Section(f"Data: unchanged, {size}", "The profile of every column is the same.")
     rows = [
         (
-            _code(each.column),
+            code(each.column),
             "–" if each.shift is None else f"{each.shift:.3f}",
-            "; ".join(map(_code, each.told)),
+            "; ".join(map(code, each.told)),
         )
         for each in changes(before, after)
     ]
     title = f"Data: {before['rows']:,} → {after['rows']:,} rows, {len(rows)} columns differ"
     return Section(
         title,
-        _table(("column", "shift", "what changed"), rows)
+        table(("column", "shift", "what changed"), rows)
         + "\n\nShift: distance of the distributions, 0 the same, 1 nothing in common.",
     )
 
@@ -433,13 +362,13 @@ def _parameters(facts: Facts) -> Section | None:
                 where = key if path == PARAMS else f"{path.name}: {key}"
                 if path == CHOSEN:
                     where = f"chosen {key}"
-                pair = (_code(each[key]) if key in each else "–" for each in (before, after))
-                rows.append((_code(where), *pair))
+                pair = (code(each[key]) if key in each else "–" for each in (before, after))
+                rows.append((code(where), *pair))
     if not rows:
         return Section("Parameters: unchanged", "`params.yaml` and `contract.yaml` are the same.")
     return Section(
         f"Parameters: {len(rows)} differ",
-        _table(("parameter", _plain(facts.name), "this"), rows, numbers_from=3),
+        table(("parameter", plain(facts.name), "this"), rows, numbers_from=3),
         folded=len(rows) > 12,
     )
 
@@ -470,11 +399,11 @@ def _model(facts: Facts) -> Section | None:
     timed = facts.comparison.champion, facts.comparison.challenger
     if timed[0] and timed[1]:
         rows.append(["one row", *(f"{side.latency * 1e6:,.0f} µs" for side in timed if side)])
-    head = ("ONNX model", *([_plain(facts.name)] if facts.base else []), "this")
+    head = ("ONNX model", *([plain(facts.name)] if facts.base else []), "this")
     tolerance = f"{parity[-1]['tolerance']:.2g}"
     return Section(
         "Model: parity, size, latency",
-        _table(head, rows) + f"\n\nTolerance of parity: {tolerance}. Latency on this machine.",
+        table(head, rows) + f"\n\nTolerance of parity: {tolerance}. Latency on this machine.",
     )
 
 
@@ -489,32 +418,32 @@ def _stages(log: Path | None) -> Section | None:
     rows: list[list[str]] = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         if ran := RAN.match(line):
-            rows.append([_code(ran[1]), "ran", ""])
+            rows.append([code(ran[1]), "ran", ""])
         elif reused := REUSED.match(line):
             known = reused[2].startswith("is cached")
-            rows.append([_code(reused[1]), "taken from the cache" if known else "up to date", ""])
+            rows.append([code(reused[1]), "taken from the cache" if known else "up to date", ""])
         elif (took := SECONDS.match(line)) and rows:
             rows[-1][2] = f"{took[1]} s"
     if not rows:
         return None
     ran_count = sum(row[1] == "ran" for row in rows)
     title = f"Stages: {ran_count} ran, {len(rows) - ran_count} reused"
-    return Section(title, _table(("stage", "", "time"), rows, numbers_from=2))
+    return Section(title, table(("stage", "", "time"), rows, numbers_from=2))
 
 
 def _lineage(facts: Facts) -> Section:
     sides = [*filter(None, [facts.base, WORKSPACE])]
-    rows = [["commit", *(_code((each.commit or _head())[:12]) for each in sides)]]
+    rows = [["commit", *(code((each.commit or _head())[:12]) for each in sides)]]
     for path in (SNAPSHOT, *PARTS.values(), ONNX):
         hashes = [each.outputs[path].md5 if path in each.outputs else "–" for each in sides]
-        rows.append([f"{path} (MD5)", *map(_code, hashes)])
+        rows.append([f"{path} (MD5)", *map(code, hashes)])
     contracts = [each.load(CONTRACT) for each in sides]
-    rows.append(["contract.yaml", *(_code(digest(e)[:12]) if e else "–" for e in contracts)])
+    rows.append(["contract.yaml", *(code(digest(e)[:12]) if e else "–" for e in contracts)])
     origins = [each.load(PROVENANCE) for each in sides]
-    hashes = [_code(each["snapshot_sha256"][:12]) if each else "–" for each in origins]
+    hashes = [code(each["snapshot_sha256"][:12]) if each else "–" for each in origins]
     rows.append([f"{SNAPSHOT} (SHA-256)", *hashes])
-    head = ("what", *([_plain(facts.name)] if facts.base else []), "this")
-    return Section("Lineage", _table(head, rows, numbers_from=len(head)))
+    head = ("what", *([plain(facts.name)] if facts.base else []), "this")
+    return Section("Lineage", table(head, rows, numbers_from=len(head)))
 
 
 def _head() -> str:
