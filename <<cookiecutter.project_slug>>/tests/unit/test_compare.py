@@ -14,7 +14,13 @@ from <<cookiecutter.package_name>>.config import Compare, Gate, Params
 from <<cookiecutter.package_name>>.inputs import model_inputs
 from <<cookiecutter.package_name>>.metrics import METRICS, Scored
 from <<cookiecutter.package_name>>.reporting import terminal
-from <<cookiecutter.package_name>>.reporting.compare import Compared, Comparison, compare, judge, judged
+from <<cookiecutter.package_name>>.reporting.compare import (
+    Compared,
+    Comparison,
+    compare,
+    judge,
+    judged,
+)
 from <<cookiecutter.package_name>>.revision import Revision
 
 Begin = Callable[[str], Stored]

@@ -10,7 +10,14 @@ import pytest
 
 from <<cookiecutter.package_name>>.contract import conform
 from <<cookiecutter.package_name>>.files import read_json, write_json
-from <<cookiecutter.package_name>>.profile import CATEGORIES, STEPS, Profile, changes, profile, shift
+from <<cookiecutter.package_name>>.profile import (
+    CATEGORIES,
+    STEPS,
+    Profile,
+    changes,
+    profile,
+    shift,
+)
 
 FEATURE = {"f": made.COLUMNS["noise"]}
 

@@ -11,7 +11,13 @@ import pytest
 from <<cookiecutter.package_name>>.contract import Violation
 from <<cookiecutter.package_name>>.errors import CheckError, InputError
 from <<cookiecutter.package_name>>.files import read_json, write_text
-from <<cookiecutter.package_name>>.paths import CONTRACT, PARAMS, PROFILE, SNAPSHOT, VALIDATION
+from <<cookiecutter.package_name>>.paths import (
+    CONTRACT,
+    PARAMS,
+    PROFILE,
+    SNAPSHOT,
+    VALIDATION,
+)
 from <<cookiecutter.package_name>>.pipeline.validate import check, table, validate
 from <<cookiecutter.package_name>>.profile import profile
 
