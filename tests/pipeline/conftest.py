@@ -7,7 +7,7 @@ from pathlib import Path
 
 import helpers
 import pytest
-from pipeline.running import EXAMPLE, STAGES, Project, Reproduced
+from pipeline.running import STAGES, Project, Reproduced
 
 
 @pytest.fixture(scope="session")
@@ -41,14 +41,6 @@ def reproduced(installed: Reproduced) -> Reproduced:
     return reproduce
 
 
-SAMPLE = """
-import sys, pyarrow.parquet as pq
-table = pq.read_table(sys.argv[1])
-pq.write_table(table.take(list(range(0, table.num_rows, 10))), sys.argv[2])
-print("null")
-"""
-
-
 @pytest.fixture(scope="session")
 def small(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
     """The same on every tenth row and with less to examine. Not to be changed: copy it."""
@@ -56,7 +48,7 @@ def small(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Re
     @cache
     def reproduce(task: str) -> Project:
         project = installed(task).copy(tmp_path_factory.mktemp(f"small-{task}") / "project")
-        project.python(SAMPLE, EXAMPLE, "data/small.parquet")
+        project.sample("data/small.parquet", 10)
         project.set(
             "params.yaml",
             source__path="data/small.parquet",

@@ -25,6 +25,13 @@ STAGES = ["ingest", "validate", "split", "train", "evaluate", "convert", "verify
 PACKAGE = "flight_delays"
 EXAMPLE = "data/example/flights.parquet"
 
+SAMPLE = """
+import sys, pyarrow.parquet as pq
+table = pq.read_table(sys.argv[1])
+pq.write_table(table.take(list(range(0, table.num_rows, int(sys.argv[3])))), sys.argv[2])
+print("null")
+"""
+
 Run = subprocess.CompletedProcess[str]
 Reproduced = Callable[[str], "Project"]
 
@@ -91,6 +98,10 @@ class Project:
     def python(self, script: str, *arguments: str) -> Any:
         """Run a script in the project's environment and return the JSON that it prints."""
         return json.loads(self.run("python", "-c", script, *arguments).stdout)
+
+    def sample(self, target: str, step: int) -> None:
+        """Write every so-many-th row of the example to a Parquet file."""
+        self.python(SAMPLE, EXAMPLE, target, str(step))
 
     def stage(self, name: str, code: int = 0, env: Mapping[str, str] | None = None) -> Run:
         """Run a stage's module without DVC."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pipeline.conftest import installed  # noqa: F401
-from pipeline.running import EXAMPLE, STAGES, Project, Reproduced
+from pipeline.running import STAGES, Project, Reproduced
 from workflows.act import Workflow
 from workflows.events import REPOSITORY
 from workflows.github import GitHub, serve
@@ -22,14 +22,6 @@ def _push(project: Project, branch: str) -> None:
 
 def _branch(project: Project, name: str) -> None:
     project.git("checkout", "--quiet", "--force", "-B", name, "main")
-
-
-SAMPLE = """
-import sys, pyarrow.parquet as pq
-table = pq.read_table(sys.argv[1])
-pq.write_table(table.take(list(range(0, table.num_rows, 5))), sys.argv[2])
-print("null")
-"""
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +40,7 @@ def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) ->
     store.symlink_to(folder / "objects")
     project.git("remote", "add", "origin", str(origin))
     project.git("checkout", "--quiet", "-B", "main")
-    project.python(SAMPLE, EXAMPLE, "data/small.parquet")
+    project.sample("data/small.parquet", 5)
     project.run("dvc", "remote", "modify", "storage", "url", str(store))
     project.set(
         "params.yaml",

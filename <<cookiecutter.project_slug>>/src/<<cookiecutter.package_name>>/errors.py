@@ -26,6 +26,11 @@ class CheckError(ProjectError):
     exit_code = 3
 
 
+def first_line(error: Exception) -> str:
+    """What `error` says, in a line: every store of data has exceptions of its own."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def run(main: Callable[[], None]) -> None:
     """Run `main` and exit: 0 when it returns, otherwise with the error's line and exit code.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .errors import first_line
 from .paths import LOCK
 
 
@@ -62,8 +63,7 @@ def check() -> LockState:
         try:
             missing = _not_in_remote(repo)
         except Exception as error:  # every store has exceptions of its own
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            return LockState(True, stale, unreachable=why)
+            return LockState(True, stale, unreachable=first_line(error))
     return LockState(True, stale, missing)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from .errors import InputError
+from .errors import InputError, first_line
 from .files import replacing, write_text
 from .paths import CACHE, LOCK
 
@@ -84,10 +84,9 @@ class Revision:
         try:
             DVCFileSystem(".", rev=self.commit).get_file(path.as_posix(), str(copy))
         except Exception as error:  # every store has exceptions of its own
-            why = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
                 f"{path} of {where} is neither in DVC's cache nor can it be had from the remote "
-                f"({why}); whoever made it runs `uv run dvc push`"
+                f"({first_line(error)}); whoever made it runs `uv run dvc push`"
             ) from error
         if known is None:  # a file within a folder: DVC checked it
             return copy

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from .. import tables
 from ..config import Source, load_params
-from ..errors import InputError
+from ..errors import InputError, first_line
 from ..files import replacing, sha256, write_json
 from ..paths import PROVENANCE, SNAPSHOT
 from . import stage
@@ -118,8 +118,8 @@ def _download(address: str) -> tuple[pa.Table, Origin]:
         except ImportError as error:
             raise InputError(f"{address}: {error}; install it with `uv add`") from error
         except Exception as error:  # every store has exceptions of its own
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{address}: cannot be fetched: {_hide(why, address)}") from error
+            why = _hide(first_line(error), address)
+            raise InputError(f"{address}: cannot be fetched: {why}") from error
         return _file(path, name=address)
 
 

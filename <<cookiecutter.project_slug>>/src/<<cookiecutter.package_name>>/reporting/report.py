@@ -10,7 +10,7 @@ from .. import lock
 from ..config import Params, load_params
 from ..contract import load_contract
 from ..errors import InputError
-from ..files import replacing, write_text
+from ..files import read_json, replacing, write_text
 from ..gate import broken
 from ..metrics import METRICS as TASK_METRICS
 from ..model import digest
@@ -57,8 +57,18 @@ class Facts:
     params: Params
     comparison: Comparison
     lock: lock.LockState
-    committed: bool  # whether Git has a dvc.lock
+    head: Revision | None  # None where nothing is committed
     broken: list[str]
+
+    @property
+    def sides(self) -> list[Revision]:
+        """The champion's revision, where there is one, and the workspace."""
+        return [*filter(None, [self.base]), WORKSPACE]
+
+    @property
+    def names(self) -> list[str]:
+        """What the sides are called, in Markdown."""
+        return [*([plain(self.name)] if self.base else []), "this"]
 
 
 @dataclass(frozen=True)
@@ -110,8 +120,9 @@ def report(name: str, folder: Path, log: Path | None) -> str:
     with replacing(folder) as temporary:
         temporary.mkdir()
         drawn = _draw(facts, temporary)
-        write_text(temporary / "report.md", _fitted(_sections(facts, drawn, log), facts))
-    return _headline(facts).plain()
+        headline = _headline(facts)
+        write_text(temporary / "report.md", _fitted(headline, _sections(facts, drawn, log)))
+    return headline.plain()
 
 
 def _is_empty(folder: Path) -> bool:
@@ -128,27 +139,25 @@ def _facts(name: str) -> Facts:
         params=params,
         comparison=comparison,
         lock=lock.check(),
-        committed=_is_committed(),
+        head=_head(),
         broken=broken(params, metrics, parts, comparison),
     )
 
 
-def _is_committed() -> bool:
-    """Whether Git has a dvc.lock: `dvc repro`, which ran before, made one in any case."""
+def _head() -> Revision | None:
     try:
-        head = Revision.of("HEAD")
+        return Revision.of("HEAD")
     except InputError:  # nothing is committed
-        return False
-    return head is not None and head.read(LOCK) is not None
+        return None
 
 
 def _short(name: str) -> str:
     return name[:7] if re.fullmatch("[0-9a-f]{40}", name) else name.removeprefix("origin/")
 
 
-def _fitted(sections: list[Section], facts: Facts) -> str:
+def _fitted(headline: Headline, sections: list[Section]) -> str:
     """All sections that fit, the first ones first; a missing one is told."""
-    text = _headline(facts).text() + "\n"
+    text = headline.text() + "\n"
     left_out = []
     for section in sections:
         if len(text) + len(section.text()) > LIMIT:
@@ -172,7 +181,8 @@ def _headline(facts: Facts) -> Headline:
         title = "Nothing to compare with."
     if stop:
         return Headline("CAUTION", title, rest, stop)
-    if not facts.committed:
+    # Of Git's, not the workspace's: `dvc repro`, which ran before, made one in any case.
+    if facts.head is None or facts.head.read(LOCK) is None:
         rest += (
             f" There is no {LOCK} in Git yet, so this run reproduced everything. "
             f"Commit yours: `uv run dvc repro`, then `git add {LOCK} reports`."
@@ -383,7 +393,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _model(facts: Facts) -> Section | None:
-    sides = [*filter(None, [facts.base, WORKSPACE])]
+    sides = facts.sides
     parity = [side.load(PARITY) for side in sides]
     if parity[-1] is None:
         return None
@@ -399,7 +409,7 @@ def _model(facts: Facts) -> Section | None:
     timed = facts.comparison.champion, facts.comparison.challenger
     if timed[0] and timed[1]:
         rows.append(["one row", *(f"{side.latency * 1e6:,.0f} µs" for side in timed if side)])
-    head = ("ONNX model", *([plain(facts.name)] if facts.base else []), "this")
+    head = ("ONNX model", *facts.names)
     tolerance = f"{parity[-1]['tolerance']:.2g}"
     return Section(
         "Model: parity, size, latency",
@@ -432,8 +442,8 @@ def _stages(log: Path | None) -> Section | None:
 
 
 def _lineage(facts: Facts) -> Section:
-    sides = [*filter(None, [facts.base, WORKSPACE])]
-    rows = [["commit", *(code((each.commit or _head())[:12]) for each in sides)]]
+    sides = facts.sides
+    rows = [["commit", *(code((each.commit or _commit(facts))[:12]) for each in sides)]]
     for path in (SNAPSHOT, *PARTS.values(), ONNX):
         hashes = [each.outputs[path].md5 if path in each.outputs else "–" for each in sides]
         rows.append([f"{path} (MD5)", *map(code, hashes)])
@@ -442,23 +452,19 @@ def _lineage(facts: Facts) -> Section:
     origins = [each.load(PROVENANCE) for each in sides]
     hashes = [code(each["snapshot_sha256"][:12]) if each else "–" for each in origins]
     rows.append([f"{SNAPSHOT} (SHA-256)", *hashes])
-    head = ("what", *([plain(facts.name)] if facts.base else []), "this")
+    head = ("what", *facts.names)
     return Section("Lineage", table(head, rows, numbers_from=len(head)))
 
 
-def _head() -> str:
-    try:
-        revision = Revision.of("HEAD")
-    except InputError:
-        return "none yet"
-    return revision.commit or "" if revision else ""
+def _commit(facts: Facts) -> str:
+    return facts.head.commit or "" if facts.head else "none yet"
 
 
 def _reproduce(facts: Facts) -> Section:
     base = f" --base {facts.base.commit}" if facts.base else ""
     return Section(
         "Reproduce it",
-        f"```bash\ngit checkout {_head()[:12]}\nuv run dvc pull\nuv run dvc repro\n"
+        f"```bash\ngit checkout {_commit(facts)[:12]}\nuv run dvc pull\nuv run dvc repro\n"
         f"uv run mlops report{base}\n```",
     )
 
@@ -500,4 +506,4 @@ def _importance(revision: Revision | None) -> plots.Records:
             path = revision.fetch(PLOTS / "importance.json", Path(folder))
         except InputError:
             return []
-        return list(Revision(None).load(path))
+        return list(read_json(path))
