@@ -9,7 +9,7 @@ AUTHOR := -c user.name=Demo -c user.email=demo@example.com
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
-demo: $(UV) ## Bake a project, run its pipeline on real data, predict with its model, judge a change
+demo: $(UV) ## Bake a project, run its pipeline on real data, serve its model, judge a change
 	rm -rf $(DEMO)
 	uv run --no-dev cookiecutter --no-input --output-dir build/demo .
 	$(MAKE) --no-print-directory -C $(DEMO) run
@@ -17,6 +17,10 @@ demo: $(UV) ## Bake a project, run its pipeline on real data, predict with its m
 	cd $(DEMO) && uv run mlops gate
 	cd $(DEMO) && uv run mlops predict data/example/flights.parquet --output build/predictions.csv
 	cd $(DEMO) && head -n 4 build/predictions.csv
+	@echo; echo "The model as a service:"
+	cd $(DEMO) && { uv run mlops serve --port 0 > build/server.txt & } && server=$$! && trap "kill $$server" EXIT && \
+	  until url=$$(grep -o 'http://.*' build/server.txt); do kill -0 $$server || exit 1; sleep 0.1; done && \
+	  uv run mlops smoke $$url && uv run mlops load $$url --seconds 2
 	@echo; echo "A change: slower learning. What its pull request would say:"
 	cd $(DEMO) && git add --all && git $(AUTHOR) commit --quiet --message "Reproduce the pipeline"
 	cd $(DEMO) && sed -i.bak 's/learning_rate: 0.06/learning_rate: 0.02/' params.yaml && rm params.yaml.bak
@@ -33,8 +37,9 @@ test: $(UV) ## Test the template and what it bakes
 lint: $(UV) ## Run every check of .pre-commit-config.yaml on every file
 	uv run pre-commit run --all-files
 
-bench: $(UV) ## Measure speed and memory, and write docs/bench.md
-	uv run python tests/bench/bench.py
+bench: $(UV) ## Measure speed and memory, and write docs/bench.md and docs/bench-serving.md
+	PYTHONPATH=tests uv run python -m bench.bench
+	PYTHONPATH=tests uv run python -m bench.serving
 
 .uv/bin/uv:
 	python3 -m venv .uv || { echo "Install uv first: https://docs.astral.sh/uv/"; exit 1; }

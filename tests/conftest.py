@@ -25,6 +25,10 @@ class OneWorkerATask(LoadScopeScheduling):  # type: ignore[misc]
         tasks = sorted((task for task in helpers.CHOICES["task"] if task in test), key=test.index)
         if file == "tests/workflows/test_ci.py":
             return file
+        if file.startswith("tests/images/"):
+            return "tests/images"  # one Docker Engine
+        if file.startswith("tests/serving/"):
+            return tasks[0] if tasks else "classification"
         if not file.startswith("tests/pipeline/"):
             return nodeid
         return file if file.endswith("failures.py") else tasks[0] if tasks else nodeid

@@ -17,7 +17,7 @@ LOCK = ROOT / "<<cookiecutter.project_slug>>" / "uv.lock"
 # What a bake with the defaults renders, and the expression it came from.
 RENDERED = {
     'name = "flight-delays"': 'name = "<<cookiecutter.project_slug>>"',
-    '"remote-local"]': '"remote-<<cookiecutter.data_remote>>"]',
+    '"remote-local", "serving"]': '"remote-<<cookiecutter.data_remote>>", "serving"]',
 }
 
 

@@ -190,6 +190,70 @@ def report(
     typer.echo(f"{output}/report.md")
 
 
+@app.command()
+def serve(
+    model: Annotated[Path | None, typer.Option(help="The ONNX model.")] = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen.")] = None,
+    port: Annotated[int | None, typer.Option(help="Where to listen; 0 for any free port.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; 0 for one a processor.")] = None,
+    log: Annotated[
+        str | None, typer.Option(help="The prediction log: a folder, or a URL like s3://…")
+    ] = None,
+) -> None:
+    """Serve the model: the Open Inference Protocol over HTTP, and /predict for people.
+
+    Every setting is a variable of the environment, too, MLOPS_PORT for --port: see docs/serve.md.
+
+    \b
+    mlops serve
+    mlops serve --port 9000 --log build/predictions
+    """
+    from .serving.server import serve as run_server
+    from .serving.settings import load_settings
+
+    given = {"model": model, "host": host, "port": port, "workers": workers, "log": log}
+    run_server(load_settings({k: str(v) for k, v in given.items() if v is not None}))
+
+
+@app.command()
+def smoke(
+    url: Annotated[str, typer.Argument(help="Where the server is: http://HOST:PORT.")],
+    release: Annotated[str | None, typer.Option(help="The release it must answer with.")] = None,
+    within: Annotated[
+        float, typer.Option(help="Milliseconds that a request may take, at the median.")
+    ] = 250,
+) -> None:
+    """Check a running server: health, release, one known prediction, latency.
+
+    \b
+    mlops smoke http://localhost:8080
+    """
+    from .serving.smoke import smoke as checks
+
+    for line in checks(url, release, within):
+        typer.echo(line)
+
+
+@app.command()
+def load(
+    url: Annotated[str, typer.Argument(help="Where the server is: http://HOST:PORT.")],
+    connections: Annotated[int, typer.Option(min=1, help="Open at once.")] = 16,
+    seconds: Annotated[float, typer.Option(min=0.1, help="For how long.")] = 10,
+    rows: Annotated[int, typer.Option(min=1, help="Rows a request.")] = 1,
+) -> None:
+    """Put a server under load, and tell how quickly it answered.
+
+    \b
+    mlops load http://localhost:8080 --connections 64
+    """
+    from .reporting import terminal
+    from .serving.load import load as put_under_load
+
+    with terminal.watching(seconds) as watch:
+        found = put_under_load(url, connections, seconds, rows, watch)
+    terminal.show_load(found, rows)
+
+
 def _compared(base: str) -> "Comparison":
     from .config import load_params
     from .reporting.compare import compare

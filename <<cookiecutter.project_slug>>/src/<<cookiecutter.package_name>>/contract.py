@@ -51,7 +51,8 @@ class Column(BaseModel):
     """One column: what it holds, what it is for, and the values it may take.
 
     `range` is `[low, high]`, both included, either of them null for "no bound". `format` tells how
-    a datetime is written (strptime's codes) where it is not ISO 8601.
+    a datetime is written (strptime's codes) where it is not ISO 8601. `redact` keeps the values out
+    of the prediction log.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -62,6 +63,7 @@ class Column(BaseModel):
     range: Annotated[list[Bound], Field(min_length=2, max_length=2)] | None = None
     allowed: Annotated[list[str], Field(min_length=1)] | None = None
     format: str | None = None
+    redact: bool = False
     description: str | None = None
 
     @model_validator(mode="after")

@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# It reports its use to its maker unless it is told not to, before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime as ort
 
 from .errors import InputError
@@ -42,10 +46,18 @@ class OnnxModel:
         self.inputs = {each.name: each.type for each in self._session.get_inputs()}
         self._outputs = [each.name for each in self._session.get_outputs()]
         written = self._session.get_modelmeta().custom_metadata_map
-        self.metadata: dict[str, Any] = {k: json.loads(v) for k, v in written.items()}
+        self.metadata = {name: _read(text) for name, text in written.items()}
 
     def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs for `columns`: one array of shape (rows,) an input, float32 or text."""
         feeds = {name: columns[name].reshape(-1, 1) for name in self.inputs}
         results = self._session.run(self._outputs, feeds)
         return dict(zip(self._outputs, results, strict=True))
+
+
+def _read(text: str) -> Any:
+    """A value that `convert` wrote; another's model may hold what is no JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

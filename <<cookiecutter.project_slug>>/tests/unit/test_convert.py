@@ -18,7 +18,12 @@ from <<cookiecutter.package_name>>.files import write_json, write_text
 from <<cookiecutter.package_name>>.inference import OnnxModel
 from <<cookiecutter.package_name>>.inputs import columns, model_inputs
 from <<cookiecutter.package_name>>.model import Model, digest
-from <<cookiecutter.package_name>>.pipeline.convert import convert, git_commit, to_onnx
+from <<cookiecutter.package_name>>.pipeline.convert import (
+    convert,
+    example,
+    git_commit,
+    to_onnx,
+)
 from <<cookiecutter.package_name>>.pipeline.verify import compare, edge_cases
 
 
@@ -147,6 +152,7 @@ def test_the_model_carries_where_it_comes_from() -> None:
     convert()
     described = made.contract("multiclass").model_dump(mode="json", exclude_defaults=True)
     metadata = OnnxModel(paths.ONNX).metadata
+    assert metadata.pop("example")
     assert metadata == {
         "project": "a-project",
         "task": "classification",
@@ -157,6 +163,19 @@ def test_the_model_carries_where_it_comes_from() -> None:
         "data_sha256": "5ba5",
     }
     assert Contract.model_validate(metadata["contract"]) == made.contract("multiclass")
+
+
+def test_the_example_is_of_nobody_and_kept_by_the_contract() -> None:
+    columns = made.COLUMNS | {
+        "size": made.COLUMNS["size"] | {"range": [0, 10]},
+        "rank": made.COLUMNS["rank"] | {"range": [3, None]},
+        "colour": made.COLUMNS["colour"] | {"allowed": ["red", "green"]},
+    }
+    contract = made.contract_of(columns | made.TARGETS["regression"][1])
+    told = example(made.trained("regression", "forest"), contract)
+    assert told["row"] == {"size": 5.0, "rank": 3.0, "wet": False, "colour": "red", "noise": 0.0}
+    assert told["outputs"].keys() == {"prediction", "lower", "upper"}
+    assert told["outputs"]["lower"] < told["outputs"]["prediction"] < told["outputs"]["upper"]
 
 
 @pytest.mark.usefixtures("project")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 from onnx.compose import add_prefix
 from skl2onnx import convert_sklearn
@@ -15,9 +16,10 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
 from ..config import HYPERPARAMETERS, Params, load_params
-from ..contract import Contract, load_contract
+from ..contract import Column, Contract, conform, load_contract
 from ..errors import CheckError
 from ..files import read_json, replacing
+from ..inputs import model_inputs
 from ..model import Model, digest
 from ..paths import ONNX, PROVENANCE
 from . import stage
@@ -40,7 +42,8 @@ def convert() -> None:
     """Write the ONNX model with its metadata."""
     params, contract, model = load_params(), load_contract(), Model.load()
     converted = to_onnx(model, contract)
-    helper.set_model_props(converted, metadata(model, params, contract))
+    told = {"example": json.dumps(example(model, contract))}
+    helper.set_model_props(converted, metadata(model, params, contract) | told)
     onnx.checker.check_model(converted, full_check=True)
     with replacing(ONNX) as temporary:
         onnx.save(converted, temporary)
@@ -100,6 +103,27 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "git_commit": git_commit(),
     }
     return {name: json.dumps(value) for name, value in facts.items() if value is not None}
+
+
+def example(model: Model, contract: Contract) -> dict[str, Any]:
+    """A row that the contract allows, of nobody's data, and what scikit-learn says of it.
+
+    Whoever runs the model can ask it for this row and see that it is itself: `mlops smoke`.
+    """
+    row = {name: _likely(contract.columns[name]) for name in contract.features}
+    data = conform(pd.DataFrame([row]), contract.only(contract.features))
+    outputs = model.predict(model_inputs(data, contract))
+    return {"row": row, "outputs": {name: values[0].tolist() for name, values in outputs.items()}}
+
+
+def _likely(column: Column) -> Any:
+    """The first allowed text, the middle of the range, or what is within any range."""
+    if column.kind == "boolean":
+        return False
+    if column.kind == "categorical":
+        return column.allowed[0] if column.allowed else "example"
+    numbers = [bound for bound in column.range or [] if isinstance(bound, float)]
+    return sum(numbers) / len(numbers) if numbers else 0.0
 
 
 def git_commit() -> str | None:

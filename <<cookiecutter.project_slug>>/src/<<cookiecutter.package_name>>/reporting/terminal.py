@@ -1,8 +1,13 @@
-"""A comparison as a table in the terminal."""
+"""What commands show in the terminal: a comparison, a load test."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
+from ..serving.load import Load
 from .compare import Comparison
 
 COLOURS = {"better": "green", "same": "default", "worse": "red"}
@@ -29,3 +34,33 @@ def show(found: Comparison) -> None:
         console.print(note)
     reason = f": {found.reason}" if found.reason else ""
     console.print(f"{found.verdict or 'not comparable'}{reason}")
+
+
+@contextmanager
+def watching(seconds: float) -> Iterator[Callable[[Load, float], None]]:
+    """Yield what shows how far a load test of so many seconds is."""
+    bar = BarColumn(), TextColumn("{task.completed:.0f} s  {task.fields[answers]} answers")
+    with Progress(*bar, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=seconds, answers=0)
+        yield lambda found, passed: progress.update(
+            task, completed=passed, answers=f"{len(found.took):,}"
+        )
+
+
+def show_load(found: Load, rows: int) -> None:
+    """Print what a load test came to."""
+    table = Table(Column("answers", justify="right"), *("a second", "rows a second", "failed"))
+    for name in ("median", "90 %", "99 %", "longest"):
+        table.add_column(name, justify="right")
+    good = found.statuses[200]
+    rate = good / found.seconds if found.seconds else 0.0
+    times = [f"{found.percentile(share) * 1000:.1f} ms" for share in (0.5, 0.9, 0.99, 1)]
+    failed = len(found.took) - good + found.broken
+    table.add_row(f"{good:,}", f"{rate:,.0f}", f"{rate * rows:,.0f}", f"{failed:,}", *times)
+    console = Console(markup=False, emoji=False)
+    console.print(table)
+    for status, count in sorted(found.statuses.items()):
+        if status != 200:
+            console.print(f"HTTP {status}: {count:,}")
+    if found.broken:
+        console.print(f"connections that broke: {found.broken:,}")

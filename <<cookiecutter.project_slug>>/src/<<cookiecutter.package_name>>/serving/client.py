@@ -1,0 +1,79 @@
+"""What `smoke` and `load` ask a server: the standard library, one request after the other."""
+
+import json
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from ..errors import CheckError, InputError
+
+DATATYPES = {str: "BYTES", bool: "BOOL", float: "FP32", int: "FP32"}
+
+
+class Client:
+    """A connection to a server, to be used in a `with`.
+
+    Attributes:
+        model: the protocol's metadata of its model.
+        example: the row that the model carries, and its outputs: see pipeline.convert.
+    """
+
+    def __init__(self, url: str, timeout: float = 10) -> None:
+        """Raises InputError for what is no URL of a server."""
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError(f"{url}: not the URL of a server; write http://HOST:PORT")
+        self.url = f"{parts.scheme}://{parts.netloc}"
+        self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self._prefix = parts.path.rstrip("/")
+        try:
+            self._connection = self._kind(parts.hostname, parts.port, timeout=timeout)
+        except ValueError as error:
+            raise InputError(f"{url}: {error}") from None
+        self.model: dict[str, Any] = {}
+        self.example: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Ask which model the server has. Raises CheckError when no such server answers."""
+        server = self.get("/v2")
+        self.model = self.get(f"/v2/models/{server.get('name')}")
+        self.example = self.model.get("parameters", {}).get("example", {})
+        if not self.example:
+            raise CheckError(f"{self.url}: its model carries no example; convert it anew")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def get(self, path: str) -> Any:
+        """What is at `path`. Raises CheckError when the answer is not 200."""
+        return self._ask("GET", path, None)
+
+    def infer(self, body: bytes) -> dict[str, Any]:
+        """Each output's values by name. Raises CheckError when the answer is not 200."""
+        answer = self._ask("POST", f"/v2/models/{self.model['name']}/infer", body)
+        return {each["name"]: each["data"] for each in answer["outputs"]}
+
+    def request(self, rows: int = 1) -> bytes:
+        """The example as a request of so many rows."""
+        inputs = [
+            {"name": k, "datatype": DATATYPES[type(v)], "shape": [rows], "data": [v] * rows}
+            for k, v in self.example["row"].items()
+        ]
+        return json.dumps({"inputs": inputs}).encode()
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
+        headers = {"content-type": "application/json"} if body else {}
+        try:
+            self._connection.request(method, self._prefix + path, body, headers)
+            response = self._connection.getresponse()
+            text = response.read()
+        except (OSError, HTTPException) as error:
+            raise CheckError(f"{self.url}{path}: {error or type(error).__name__}") from None
+        if response.status != 200:
+            raise CheckError(f"{self.url}{path}: {response.status}: {text.decode()[:300]}")
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise CheckError(f"{self.url}{path}: the answer is not JSON") from None

@@ -1,0 +1,84 @@
+"""What Prometheus scrapes at /metrics; over all workers when there are several."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Workers share their counts through files in this folder, which prometheus_client asks the
+# environment for when it is first imported.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def share() -> Path:
+    """Have the processes forked from now on add up. To be called before any `Metrics` is made."""
+    folder = Path(tempfile.mkdtemp(prefix="metrics-"))
+    os.environ[SHARED] = str(folder)
+    return folder
+
+
+class Metrics:
+    """The server's metrics, in the units of Prometheus: seconds, and counts that only grow."""
+
+    def __init__(self, release: str) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "mlops_requests_total", "Requests by path and HTTP status", ["path", "status"],
+            registry=registry,
+        )  # fmt: skip
+        seconds = Histogram(
+            "mlops_request_seconds", "From a request's head to its answer", ["path"],
+            buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+            registry=registry,
+        )  # fmt: skip
+        self._seconds = seconds
+        self.batch_rows = Histogram(
+            "mlops_batch_rows", "Rows in a call of the model",
+            buckets=[1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096, 16384],
+            registry=registry,
+        )  # fmt: skip
+        self.waiting_rows = Gauge(
+            "mlops_waiting_rows", "Rows that wait for the model",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self.log_rows = Counter("mlops_log_rows_total", "Rows logged", registry=registry)
+        self.log_dropped = Counter(
+            "mlops_log_dropped_rows_total", "Rows that the log had no room for", registry=registry
+        )
+        self.log_failures = Counter(
+            "mlops_log_failures_total", "Failed writes of the log", registry=registry
+        )
+        Gauge(
+            "mlops_release", "1 for the release that is served", ["release"],
+            registry=registry, multiprocess_mode="max",
+        ).labels(release).set(1)  # fmt: skip
+        self._children: dict[tuple[str, int], tuple[object, object]] = {}
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        known = self._children.get((path, status))
+        if known is None:
+            known = self._requests.labels(path, str(status)), self._seconds.labels(path)
+            self._children[path, status] = known
+        counter, histogram = known
+        counter.inc()  # type: ignore[attr-defined]
+        histogram.observe(seconds)  # type: ignore[attr-defined]
+
+    def text(self) -> bytes:
+        """The metrics in Prometheus's text format."""
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        if SHARED not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+        return generate_latest(registry)
+
+
+def forget(folder: Path, process: int) -> None:
+    """Take a process that has ended out of the gauges; what it counted stays."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(process, str(folder))

@@ -1,0 +1,102 @@
+"""The description of the service in OpenAPI 3.1, made from the contract in the model."""
+
+from typing import Any
+
+import msgspec
+
+from .model import ServedModel
+from .protocol import InferRequest, InferResponse
+from .signature import Column
+
+_KINDS = {"numeric": "number", "boolean": "boolean", "categorical": "string"}
+
+
+def document(model: ServedModel) -> dict[str, Any]:
+    """The OpenAPI document of a served model."""
+    messages, schemas = msgspec.json.schema_components(
+        [InferRequest, InferResponse], ref_template="#/components/schemas/{name}"
+    )
+    asked, answered = messages
+    schemas["Row"] = row(model)
+    schemas["Error"] = _object({"error": {"type": "string"}})
+    schemas["Predictions"] = _object(
+        {
+            "id": {"type": "string"},
+            "model_version": {"type": "string"},
+            "predictions": {"type": "array", "items": {"type": "object"}},
+        }
+    )
+    anything = {"type": "object"}
+    at = f"/v2/models/{model.name}"
+    rows = {"$ref": "#/components/schemas/Row"}
+    paths = {
+        "/v2": {"get": _operation("The server", anything)},
+        "/v2/health/live": {"get": _operation("Is the server alive?", anything)},
+        "/v2/health/ready": {"get": _operation("Does it take requests?", anything, 503)},
+        "/metrics": {"get": _operation("Metrics for Prometheus", None)},
+        "/predict": {
+            "post": _operation(
+                "Predict plain rows",
+                {"$ref": "#/components/schemas/Predictions"},
+                400, 413, 503,
+                body={"anyOf": [rows, {"type": "array", "items": rows, "minItems": 1}]},
+            )
+        },
+    }  # fmt: skip
+    for path in (at, f"{at}/versions/{model.version}"):
+        paths[path] = {"get": _operation("The model: inputs, outputs, lineage", anything)}
+        paths[f"{path}/ready"] = {"get": _operation("Does it take requests?", anything, 503)}
+        paths[f"{path}/infer"] = {
+            "post": _operation("Predict tensors", answered, 400, 413, 415, 503, body=asked)
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": model.name, "version": model.version},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def row(model: ServedModel) -> dict[str, Any]:
+    """The schema of a plain row."""
+    return _object({name: _property(each.column) for name, each in model.inputs.items()})
+
+
+def _property(column: Column) -> dict[str, Any]:
+    kind = _KINDS[column.kind]
+    schema: dict[str, Any] = {"type": [kind, "null"] if column.nullable else kind}
+    if column.range is not None:
+        for name, bound in zip(("minimum", "maximum"), column.range, strict=True):
+            if bound is not None:
+                schema[name] = bound
+    if column.allowed is not None:
+        schema["enum"] = [*column.allowed, *([None, ""] if column.nullable else [])]
+    elif column.kind == "categorical" and not column.nullable:
+        schema["minLength"] = 1
+    if column.description is not None:
+        schema["description"] = column.description
+    return schema
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _operation(
+    summary: str, answer: dict[str, Any] | None, *errors: int, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    content = {"text/plain": {}} if answer is None else _json(answer)
+    responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
+    for status in errors:
+        responses[str(status)] = {
+            "description": "See the text",
+            "content": _json({"$ref": "#/components/schemas/Error"}),
+        }
+    operation: dict[str, Any] = {"summary": summary, "responses": responses}
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": _json(body)}
+    return operation
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}

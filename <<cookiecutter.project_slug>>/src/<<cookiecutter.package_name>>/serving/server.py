@@ -1,0 +1,214 @@
+"""The process: from its start to an orderly stop, and a worker for each processor."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+import uvloop
+
+from ..errors import InputError, ProjectError
+from . import metrics
+from .app import App
+from .http import Connection, Limits, Site
+from .log import open_store
+from .model import ServedModel
+from .settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# How long a connection may be open without a request: longer than the proxies before it keep one.
+IDLE_SECONDS = 75
+# A worker that ends sooner than this after its start is not started again at once.
+SHORT_SECONDS = 1.0
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(settings: Settings) -> None:
+    """Serve the model until SIGTERM or SIGINT.
+
+    Raises InputError before anything is answered: the model cannot be served, or the port is taken.
+    """
+    processors = usable_processors()
+    workers = settings.workers or processors
+    # A model's threads do not outlive a fork, so that workers have one each.
+    model = ServedModel(settings, processors if workers == 1 else 1)
+    if settings.log:
+        open_store(settings.log)  # each worker does, too; here it is told once, and in a line
+    listening = _listen(settings)
+    host, port = listening.getsockname()[:2]
+    host = f"[{host}]" if ":" in host else host
+    print(f"{model.name} {model.version}: http://{host}:{port}", flush=True)
+    if workers == 1:
+        _Server(model, settings, listening).run()
+    else:
+        _Workers(model, settings, listening, workers).run()
+
+
+def usable_processors() -> int:
+    """How many processors this process may use: its affinity, and the limit of its container."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        limit = int(quota) / int(period)
+    except (OSError, ValueError):  # no such limit, or "max"
+        return usable or 1
+    return max(1, min(usable or 1, int(limit)))
+
+
+class _Server:
+    """A process that answers until it is told to stop; a worker, until its parent has ended."""
+
+    def __init__(
+        self,
+        model: ServedModel,
+        settings: Settings,
+        listening: socket.socket,
+        parent: int | None = None,
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self._listening = listening
+        self._parent = parent
+        self._stopping = asyncio.Event()
+        self._app: App
+        self._site: Site
+
+    def run(self) -> None:
+        """Serve. Threads start in here and not before, where a fork would lose them."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        # Requests leave no cycles behind. What start-up made stays: the collector need not look.
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 100)
+        settings, loop = self._settings, asyncio.get_running_loop()
+        self._app = app = App(self._model, settings)
+        limits = Limits(
+            settings.max_bytes, settings.receive_seconds, IDLE_SECONDS, settings.connections
+        )
+        self._site = site = Site(app.handle, limits)
+        for sig in SIGNALS:
+            loop.add_signal_handler(sig, self._stop, sig)
+        server = await loop.create_server(lambda: Connection(site), sock=self._listening)
+        ticker = loop.create_task(self._tick())
+        await self._stopping.wait()
+        server.close()
+        site.close_idle()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(settings.stop_seconds):
+                while site.connections:
+                    await asyncio.sleep(0.01)
+        ticker.cancel()
+        await loop.run_in_executor(None, app.close)
+
+    def _stop(self, sig: int) -> None:
+        """SIGTERM: be not ready, and stop a little later. Once more, or SIGINT: stop now."""
+        if sig == signal.SIGTERM and self._app.ready:
+            # Each answer ends its connection: the client's next one goes to another server.
+            self._app.ready, self._site.closing = False, True
+            asyncio.get_running_loop().call_later(self._settings.drain_seconds, self._stopping.set)
+        else:
+            self._stopping.set()
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._site.tick(loop.time())
+            if self._parent is not None and os.getppid() != self._parent:
+                self._stopping.set()  # it was killed: whoever starts it anew needs the port
+            await asyncio.sleep(1)
+
+
+class _Workers:
+    """Processes forked from one that has loaded the model: its memory is shared by all of them."""
+
+    def __init__(
+        self, model: ServedModel, settings: Settings, listening: socket.socket, count: int
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self._listening = listening
+        self._count = count
+        self._started: dict[int, float] = {}
+        self._stopping = False
+        self._failures = 0
+
+    def run(self) -> None:
+        """Keep the workers running until told to stop."""
+        folder = metrics.share()
+        for sig in SIGNALS:
+            signal.signal(sig, self._stop)
+        for _ in range(self._count):
+            self._start()
+        while self._started:
+            pid, status = os.waitpid(-1, 0)
+            lived = time.monotonic() - self._started.pop(pid, 0.0)
+            metrics.forget(folder, pid)
+            if not self._stopping:
+                self._replace(pid, os.waitstatus_to_exitcode(status), lived)
+
+    def _start(self) -> None:
+        # A signal between these steps would miss the new worker, or have it stop the others.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            if self._stopping:
+                return
+            parent, pid = os.getpid(), os.fork()
+            if pid:
+                self._started[pid] = time.monotonic()
+                return
+            for sig in SIGNALS:
+                signal.signal(sig, signal.SIG_DFL)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        code = 1
+        try:
+            _Server(self._model, self._settings, self._listening, parent).run()
+            code = 0
+        except BaseException:
+            logger.exception("a worker failed")
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+
+    def _replace(self, pid: int, code: int, lived: float) -> None:
+        logger.error("worker %d ended with %d; starting another", pid, code)
+        self._failures = self._failures + 1 if lived < SHORT_SECONDS else 0
+        if self._failures >= 2 * self._count:
+            self._stop(signal.SIGTERM, None)
+            raise ProjectError("workers end as soon as they start; see the log above")
+        self._start()
+
+    def _stop(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        for pid in list(self._started):
+            try:
+                os.kill(pid, sig)
+            except ProcessLookupError:
+                continue
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise InputError(
+            f"{settings.host}:{settings.port}: {error.strerror}; choose another port with --port"
+        ) from None
+    listening.listen(2048)
+    listening.set_inheritable(True)
+    return listening

@@ -1,0 +1,62 @@
+"""Does a server answer, with the model it should have, rightly and quickly?"""
+
+from collections.abc import Iterator
+from math import isclose
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from ..errors import CheckError
+from .client import Client
+
+REQUESTS = 20
+# Numbers of the example may differ by this, relative where above 1: see verify.tolerance.
+TOLERANCE = 1e-3
+
+
+def smoke(url: str, release: str | None = None, within_ms: float = 250) -> Iterator[str]:
+    """Yield a line for each check that holds.
+
+    Args:
+        url: where the server is.
+        release: the release that it must answer with; None for any.
+        within_ms: the median time that a request of one row may take, in milliseconds.
+    Raises:
+        CheckError: one does not hold.
+    """
+    with Client(url) as client:
+        client.get("/v2/health/live")
+        client.get("/v2/health/ready")
+        yield f"ready: {client.url}"
+        served = client.model["versions"]
+        if release is not None and release not in served:
+            raise CheckError(f"{url}: serves {', '.join(served)}, not {release}")
+        yield f"model: {client.model['name']}, release {', '.join(served)}"
+        body, outputs = client.request(), client.infer(client.request())
+        for name, value in client.example["outputs"].items():
+            if not _same(value, found := outputs.get(name)):
+                raise CheckError(f"{url}: {name} of its example is {found}, not {value}")
+        (prediction,) = outputs["prediction"]
+        yield f"prediction: {prediction} for its example, as scikit-learn has it"
+        took = median(_milliseconds(client, body) for _ in range(REQUESTS))
+    if took > within_ms:
+        raise CheckError(f"{url}: a request takes {took:.1f} ms (median), more than {within_ms:g}")
+    yield f"latency: {took:.1f} ms (median of {REQUESTS})"
+
+
+def _milliseconds(client: Client, body: bytes) -> float:
+    started = perf_counter()
+    client.infer(body)
+    return (perf_counter() - started) * 1000
+
+
+def _same(expected: Any, answered: list[Any] | None) -> bool:
+    wanted = expected if isinstance(expected, list) else [expected]
+    if answered is None or len(answered) != len(wanted):
+        return False
+    return all(
+        isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        if isinstance(one, float)
+        else one == other
+        for one, other in zip(wanted, answered, strict=True)
+    )

@@ -1,0 +1,87 @@
+"""A Docker Engine, a registry, and a reproduced project's images, each made once a session."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+from images.engine import (
+    RESTRICTED,
+    Engine,
+    Missing,
+    bring_haproxy,
+    bring_stand_ins,
+    running_engine,
+    running_registry,
+    wait_for,
+)
+from pipeline.conftest import installed, small  # noqa: F401
+from pipeline.running import Project, Reproduced
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+RELEASE = "r-1"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """A Docker Engine with all that the Dockerfiles are built upon."""
+    try:
+        with running_engine() as found:
+            bring_stand_ins(found)
+            yield found
+    except Missing as missing:
+        pytest.skip(f"needs a Docker Engine: {missing}")
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a registry on loopback."""
+    try:
+        with running_registry(tmp_path_factory.mktemp("registry")) as address:
+            yield address
+    except Missing as missing:
+        pytest.skip(f"needs a registry: {missing}")
+
+
+@pytest.fixture(scope="session")
+def haproxy(engine: Engine) -> None:
+    """The stand-in for the image of the proxy."""
+    bring_haproxy(engine)
+
+
+@pytest.fixture(scope="session")
+def project(small: Reproduced) -> Project:  # noqa: F811
+    """A project with a model."""
+    return small("classification")
+
+
+@pytest.fixture(scope="session")
+def model_hash(project: Project) -> str:
+    """The hash of its model."""
+    return hashlib.sha256((project.folder / "models" / "model.onnx").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def serving(engine: Engine, project: Project, model_hash: str) -> str:
+    """The name of its serving image."""
+    name = "serving:test"
+    known = {"RELEASE": RELEASE, "REVISION": REVISION, "MODEL_SHA256": model_hash}
+    engine.build(project.folder, "serving", "--tag", name, arguments=known)
+    return name
+
+
+@pytest.fixture(scope="session")
+def training(engine: Engine, project: Project) -> str:
+    """The name of its training image."""
+    name = "training:test"
+    engine.build(project.folder, "training", "--tag", name, arguments={"REVISION": REVISION})
+    return name
+
+
+@pytest.fixture(scope="session")
+def server(engine: Engine, serving: str) -> Iterator[str]:
+    """A container of the serving image with no rights, ready."""
+    with engine.container(*RESTRICTED, "--publish", "127.0.0.1::8080", serving) as container:
+        wait_for(lambda: engine.health(container) == "healthy", "the server", 30)
+        yield container

@@ -1,0 +1,287 @@
+"""A Docker Engine for tests, the base images that no registry gives here, and a registry.
+
+No image is pulled: what the Dockerfiles take from registries has stand-ins, made from Debian's
+packages and from this machine's uv. `Engine.build` puts them in by the Dockerfiles' arguments.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import helpers
+
+# Debian 12 has Python 3.11, which is what a bake asks for by default.
+SUITE = "bookworm"
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+CACHE = helpers.ROOT / "build" / "images" / f"{SUITE}.tar"
+PYTHON = "python:stand-in"
+UV = "uv:stand-in"
+HAPROXY = "haproxy:stand-in"
+# How every container is run that is ours.
+RESTRICTED = (
+    *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),  # noqa: S108 (the container's)
+    *("--security-opt", "no-new-privileges"),
+)
+
+Run = subprocess.CompletedProcess[str]
+
+
+class Missing(Exception):
+    """What this machine lacks."""
+
+
+def wait_for(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait until something is ready, and fail when it is not in time."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    """Return a port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def proxies() -> list[str]:
+    """Return how a build is told the proxies that this machine needs to reach package indexes."""
+    names = [f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "NO")]
+    return [
+        f"--build-arg={name}"
+        for each in names
+        for name in (each, each.lower())
+        if name in os.environ
+    ]
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody listens on a port on loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def log_tail(file: Path) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(file.read_text(encoding="utf-8").splitlines()[-20:])
+
+
+@contextmanager
+def process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server as long as it is needed."""
+    with log.open("wb") as output:
+        running = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield running
+    finally:
+        running.terminate()
+        running.wait(timeout=60)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A Docker Engine that answers.
+
+    Attributes:
+        host: its address, as in DOCKER_HOST; None for what the `docker` command takes by itself.
+    """
+
+    host: str | None = None
+
+    def docker(
+        self,
+        *arguments: str | Path,
+        code: int = 0,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run `docker` with these arguments, require its exit code, and return what it prints."""
+        done = subprocess.run(
+            ["docker", *map(str, arguments)],
+            env=os.environ | ({"DOCKER_HOST": self.host} if self.host else {}) | dict(env or {}),
+            input=stdin,
+            capture_output=True,
+            timeout=600,
+        )
+        out, err = (each.decode("utf-8", "replace") for each in (done.stdout, done.stderr))
+        told = f"docker {' '.join(map(str, arguments))}\n--- stdout\n{out}\n--- stderr\n{err}"
+        assert done.returncode == code, f"exit {done.returncode}, not {code}: {told}"
+        return (out if code == 0 else out + err).strip()
+
+    def answers(self) -> bool:
+        """Tell whether there is such an engine."""
+        command = ["docker", "version", "--format", "{{.Server.Version}}"]
+        env = os.environ | ({"DOCKER_HOST": self.host} if self.host else {})
+        return subprocess.run(command, env=env, capture_output=True).returncode == 0
+
+    def keeps_manifests(self) -> bool:
+        """Tell whether it has containerd's image store: only that exports images as OCI says."""
+        status = self.docker("info", "--format", "{{json .DriverStatus}}")
+        return "io.containerd.snapshotter" in status
+
+    def build(
+        self,
+        project: Path,
+        image: str,
+        *options: str,
+        arguments: Mapping[str, str] | None = None,
+        code: int = 0,
+    ) -> str:
+        """Build one of a project's images upon the stand-ins."""
+        known = {"BASE": PYTHON, "UV": UV} | dict(arguments or {})
+        return self.docker(
+            *("buildx", "build", "--provenance", "false", *proxies(), *options),
+            *("--file", project / "deploy" / "images" / f"{image}.Dockerfile", project),
+            *(f"--build-arg={name}={value}" for name, value in known.items()),
+            code=code,
+        )
+
+    @contextmanager
+    def container(self, *arguments: str) -> Iterator[str]:
+        """Run a container in the background, and remove it with its volumes."""
+        name = self.docker("run", "--detach", *arguments)
+        try:
+            yield name
+        finally:
+            self.docker("rm", "--force", "--volumes", name)
+
+    def inspect(self, container: str, what: str) -> str:
+        """Return a value of a container, named by a Go template."""
+        return self.docker("inspect", "--format", "{{" + what + "}}", container)
+
+    def health(self, container: str) -> str:
+        """Return what a container's health check says."""
+        return self.inspect(container, ".State.Health.Status")
+
+
+@contextmanager
+def running_engine() -> Iterator[Engine]:
+    """Yield the machine's own engine, or a private one as long as it is needed.
+
+    Raises Missing where there can be none.
+    """
+    if shutil.which("docker") is None:
+        raise Missing("the docker command is not installed")
+    own = Engine()
+    if own.answers():
+        yield own
+        return
+    if os.getuid() or shutil.which("dockerd") is None:
+        raise Missing("none answers, and only root with dockerd can start one")
+    # Not below pytest's folders: the path of a socket has 107 characters at most.
+    folder = Path(tempfile.mkdtemp(prefix="engine-"))
+    engine = Engine(f"unix://{folder}/docker.sock")
+    # containerd's image store exports an image with the digest that a registry gives it. The
+    # network is Docker's own: its bridge and its rules for iptables stay behind, and do no harm.
+    settings = folder / "daemon.json"
+    settings.write_text(json.dumps({"features": {"containerd-snapshotter": True}}))
+    options = {
+        "config-file": settings,
+        "data-root": folder / "data",
+        "exec-root": folder / "run",
+        "pidfile": folder / "docker.pid",
+        "host": engine.host,
+    }
+    log = folder / "log"
+    with process(["dockerd", *(f"--{name}={value}" for name, value in options.items())], log) as it:
+        wait_for(lambda: it.poll() is not None or engine.answers(), "dockerd")
+        assert it.poll() is None, log_tail(log)
+        yield engine
+        for container in engine.docker("ps", "--all", "--quiet").split():
+            engine.docker("rm", "--force", container)
+    subprocess.Popen(["rm", "-rf", folder])  # gigabytes, for which nobody needs to wait
+
+
+def _debian(target: Path) -> None:
+    """Write a small Debian with Python as a tarball, with this machine's certificates.
+
+    Raises Missing where it cannot be made.
+    """
+    as_root = ["sudo", "--non-interactive"] if os.getuid() else []
+    can = subprocess.run([*as_root, "mmdebstrap", "--version"], capture_output=True, check=False)
+    if can.returncode:
+        raise Missing("a base image is made by root with mmdebstrap")
+    certificates = os.environ.get("SSL_CERT_FILE", f"/{CERTIFICATES}")
+    left_out = ("doc", "locale", "man")  # of Debian's own slim images, too
+    done = subprocess.run(
+        [
+            *(*as_root, "mmdebstrap", "--quiet", "--variant=apt"),
+            "--include=python3,ca-certificates,usr-is-merged",
+            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+            *(f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in left_out),
+            f"--customize-hook=upload {certificates} /{CERTIFICATES}",
+            # Where the official images have it.
+            '--customize-hook=ln -s /usr/bin/python3 "$1/usr/local/bin/python"',
+            *(SUITE, target),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def bring_stand_ins(engine: Engine) -> None:
+    """Import what the Dockerfiles are built upon; the Debian is made once, and kept in build/."""
+    uv = shutil.which("uv")
+    assert uv is not None, "uv runs these tests"
+    CACHE.parent.mkdir(parents=True, exist_ok=True)
+    with CACHE.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not CACHE.is_file():
+            unfinished = CACHE.with_suffix(".part.tar")
+            _debian(unfinished)
+            unfinished.replace(CACHE)
+    engine.docker("import", CACHE, PYTHON)
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as packed:
+        packed.add(Path(uv).resolve(), arcname="uv")
+    engine.docker("import", "-", UV, stdin=archive.getvalue())
+
+
+def bring_haproxy(engine: Engine) -> None:
+    """Build a stand-in for the image of the proxy from Debian's package."""
+    install = "apt-get update && apt-get install --yes --no-install-recommends haproxy"
+    engine.docker(
+        *("buildx", "build", "--tag", HAPROXY, *proxies(), "-"),
+        stdin=f"FROM {PYTHON}\nRUN {install}\n".encode(),
+    )
+
+
+@contextmanager
+def running_registry(folder: Path) -> Iterator[str]:
+    """Yield the address of a registry on loopback, which an engine trusts without TLS.
+
+    Raises Missing where it is not installed.
+    """
+    if shutil.which("docker-registry") is None:
+        raise Missing("docker-registry is not installed")
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    settings = folder / "registry.yml"
+    settings.write_text(
+        json.dumps(  # which is YAML, too
+            {
+                "version": 0.1,
+                "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
+                "http": {"addr": address},
+            }
+        )
+    )
+    with process(["docker-registry", "serve", str(settings)], folder / "registry.log"):
+        wait_for(lambda: listens(port), "docker-registry")
+        yield address

