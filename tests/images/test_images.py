@@ -127,6 +127,16 @@ def test_server_turns_healthy_and_answers(
     assert json.loads(body)["model_version"] == RELEASE
 
 
+def test_server_bears_a_load(engine: Engine, server: str, project: Project) -> None:
+    address = f"http://{address_of(engine, server)}"
+    project.run("mlops", "smoke", address, "--release", RELEASE)
+    told = project.run("mlops", "load", address, "--connections", "64", "--seconds", "3").stdout
+    (line,) = [line for line in told.splitlines() if line.endswith(" ms │")]
+    answered, _, _, failed, *_ = [cell.strip() for cell in line.strip("│").split("│")]
+    assert int(answered.replace(",", "")) > 1000
+    assert failed == "0"
+
+
 def test_server_has_no_rights(engine: Engine, server: str) -> None:
     """It is nobody, may do nothing, and writes nowhere but where it is told."""
     status = engine.docker("exec", server, "cat", "/proc/1/status")
@@ -200,6 +210,37 @@ def test_same_inputs_make_the_same_small_image(
     assert first[1] < 250 * MEGABYTE, f"{first[1] / MEGABYTE:.0f} MB"
 
 
+def test_packages_for_a_log_in_a_store_are_asked_for(engine: Engine, project: Project) -> None:
+    name = "serving:s3"
+    engine.build(project.folder, "serving", "--tag", name, arguments={"LOG_STORE": "s3"})
+    assert python_in(engine, name, "import fsspec; print(fsspec.filesystem('s3').protocol[0])") == (
+        "s3"
+    )
+
+
+def test_bill_of_materials_names_what_is_installed(
+    engine: Engine, serving: str, project: Project
+) -> None:
+    """Made by the command in docs/images.md."""
+    text = (project.folder / "docs" / "images.md").read_text(encoding="utf-8")
+    (command,) = [line for line in text.splitlines() if line.startswith("uv export")]
+    (project.folder / "build").mkdir(exist_ok=True)
+    project.run(*command.split())
+    listed = {
+        f"{each['name']}=={each['version']}"
+        for each in project.read("build/serving.cdx.json")["components"]
+    }
+    code = """
+from importlib.metadata import distributions
+from pathlib import Path
+for each in distributions(path=[str(next(Path("/app/.venv/lib").glob("*/site-packages")))]):
+    print(each.name.lower().replace("_", "-") + "==" + each.version)
+"""
+    installed = set(python_in(engine, serving, code).split())
+    assert installed
+    assert installed <= listed
+
+
 def test_registry_gives_back_what_was_pushed(engine: Engine, serving: str, registry: str) -> None:
     name = f"{registry}/flight-delays/serving"
     engine.docker("tag", serving, f"{name}:1")
@@ -215,9 +256,8 @@ def test_stop_ends_it_within_seconds(engine: Engine, serving: str) -> None:
     """Requests under way are answered, no new ones are asked for, and the exit code is 0."""
     with engine.container(*RESTRICTED, "--publish", "127.0.0.1::8080", serving) as container:
         wait_for(lambda: engine.health(container) == "healthy", "the server", 30)
-        began = time.monotonic()
         engine.docker("stop", container)
-        assert time.monotonic() - began < 9, "Docker kills after ten seconds"
+        # It would be 137 if Docker had to kill it, after ten seconds.
         assert engine.inspect(container, ".State.ExitCode") == "0"
 
 

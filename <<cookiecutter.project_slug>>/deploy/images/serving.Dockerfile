@@ -28,8 +28,10 @@ ENV UV_PYTHON=/usr/local/bin/python \
     UV_SYSTEM_CERTS=1
 WORKDIR /app
 COPY pyproject.toml uv.lock ./
+# s3, gs or azure, for a prediction log in such a store
+ARG LOG_STORE
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-install-project --only-group serving
+    uv sync --locked --no-install-project --only-group serving ${LOG_STORE:+--only-group log-$LOG_STORE}
 # What no request reaches: tests, types and sources of C extensions; onnxruntime's converters and its
 # C library, a second copy of what its Python module holds.
 RUN find .venv/lib \( -name tests -o -name '*.pyi' -o -name '*.pyx' -o -name '*.px[di]' -o -name '*.[ah]' \

@@ -206,7 +206,12 @@ def open_store(address: str) -> Store:
             import fsspec
 
             files, root = fsspec.core.url_to_fs(address)
-        except (ImportError, ValueError) as error:
+        except ImportError as error:
+            raise InputError(
+                f"MLOPS_LOG: {address}: {error}; build the image with LOG_STORE, or `uv sync "
+                "--group log-s3` (log-gs, log-azure)"
+            ) from None
+        except ValueError as error:
             raise InputError(f"MLOPS_LOG: {address}: {error}") from None
         if "file" not in files.protocol:
             return lambda name, content: files.pipe_file(f"{root}/{name}", content)

@@ -154,12 +154,14 @@ class ServedModel:
         if None in found:
             missing = [name for name, i in self._index.items() if found[i] is None]
             raise Refused(f"inputs missing: {', '.join(missing)}")
-        if len({wanted.name for wanted in request.outputs}) < len(request.outputs):
-            raise Refused("an output is asked for twice")
+        asked: set[str] = set()
         for wanted in request.outputs:
             if all(each.name != wanted.name for each in self.outputs):
                 names = ", ".join(each.name for each in self.outputs)
                 raise Refused(f"output {wanted.name:.60}: there is none; there are {names}")
+            if wanted.name in asked:
+                raise Refused(f"output {wanted.name}: asked for twice")
+            asked.add(wanted.name)
         return Job(id_, rows, found, others)
 
     def job_of_rows(self, rows: list[dict[str, Any]], id_: str) -> Job:

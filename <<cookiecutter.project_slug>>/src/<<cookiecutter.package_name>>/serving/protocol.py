@@ -64,8 +64,8 @@ encode = msgspec.json.Encoder().encode
 
 
 def error(message: str) -> bytes:
-    """The protocol's error object."""
-    return encode({"error": message})
+    """The protocol's error object; not all of a name or shape that a client made long."""
+    return encode({"error": f"{message:.1000}"})
 
 
 def decode(body: bytes | bytearray, json_bytes: int | None = None) -> InferRequest:
