@@ -13,33 +13,40 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import NoReturn, TypeVar
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import helpers  # noqa: E402
+import helpers
+from bench.measuring import (
+    Done,
+    bake,
+    in_turns,
+    install,
+    megabytes,
+    package_of,
+    program_of,
+    ratio,
+    replace,
+    run,
+    say,
+    seconds,
+    table,
+    worker,
+)
 
 REPORT = helpers.ROOT / "docs" / "bench.md"
-WORKER = Path(__file__).with_name("worker.py")
 STAGES = ("ingest", "validate", "split", "train", "evaluate", "convert", "verify")
 DEFAULT_FAMILY = "boosting"
 FAMILIES = ("linear", DEFAULT_FAMILY)  # the last one is what the stages are measured with
 CHANGED = STAGES[3:]  # what a hyperparameter decides
 EXAMPLE = "data/example/flights.parquet"
 BASE = "origin/HEAD"  # in a clone: what its pull request would be merged into
-Name = TypeVar("Name")
-Result = TypeVar("Result")
-STARTED = time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -54,15 +61,6 @@ class Sizes:
 
 FULL = Sizes(turns=7, long_turns=3, rows=1_000_000, memory_rows=(100_000, 1_000_000, 10_000_000))
 QUICK = Sizes(turns=1, long_turns=1, rows=20_000, memory_rows=(10_000, 20_000, 40_000))
-
-
-@dataclass(frozen=True)
-class Done:
-    """A process that ended well: how long it took, its peak memory in bytes, what it printed."""
-
-    seconds: float
-    peak: int
-    output: str
 
 
 @dataclass(frozen=True)
@@ -132,68 +130,6 @@ class Results:
     memory: Sequence[Memory]
 
 
-# Running things
-
-
-def say(what: str) -> None:
-    """Tell on standard error what is running, and since when."""
-    print(f"[{time.monotonic() - STARTED:5.0f} s] {what}", file=sys.stderr, flush=True)
-
-
-def run(*command: str | Path, cwd: Path | None = None) -> Done:
-    """Run a command to its end and measure that process. A failure ends the benchmark."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=cwd, env=_environment(cwd), stdout=out, stderr=err)
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
-        except BaseException:
-            process.kill()
-            raise
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        err.seek(0)
-        if process.returncode:
-            _fail(command, process.returncode, out.read() + err.read())
-        # Linux counts in KiB, macOS in bytes.
-        unit = 1 if sys.platform == "darwin" else 1024
-        return Done(seconds, usage.ru_maxrss * unit, out.read())
-
-
-def _environment(cwd: Path | None) -> dict[str, str]:
-    """Ours, with the programs of the project in `cwd` first, and without DVC's usage reports.
-
-    DVC's site cache is in the project, as in its CI: a fresh clone has none, and none outlives us.
-    Python keeps its bytecode, as it does unless told otherwise.
-    """
-    ours = {"VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
-    kept = {name: value for name, value in os.environ.items() if name not in ours}
-    kept["DVC_NO_ANALYTICS"] = "1"
-    if cwd:
-        kept["PATH"] = os.pathsep.join([str(cwd / ".venv" / "bin"), kept["PATH"]])
-        kept["DVC_SITE_CACHE_DIR"] = str(cwd / ".dvc" / "tmp" / "site")
-    return kept
-
-
-def _fail(command: Sequence[str | Path], code: int, output: str) -> NoReturn:
-    last = "\n".join(output.splitlines()[-20:])
-    raise SystemExit(f"{' '.join(map(str, command))} ended with exit code {code}\n{last}")
-
-
-def in_turns(
-    turns: int, measures: Mapping[Name, Callable[[], Result]], warm: bool = True
-) -> dict[Name, list[Result]]:
-    """Measure one after the other, again and again; a first round only warms the caches."""
-    found: dict[Name, list[Result]] = {name: [] for name in measures}
-    for turn in range(-1 if warm else 0, turns):
-        for name, measure in measures.items():
-            result = measure()
-            if turn >= 0:
-                found[name].append(result)
-    return found
-
-
 # What is measured
 
 
@@ -216,14 +152,6 @@ def measure_bake(template: Path, folder: Path, turns: int) -> Pair:
     )
 
 
-def bake(template: Path, output: Path) -> Done:
-    """Bake the template with its default answers into a folder, as a user would."""
-    program = Path(sys.executable).with_name("cookiecutter")
-    output.mkdir(parents=True)
-    config = helpers.user_config(output.parent)
-    return run(program, "--no-input", "--config-file", config, "--output-dir", output, template)
-
-
 def measure_nothing_to_do(project: Path, turns: int) -> Pair:
     """`dvc repro` where nothing has changed against `dvc status`."""
     found = in_turns(turns, {name: _dvc(project, name) for name in ("repro", "status")})
@@ -234,7 +162,7 @@ def measure_nothing_to_do(project: Path, turns: int) -> Pair:
 
 def _dvc(project: Path, command: str) -> Callable[[], float]:
     def measure() -> float:
-        done = run(_program(project, "dvc"), command, cwd=project)
+        done = run(program_of(project, "dvc"), command, cwd=project)
         if "up to date" not in done.output:
             raise SystemExit(f"dvc {command} was to have nothing to do, but said: {done.output}")
         return done.seconds
@@ -256,8 +184,8 @@ def _ci(runner: Path) -> dict[str, float]:
     """The seconds of each command of the job `pipeline`, in a clone as fresh as on GitHub."""
     run("git", "clean", "--quiet", "-ffdx", "--exclude", ".venv", cwd=runner)
     log = Path("build", "repro.log")
-    lock = run(_program(runner, "mlops"), "lock", cwd=runner)
-    repro = run(_program(runner, "dvc"), "repro", "--pull", "--allow-missing", cwd=runner)
+    lock = run(program_of(runner, "mlops"), "lock", cwd=runner)
+    repro = run(program_of(runner, "dvc"), "repro", "--pull", "--allow-missing", cwd=runner)
     require_ran(repro, ())
     (runner / log).parent.mkdir()
     (runner / log).write_text(repro.output, encoding="utf-8")
@@ -265,7 +193,9 @@ def _ci(runner: Path) -> dict[str, float]:
         "`mlops lock`": lock.seconds,
         "`dvc repro --pull --allow-missing`": repro.seconds,
         "`mlops report`": report_change(runner, "--log", log).seconds,
-        "`mlops gate`": run(_program(runner, "mlops"), "gate", "--base", BASE, cwd=runner).seconds,
+        "`mlops gate`": run(
+            program_of(runner, "mlops"), "gate", "--base", BASE, cwd=runner
+        ).seconds,
     }
 
 
@@ -278,7 +208,7 @@ def require_ran(repro: Done, stages: Sequence[str]) -> None:
 
 def measure_change(author: Path, turns: int) -> Pair:
     """`dvc repro` of a changed hyperparameter against the processes of the stages that it runs."""
-    package, python = _package(author), _program(author, "python")
+    package, python = package_of(author), program_of(author, "python")
 
     def alone() -> float:
         modules = [f"{package}.pipeline.{stage}" for stage in CHANGED]
@@ -307,7 +237,7 @@ def measure_report(author: Path, turns: int) -> tuple[Pair, Parts, Parts]:
         return done.seconds
 
     def dvc(command: str) -> float:
-        return run(_program(author, "dvc"), *command.split()[1:], cwd=author).seconds
+        return run(program_of(author, "dvc"), *command.split()[1:], cwd=author).seconds
 
     found = in_turns(
         turns,
@@ -324,14 +254,14 @@ def measure_report(author: Path, turns: int) -> tuple[Pair, Parts, Parts]:
 
 
 def _report_parts(author: Path) -> dict[str, float]:
-    said = worker(author, "report", _package(author), BASE).splitlines()[-1]
+    said = worker(author, "report", package_of(author), BASE).splitlines()[-1]
     return dict(json.loads(said))
 
 
 def measure_stages(project: Path, turns: int) -> list[Stage]:
     """Each stage as a process of its own, against one that only imports the stage's module."""
-    package = _package(project)
-    python = _program(project, "python")
+    package = package_of(project)
+    python = program_of(project, "python")
 
     def measure(stage: str) -> Callable[[], tuple[float, float]]:
         module = f"{package}.pipeline.{stage}"
@@ -351,11 +281,12 @@ def measure_start(project: Path, folder: Path, turns: int) -> Pair:
     """`mlops predict` for one row against importing the libraries that it needs."""
     one = make_rows(project, folder / "one.parquet", 1)
     imports = "import numpy, onnxruntime, pandas, pyarrow.parquet"
+    python = program_of(project, "python")
     found = in_turns(
         turns,
         {
             "predict": lambda: predict(project, folder, one, DEFAULT_FAMILY).seconds,
-            "import": lambda: run(_program(project, "python"), "-c", imports, cwd=project).seconds,
+            "import": lambda: run(python, "-c", imports, cwd=project).seconds,
         },
     )
     return Pair(
@@ -389,7 +320,7 @@ def measure_rows(project: Path, folder: Path, family: str, suffix: str, sizes: S
 
 
 def _onnxruntime(project: Path, folder: Path, file: Path, family: str) -> float:
-    text = (project / "src" / _package(project) / "predict.py").read_text(encoding="utf-8")
+    text = (project / "src" / package_of(project) / "predict.py").read_text(encoding="utf-8")
     batch = re.search(r"^BATCH_ROWS = ([\d_]+)", text, re.MULTILINE)
     if batch is None:
         raise SystemExit("predict.py no longer says BATCH_ROWS")
@@ -423,19 +354,14 @@ def prepare(template: Path, folder: Path) -> Path:
     for family in FAMILIES:
         say(f"running the pipeline, {family}")
         choose(project, family)
-        run(_program(project, "dvc"), "repro", cwd=project)
+        run(program_of(project, "dvc"), "repro", cwd=project)
         shutil.copy2(project / "models" / "model.onnx", _model(folder, family))
     return project
 
 
-def install(project: Path) -> None:
-    """Give the project what it needs to run."""
-    run("uv", "sync", "--quiet", "--locked", "--no-dev", cwd=project)
-
-
 def publish(project: Path, store: Path) -> None:
     """Commit the project, and push its data and models to a folder."""
-    dvc = _program(project, "dvc")
+    dvc = program_of(project, "dvc")
     run(dvc, "remote", "modify", "storage", "url", store, cwd=project)
     commit(project)
     run(dvc, "push", cwd=project)
@@ -484,14 +410,14 @@ def _edit_params(project: Path, line: str, change: Callable[[str], str]) -> None
 def reproduce_change(author: Path) -> Done:
     """Change a hyperparameter and run what depends on it."""
     tune(author)
-    done = run(_program(author, "dvc"), "repro", cwd=author)
+    done = run(program_of(author, "dvc"), "repro", cwd=author)
     require_ran(done, CHANGED)
     return done
 
 
 def report_change(project: Path, *options: str | Path) -> Done:
     """Run `mlops report` as a pull request does."""
-    return run(_program(project, "mlops"), "report", "--base", BASE, *options, cwd=project)
+    return run(program_of(project, "mlops"), "report", "--base", BASE, *options, cwd=project)
 
 
 def make_rows(project: Path, target: Path, rows: int) -> Path:
@@ -506,30 +432,17 @@ def predict(project: Path, folder: Path, source: Path, family: str) -> Done:
     """Run `mlops predict`, output in the format of its input."""
     target = folder / f"predictions{source.suffix}"
     model = _model(folder, family)
-    program = _program(project, "mlops")
+    program = program_of(project, "mlops")
     return run(program, "predict", source, "--output", target, "--model", model, cwd=project)
-
-
-def worker(project: Path, *arguments: str | Path) -> str:
-    """Run `worker.py` with the bake's Python and return what it prints."""
-    return run(_program(project, "python"), WORKER, *arguments, cwd=project).output.strip()
 
 
 def _model(folder: Path, family: str) -> Path:
     return folder / f"{family}.onnx"
 
 
-def _program(project: Path, name: str) -> Path:
-    return project / ".venv" / "bin" / name
-
-
-def _package(project: Path) -> str:
-    return next((project / "src").glob("*/predict.py")).parent.name
-
-
 def facts(project: Path) -> str:
     """What the numbers depend on, in one line."""
-    baked = run(_program(project, "python"), "-V", cwd=project).output.strip()
+    baked = run(program_of(project, "python"), "-V", cwd=project).output.strip()
     return (
         f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}; "
         f"template: Python {platform.python_version()}, cookiecutter {version('cookiecutter')}; "
@@ -568,7 +481,7 @@ def measure_pull_requests(
     say("cloning the project for an author, and for CI")
     publish(project, folder / "store")
     author, runner = (clone(project, folder / name) for name in ("author", "runner"))
-    run(_program(author, "dvc"), "pull", cwd=author)
+    run(program_of(author, "dvc"), "pull", cwd=author)
     say("CI of a pull request that changes no input")
     no_change, ci = measure_no_change(author, runner, turns)
     say("dvc repro of a changed hyperparameter")
@@ -579,28 +492,6 @@ def measure_pull_requests(
 
 
 # The report
-
-
-def seconds(value: float) -> str:
-    """Seconds to the hundredth."""
-    return f"{value:.2f} s"
-
-
-def megabytes(value: float) -> str:
-    """Bytes in MB of a million."""
-    return f"{value / 1e6:,.0f} MB"
-
-
-def ratio(values: Sequence[float]) -> str:
-    """The median of the turns and, where there are several, the lowest and the highest."""
-    spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
-    return f"**{median(values):.2f}**{spread}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its first column to the left and the others to the right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def start_to_work(stages: Sequence[Stage]) -> Pair:
@@ -721,14 +612,6 @@ a million rows.
 
 {memory_table(results.memory)}
 """
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file in one move."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder) / path.name
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
 
 
 def main() -> None:

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bench import bench, worker
+from bench import bench, measuring, worker
 
 MADE = bench.Results(
     facts="3 cores, made up",
     turns=(3, 2),
     pairs=[
-        bench.Pair("baking", "importing", [4.0, 3.0, 9.0], [2.0, 2.0, 3.0], bench.seconds),
-        bench.Pair("repro", "status", [2.0], [1.0], bench.seconds),
+        bench.Pair("baking", "importing", [4.0, 3.0, 9.0], [2.0, 2.0, 3.0], measuring.seconds),
+        bench.Pair("repro", "status", [2.0], [1.0], measuring.seconds),
         bench.Pair("predict", "ort", [5.0, 5.0], [4.0, 2.0], lambda s: f"{1e6 / s:,.0f} rows/s"),
     ],
     stages=[
@@ -63,7 +63,7 @@ def test_report_says_that_it_is_generated_and_by_what() -> None:
 
 def test_report_is_replaced_and_nothing_is_left_beside(tmp_path: Path) -> None:
     (tmp_path / "bench.md").write_text("before")
-    bench.replace(tmp_path / "bench.md", "after")
+    measuring.replace(tmp_path / "bench.md", "after")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("bench.md", "after")]
 
 
@@ -74,13 +74,13 @@ def test_measures_take_turns_after_a_round_that_does_not_count() -> None:
         calls.append(name)
         return len(calls)
 
-    found = bench.in_turns(2, {"a": lambda: called("a"), "b": lambda: called("b")})
+    found = measuring.in_turns(2, {"a": lambda: called("a"), "b": lambda: called("b")})
     assert found == {"a": [3, 5], "b": [4, 6]}
     assert calls == list("ababab")
 
 
 def test_peak_memory_is_that_of_the_process() -> None:
-    large = bench.run(sys.executable, "-c", "print(len(b'x' * 200_000_000))")
+    large = measuring.run(sys.executable, "-c", "print(len(b'x' * 200_000_000))")
     assert large.output == "200000000\n"
     assert 200e6 < large.peak < 300e6
 
@@ -88,12 +88,12 @@ def test_peak_memory_is_that_of_the_process() -> None:
 def test_failed_command_ends_it_with_what_the_command_said() -> None:
     command = [sys.executable, "-c", "import sys; print('why'); sys.exit(3)"]
     with pytest.raises(SystemExit, match=r"(?s)exit code 3\nwhy"):
-        bench.run(*command)
+        measuring.run(*command)
 
 
 @pytest.fixture
 def project(template: Path, tmp_path: Path) -> Path:
-    bench.bake(template, tmp_path / "baked")
+    measuring.bake(template, tmp_path / "baked")
     return next((tmp_path / "baked").iterdir())
 
 
@@ -122,19 +122,19 @@ def test_params_that_cannot_be_changed_end_it(project: Path) -> None:
 def test_comment_of_a_pull_request_is_committed_in_a_file_that_no_stage_reads(
     project: Path,
 ) -> None:
-    bench.run("git", "init", "--quiet", cwd=project)
+    measuring.run("git", "init", "--quiet", cwd=project)
     bench.commit(project)
     bench.comment(project)
-    said = bench.run("git", "show", "--name-only", "--format=", cwd=project).output.split()
+    said = measuring.run("git", "show", "--name-only", "--format=", cwd=project).output.split()
     assert said == ["pyproject.toml"]
     assert "pyproject.toml" not in (project / "dvc.yaml").read_text()
 
 
 def test_other_stages_than_expected_end_it() -> None:
     log = "Stage 'split' didn't change, skipping\nRunning stage 'train':\n> python\n"
-    bench.require_ran(bench.Done(1.0, 1, log), ["train"])
+    bench.require_ran(measuring.Done(1.0, 1, log), ["train"])
     with pytest.raises(SystemExit, match="train"):
-        bench.require_ran(bench.Done(1.0, 1, log), [])
+        bench.require_ran(measuring.Done(1.0, 1, log), [])
 
 
 @pytest.mark.parametrize(("module", "function"), worker.PARTS.values())

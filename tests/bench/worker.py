@@ -1,9 +1,12 @@
-"""What `bench.py` has the bake's own Python do, where pyarrow and onnxruntime are installed.
+"""What benchmarks have the bake's own Python do, where pyarrow and onnxruntime are installed.
 
 worker.py facts                       print the versions that matter
 worker.py rows SOURCE TARGET COUNT    repeat SOURCE's rows to COUNT, into a .parquet or .csv file
 worker.py floor MODEL FILE BATCH      print the seconds onnxruntime takes for FILE's rows in memory
 worker.py report PACKAGE BASE         print the seconds of each part of `mlops report --base BASE`
+worker.py samples PACKAGE COUNT FILE  print test rows and scikit-learn's answers; keep it in FILE
+worker.py alone MODEL FILE COUNT SECONDS   print onnxruntime's rows a second, COUNT rows a call
+worker.py draw SPEC TARGET            draw a Vega-Lite specification as SVG
 """
 
 import json
@@ -89,6 +92,63 @@ def report(package: str, base: str) -> None:
     print(json.dumps(spent | {"all else": rest}))
 
 
+def samples(package: str, count: str, pipeline: str) -> None:
+    """Print test rows without missing values and their probabilities; keep the pipeline apart."""
+    import joblib  # type: ignore[import-not-found]
+    import pandas  # type: ignore[import-untyped]
+
+    contract = import_module(f"{package}.contract").load_contract()
+    model = import_module(f"{package}.model").Model.load()
+    test = pandas.read_parquet(import_module(f"{package}.paths").PARTS["test"])
+    inputs = import_module(f"{package}.inputs").model_inputs(test, contract)
+    inputs = inputs[(inputs.notna() & (inputs != "")).all(axis=1)].head(int(count))
+    kinds = {name: contract.columns[name].kind for name in inputs}
+    values = [[_plain(value, kinds[name]) for value in inputs[name]] for name in inputs]
+    rows = [dict(zip(kinds, row, strict=True)) for row in zip(*values, strict=True)]
+    probability = model.predict(inputs)["probability"].tolist()
+    joblib.dump(model.pipeline, pipeline)
+    print(json.dumps({"rows": rows, "probability": probability}))
+
+
+def _plain(value: Any, kind: str) -> Any:
+    """A value as a client would write it: the shortest number that is the same as a float32."""
+    if kind == "boolean":
+        return bool(value)
+    return value if kind == "categorical" else float(str(value))
+
+
+def alone(model: str, file: str, count: str, seconds: str) -> None:
+    """Print the rows a second of onnxruntime alone, one thread, on `count` rows of a JSON file."""
+    import numpy  # type: ignore[import-not-found]
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    rows = json.loads(Path(file).read_text(encoding="utf-8"))[: int(count)]
+    feed = {
+        each.name: numpy.array(
+            [row[each.name] for row in rows],
+            object if each.type == "tensor(string)" else numpy.float32,
+        ).reshape(-1, 1)
+        for each in session.get_inputs()
+    }
+    session.run(None, feed)
+    calls, start = 0, time.perf_counter()
+    while (taken := time.perf_counter() - start) < float(seconds):
+        session.run(None, feed)
+        calls += 1
+    print(calls * len(rows) / taken)
+
+
+def draw(spec: str, target: str) -> None:
+    """Draw a picture."""
+    import vl_convert  # type: ignore[import-not-found]
+
+    picture = vl_convert.vegalite_to_svg(Path(spec).read_text(encoding="utf-8"))
+    Path(target).write_text(picture, encoding="utf-8")
+
+
 def _timed(function: Callable[..., Any], spent: dict[str, float], part: str) -> Callable[..., Any]:
     def timed(*arguments: Any) -> Any:
         start = time.perf_counter()
@@ -101,5 +161,5 @@ def _timed(function: Callable[..., Any], spent: dict[str, float], part: str) -> 
 
 
 if __name__ == "__main__":
-    tasks: list[Callable[..., None]] = [facts, rows, floor, report]
+    tasks: list[Callable[..., None]] = [facts, rows, floor, report, samples, alone, draw]
     {task.__name__: task for task in tasks}[sys.argv[1]](*sys.argv[2:])

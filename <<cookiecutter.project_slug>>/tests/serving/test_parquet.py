@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from <<cookiecutter.package_name>>.serving.parquet import Field, encode
+from <<cookiecutter.package_name>>.serving.parquet import Field, File
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 64, 1000])
@@ -27,7 +27,14 @@ def test_what_is_written_is_read(rows: int) -> None:
         "nothing there": Field("float", [None] * rows),
         "moment": Field("moment", np.arange(rows) * 10**6),
     } | {f"integer {i}": Field("integer", np.arange(rows) + i) for i in range(20)}
-    table = pq.read_table(io.BytesIO(encode(fields, {"release": "r1"})))
+    file = File({"release": "r1"})
+    file.add(fields)
+    file.add({name: Field(field.kind, field.values[:1]) for name, field in fields.items()})
+    assert file.rows == rows + 1
+    table = pq.read_table(io.BytesIO(file.content()))
+    assert pq.read_metadata(io.BytesIO(file.content())).num_row_groups == 2
+    assert table.num_rows == rows + 1
+    table = table.slice(0, rows)
     assert table.schema.metadata == {b"release": b"r1"}
     assert table.column_names == list(fields)
     found = table.to_pydict()

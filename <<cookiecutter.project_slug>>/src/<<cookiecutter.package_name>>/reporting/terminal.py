@@ -40,7 +40,9 @@ def show(found: Comparison) -> None:
 def watching(seconds: float) -> Iterator[Callable[[Load, float], None]]:
     """Yield what shows how far a load test of so many seconds is."""
     bar = BarColumn(), TextColumn("{task.completed:.0f} s  {task.fields[answers]} answers")
-    with Progress(*bar, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    disable = not console.is_terminal  # which leaves an empty line there
+    with Progress(*bar, console=console, transient=True, disable=disable) as progress:
         task = progress.add_task("", total=seconds, answers=0)
         yield lambda found, passed: progress.update(
             task, completed=passed, answers=f"{len(found.took):,}"

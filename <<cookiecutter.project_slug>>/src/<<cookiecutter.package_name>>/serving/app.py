@@ -13,7 +13,7 @@ import msgspec
 from . import openapi, protocol
 from .batching import Batcher
 from .errors import Busy, Refused
-from .http import JSON, Request, Respond, Response
+from .http import JSON, RETRY, Request, Respond, Response, header
 from .log import PredictionLog
 from .metrics import Metrics
 from .model import Batch, ServedModel
@@ -23,6 +23,8 @@ from .settings import Settings
 logger = logging.getLogger(__name__)
 
 JSON_BYTES = "inference-header-content-length"
+METRICS = header("content-type", "text/plain; version=0.0.4; charset=utf-8")
+BINARY = header("content-type", "application/octet-stream")
 
 _rows = msgspec.json.Decoder(list[dict[str, Any]] | dict[str, Any])
 
@@ -96,7 +98,7 @@ class App:
         if get is not None or path in self._post:
             allowed = "GET" if get else "POST"
             body = protocol.error(f"{path} takes {allowed}")
-            return Response(405, [*JSON, ("allow", allowed)], body)
+            return Response(405, JSON + header("allow", allowed), body)
         known = "see /openapi.json"
         if path.startswith("/v2/models/"):
             known = f"the model is {self._model.name}, its version {self._model.version}"
@@ -164,8 +166,7 @@ class App:
 
     def _scrape(self) -> Response:
         self._metrics.waiting_rows.set(self._batcher.waiting_rows)
-        kind = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
-        return Response(200, [kind], self._metrics.text())
+        return Response(200, METRICS, self._metrics.text())
 
 
 def _json(content: Any) -> Response:
@@ -174,8 +175,8 @@ def _json(content: Any) -> Response:
 
 def _failed(error: Exception) -> Response:
     if isinstance(error, Refused):
-        headers = [*JSON, ("retry-after", "1")] if isinstance(error, Busy) else JSON
-        return Response(error.status, headers, protocol.error(str(error)))
+        head = JSON + RETRY if isinstance(error, Busy) else JSON
+        return Response(error.status, head, protocol.error(str(error)))
     logger.error("a request failed", exc_info=error)
     return Response(500, JSON, protocol.error("internal error; the server's log has more"))
 
@@ -214,5 +215,4 @@ def _chosen(asked: InferRequest, answer: InferResponse) -> Response:
     head = protocol.encode(answer)
     if not blobs:
         return Response(200, JSON, head)
-    headers = [("content-type", "application/octet-stream"), (JSON_BYTES, str(len(head)))]
-    return Response(200, headers, b"".join([head, *blobs]))
+    return Response(200, BINARY + header(JSON_BYTES, len(head)), b"".join([head, *blobs]))

@@ -20,16 +20,17 @@ class Client:
 
     def __init__(self, url: str, timeout: float = 10) -> None:
         """Raises InputError for what is no URL of a server."""
-        parts = urlsplit(url if "://" in url else f"http://{url}")
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+            port = parts.port
+        except ValueError as error:
+            raise InputError(f"{url}: {error}") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(f"{url}: not the URL of a server; write http://HOST:PORT")
         self.url = f"{parts.scheme}://{parts.netloc}"
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._prefix = parts.path.rstrip("/")
-        try:
-            self._connection = self._kind(parts.hostname, parts.port, timeout=timeout)
-        except ValueError as error:
-            raise InputError(f"{url}: {error}") from None
+        self._connection = self._kind(parts.hostname, port, timeout=timeout)
         self.model: dict[str, Any] = {}
         self.example: dict[str, Any] = {}
 
@@ -52,8 +53,12 @@ class Client:
 
     def infer(self, body: bytes) -> dict[str, Any]:
         """Each output's values by name. Raises CheckError when the answer is not 200."""
-        answer = self._ask("POST", f"/v2/models/{self.model['name']}/infer", body)
-        return {each["name"]: each["data"] for each in answer["outputs"]}
+        path = f"/v2/models/{self.model['name']}/infer"
+        answer = self._ask("POST", path, body)
+        try:
+            return {each["name"]: each["data"] for each in answer["outputs"]}
+        except (KeyError, TypeError):
+            raise CheckError(f"{self.url}{path}: the answer has no outputs") from None
 
     def request(self, rows: int = 1) -> bytes:
         """The example as a request of so many rows."""
@@ -72,8 +77,12 @@ class Client:
         except (OSError, HTTPException) as error:
             raise CheckError(f"{self.url}{path}: {error or type(error).__name__}") from None
         if response.status != 200:
-            raise CheckError(f"{self.url}{path}: {response.status}: {text.decode()[:300]}")
+            said = text.decode(errors="replace").strip()
+            raise CheckError(f"{self.url}{path}: {response.status}: {said:.300}")
         try:
-            return json.loads(text)
+            content = json.loads(text)
         except ValueError:
             raise CheckError(f"{self.url}{path}: the answer is not JSON") from None
+        if not isinstance(content, dict):
+            raise CheckError(f"{self.url}{path}: the answer is no JSON object")
+        return content

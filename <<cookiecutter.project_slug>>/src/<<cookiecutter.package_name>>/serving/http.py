@@ -23,8 +23,16 @@ from . import protocol
 # Bytes that a request's first line and headers may have together.
 HEAD_BYTES = 64 * 1024
 
-Headers = list[tuple[str, str]]
-JSON: Headers = [("content-type", "application/json")]
+
+def header(name: str, value: str | int) -> bytes:
+    """A line of a response's head."""
+    return f"{name}: {value}\r\n".encode("latin-1")
+
+
+JSON = header("content-type", "application/json")
+RETRY = header("retry-after", 1)
+_CLOSE = header("connection", "close")
+_KEEP = header("connection", "keep-alive")
 
 
 @dataclass(slots=True)
@@ -41,10 +49,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a request is answered with."""
+    """What a request is answered with. `head` has the headers as they are sent, a line each."""
 
     status: int
-    headers: Headers
+    head: bytes
     body: bytes
 
 
@@ -75,12 +83,12 @@ class Site:
         self.limits = limits
         self.connections: set[Connection] = set()
         self.closing = False
-        self.date = ""
+        self.date = b""
         self.tick(0)
 
     def tick(self, now: float) -> None:
         """Once a second: end connections that take too long, by the loop's clock."""
-        self.date = formatdate(time(), usegmt=True)
+        self.date = header("date", formatdate(time(), usegmt=True))
         for connection in list(self.connections):
             if connection.deadline < now:
                 connection.expire()
@@ -139,7 +147,7 @@ class Connection(asyncio.Protocol):
         self._site.connections.add(self)
         self._end_in(self._site.limits.receive_seconds)
         if len(self._site.connections) > self._site.limits.connections:
-            self._refuse(503, "too many connections; try again in a second", ("retry-after", "1"))
+            self._refuse(503, "too many connections; try again in a second", RETRY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
@@ -291,17 +299,18 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _write(self, request: Request, response: Response, last: bool) -> None:
-        lines = [
-            _STATUS[response.status],
-            f"date: {self._site.date}",
-            f"content-length: {len(response.body)}",
-            *(f"{name}: {value}" for name, value in response.headers),
-        ]
+        connection = b""
         if last:
-            lines.append("connection: close")
+            connection = _CLOSE
         elif b"connection" in request.headers:
-            lines.append("connection: keep-alive")  # which HTTP/1.0 has to be told
-        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+            connection = _KEEP  # which HTTP/1.0 has to be told
+        head = b"%b%b%b%bcontent-length: %d\r\n\r\n" % (
+            _STATUS[response.status],
+            self._site.date,
+            response.head,
+            connection,
+            len(response.body),
+        )
         self._transport.write(head if request.method == "HEAD" else head + response.body)
 
     def _too_long(self, size: int) -> bool:
@@ -310,7 +319,7 @@ class Connection(asyncio.Protocol):
             self._refuse(413, f"the body has more than {limit} bytes")
         return size > limit
 
-    def _refuse(self, status: int, message: str, *headers: tuple[str, str]) -> None:
+    def _refuse(self, status: int, message: str, head: bytes = b"") -> None:
         """Answer what is no whole request, and end the connection once the client has seen it.
 
         While earlier requests are being answered, theirs are the last, and this is not told.
@@ -320,7 +329,7 @@ class Connection(asyncio.Protocol):
         self._done_reading = True
         if self.busy or self._waiting:
             return
-        response = Response(status, [*JSON, *headers], protocol.error(message))
+        response = Response(status, JSON + head, protocol.error(message))
         self._write(self._request, response, last=True)
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -346,7 +355,7 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
 
-_STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}" for each in HTTPStatus}
+_STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
 
 
 def _path(url: bytes) -> str:

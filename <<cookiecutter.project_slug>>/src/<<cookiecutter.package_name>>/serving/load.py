@@ -11,6 +11,10 @@ from ..errors import CheckError
 from .client import Client
 
 
+# After its end: for the answers to requests under way.
+LAST_SECONDS = 5.0
+
+
 @dataclass
 class Load:
     """What came of it.
@@ -80,10 +84,13 @@ async def _all(
     tasks = [
         asyncio.create_task(_one(host, port, request, until, found)) for _ in range(connections)
     ]
-    while any(not task.done() for task in tasks):
-        await asyncio.wait(tasks, timeout=0.2)
+    while waiting := [task for task in tasks if not task.done()]:
+        await asyncio.wait(waiting, timeout=0.2)
         found.seconds = perf_counter() - started
         progress(found, found.seconds)
+        if found.seconds > seconds + LAST_SECONDS:
+            found.broken += sum(task.cancel() for task in waiting)
+            break
 
 
 async def _one(host: str, port: int, request: bytes, until: float, found: Load) -> None:

@@ -1,11 +1,13 @@
 """The prediction log: what was asked and answered, in Parquet files, without a request waiting.
 
-A thread writes. Files appear whole, under their final name, at most log_seconds after the first of
-their rows: a process that is killed loses the rows of that time and never leaves half a file; one
-that is asked to stop loses none. While the store is gone rows wait in memory, at most
-log_buffer_rows of them; what does not fit is dropped, and counted.
+A thread writes, a little at a time, so that it never keeps requests from the interpreter for long.
+Files appear whole, under their final name, at most log_seconds after the first of their rows: a
+process that is killed loses the rows of that time and never leaves half a file; one that is asked
+to stop loses none. While the store is gone rows wait in memory, at most log_buffer_rows of them;
+what does not fit is dropped, and counted.
 """
 
+import itertools
 import logging
 import os
 import random
@@ -25,7 +27,7 @@ import numpy as np
 from ..errors import InputError
 from .metrics import Metrics
 from .model import Batch, ServedModel
-from .parquet import Field, Kind, encode
+from .parquet import Field, File, Kind
 from .settings import Settings
 from .signature import NO_CATEGORY
 
@@ -39,12 +41,26 @@ KINDS: dict[str, Kind] = {"categorical": "text", "boolean": "boolean", "numeric"
 Store = Callable[[str, bytes], None]
 
 
+# How often what has come in is put into the file that is open, and in groups of how many rows.
+ENCODE_SECONDS = 0.2
+GROUP_ROWS = 2048
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A batch, and when it was answered: microseconds since 1970, by the wall clock."""
 
     time: int
     batch: Batch
+    rows: int
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A file that waits to be stored."""
+
+    name: str
+    content: bytes
     rows: int
 
 
@@ -57,15 +73,18 @@ class PredictionLog:
         self._settings = settings
         self._metrics = metrics
         self._store = open_store(settings.log)
-        self._waiting: deque[Entry] = deque()
-        self._waiting_rows = 0
+        self._entries: deque[Entry] = deque()
+        self._rows = 0  # those of entries, of the open file and of closed ones
         self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._closing = False
-        self._refused = False
+        self._file: File | None = None
+        self._opened = 0.0
+        self._moment = datetime.now(UTC)
+        self._closed: deque[Closed] = deque()
+        self._retry_at = 0.0
+        self._stop = threading.Event()
         self._random = random.Random()  # noqa: S311 (draws a sample, keeps no secret)
         self._name = uuid.uuid4().hex[:8]
-        self._files = 0
+        self._count = itertools.count()
         self._thread = threading.Thread(target=self._write_all, name="prediction-log", daemon=True)
         self._thread.start()
 
@@ -75,24 +94,21 @@ class PredictionLog:
         if entry is None:
             return
         with self._lock:
-            fits = self._waiting_rows + entry.rows <= self._settings.log_buffer_rows
+            fits = self._rows + entry.rows <= self._settings.log_buffer_rows
             if fits:
-                self._waiting.append(entry)
-                self._waiting_rows += entry.rows
+                self._entries.append(entry)
+                self._rows += entry.rows
         if not fits:
             self._metrics.log_dropped.inc(entry.rows)
-        elif self._waiting_rows >= self._settings.log_rows and not self._refused:
-            self._wake.set()
 
     def close(self) -> None:
         """Write what is waiting. Blocks, for some seconds at most."""
-        self._closing = True
-        self._wake.set()
+        self._stop.set()
         self._thread.join(timeout=10)
         with self._lock:
-            if self._waiting_rows:
-                self._metrics.log_dropped.inc(self._waiting_rows)
-                logger.error("%d logged rows are lost: the store is gone", self._waiting_rows)
+            if self._rows:
+                self._metrics.log_dropped.inc(self._rows)
+                logger.error("%d logged rows are lost: the store is gone", self._rows)
 
     def _sampled(self, batch: Batch) -> Entry | None:
         now, share = time.time_ns() // 1000, self._settings.log_sample
@@ -111,50 +127,55 @@ class PredictionLog:
         return Entry(now, batch, batch.rows)
 
     def _write_all(self) -> None:
-        closing = False
-        while not closing:
-            self._wake.wait(self._settings.log_seconds)
-            self._wake.clear()
-            closing = self._closing
-            while self._waiting:
-                self._refused = not self._write_file()
-                if self._refused or (self._waiting_rows < self._settings.log_rows and not closing):
-                    break  # what has come in meanwhile gets its own time
+        tick = min(ENCODE_SECONDS, self._settings.log_seconds)
+        stopping = False
+        while not stopping:
+            stopping = self._stop.wait(tick)
+            while self._entries:
+                self._encode()
+            if stopping or time.monotonic() >= self._opened + self._settings.log_seconds:
+                self._close_file()
+            if stopping or time.monotonic() >= self._retry_at:
+                self._store_closed()
 
-    def _write_file(self) -> bool:
-        """Write one file. False when the store refuses: its rows go on waiting."""
-        with self._lock:
-            waiting = list(self._waiting)
+    def _encode(self) -> None:
+        """Put a group of rows into the open file; close it when it is full."""
         entries: list[Entry] = []
         rows = 0
-        for entry in waiting:
-            if entries and rows + entry.rows > self._settings.log_rows:
-                break
-            entries.append(entry)
-            rows += entry.rows
-        content = encode(
-            dict(self._fields(entries)),
-            {
-                "model": self._model.name,
-                "release": self._model.version,
-                "model_sha256": self._model.sha256,
-            },
-        )
-        moment = datetime.fromtimestamp(entries[0].time / 1e6, UTC)
-        name = f"{moment:%Y-%m-%d/%H%M%S}-{self._name}-{self._files:06d}.parquet"
-        try:
-            self._store(name, content)
-        except Exception as error:  # stores have exceptions of their own
-            self._metrics.log_failures.inc()
-            logger.error("the prediction log cannot be written, rows wait: %s", error)
-            return False
-        self._files += 1
-        with self._lock:
-            for _ in entries:
-                self._waiting.popleft()
-            self._waiting_rows -= rows
-        self._metrics.log_rows.inc(rows)
-        return True
+        most = min(GROUP_ROWS, self._settings.log_rows)
+        while self._entries and (not rows or rows + self._entries[0].rows <= most):
+            entries.append(self._entries.popleft())
+            rows += entries[-1].rows
+        if self._file is not None and self._file.rows + rows > self._settings.log_rows:
+            self._close_file()
+        if self._file is None:
+            about = {"model": self._model.name, "release": self._model.version}
+            self._file = File(about | {"model_sha256": self._model.sha256})
+            self._opened = time.monotonic()
+            self._moment = datetime.fromtimestamp(entries[0].time / 1e6, UTC)
+        self._file.add(dict(self._fields(entries)))
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            name = f"{self._moment:%Y-%m-%d/%H%M%S}-{self._name}-{next(self._count):06d}.parquet"
+            self._closed.append(Closed(name, self._file.content(), self._file.rows))
+            self._file = None
+
+    def _store_closed(self) -> None:
+        """Store files until there is none, or the store refuses: then the rest waits a while."""
+        while self._closed:
+            file = self._closed[0]
+            try:
+                self._store(file.name, file.content)
+            except Exception as error:  # stores have exceptions of their own
+                self._metrics.log_failures.inc()
+                logger.error("the prediction log cannot be written, rows wait: %s", error)
+                self._retry_at = time.monotonic() + self._settings.log_seconds
+                return
+            self._closed.popleft()
+            with self._lock:
+                self._rows -= file.rows
+            self._metrics.log_rows.inc(file.rows)
 
     def _fields(self, entries: list[Entry]) -> Iterator[tuple[str, Field]]:
         batches = [entry.batch for entry in entries]

@@ -132,12 +132,15 @@ class ServedModel:
         """Check a request of the protocol. Raises Refused, naming the input and the row."""
         found: list[Any] = [None] * len(self._checks)
         others: dict[str, Values] = {}
-        rows = request.inputs[0].shape[0] if request.inputs and request.inputs[0].shape else 0
+        shape = request.inputs[0].shape if request.inputs else []
+        rows = shape[0] if shape else 0
         self._check_rows(rows)
         for tensor in request.inputs:
-            values = flat(tensor)
-            if len(values) != rows:
-                raise Refused(f"input {tensor.name}: {len(values)} rows, others have {rows}")
+            values = tensor.data
+            if values is None or len(shape) != 1 or tensor.shape != shape or len(values) != rows:
+                values = flat(tensor)
+                if len(values) != rows:
+                    raise Refused(f"input {tensor.name}: {len(values)} rows, others have {rows}")
             i = self._index.get(tensor.name)
             if i is None:
                 others[tensor.name] = self._other(tensor.name, values, others)
@@ -185,13 +188,10 @@ class ServedModel:
 
     def run(self, jobs: Sequence[Job]) -> Batch:
         """Answer jobs in one call of the model."""
+        by_column = zip(*(job.columns for job in jobs), strict=True)
         inputs = {
-            name: each.array(
-                jobs[0].columns[i]
-                if len(jobs) == 1
-                else list(chain.from_iterable(job.columns[i] for job in jobs))
-            )
-            for i, (name, each) in enumerate(self.inputs.items())
+            name: each.array(parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)])
+            for (name, each), parts in zip(self.inputs.items(), by_column, strict=True)
         }
         outputs = hooks.after(self._model.predict(hooks.before(inputs)))
         if self._boolean:

@@ -27,28 +27,38 @@ def document(model: ServedModel) -> dict[str, Any]:
         }
     )
     anything = {"type": "object"}
+    known = model.metadata.get("example", {}).get("row")
     at = f"/v2/models/{model.name}"
     rows = {"$ref": "#/components/schemas/Row"}
     paths = {
         "/v2": {"get": _operation("The server", anything)},
         "/v2/health/live": {"get": _operation("Is the server alive?", anything)},
-        "/v2/health/ready": {"get": _operation("Does it take requests?", anything, 503)},
+        "/v2/health/ready": {"get": _ready()},
         "/metrics": {"get": _operation("Metrics for Prometheus", None)},
         "/predict": {
             "post": _operation(
                 "Predict plain rows",
                 {"$ref": "#/components/schemas/Predictions"},
-                400, 413, 503,
+                400, 413, 415, 503,
                 body={"anyOf": [rows, {"type": "array", "items": rows, "minItems": 1}]},
+                example=known,
             )
         },
     }  # fmt: skip
     for path in (at, f"{at}/versions/{model.version}"):
         paths[path] = {"get": _operation("The model: inputs, outputs, lineage", anything)}
-        paths[f"{path}/ready"] = {"get": _operation("Does it take requests?", anything, 503)}
-        paths[f"{path}/infer"] = {
-            "post": _operation("Predict tensors", answered, 400, 413, 415, 503, body=asked)
-        }
+        paths[f"{path}/ready"] = {"get": _ready()}
+        infer = _operation(
+            "Predict tensors", answered, 400, 413, 415, 503, body=asked, example=known and {
+                "inputs": [
+                    {"name": name, "datatype": each.datatype, "shape": [1], "data": [known[name]]}
+                    for name, each in model.inputs.items()
+                ]
+            },
+        )  # fmt: skip
+        # Where outputs are asked for with the binary extension.
+        infer["responses"]["200"]["content"]["application/octet-stream"] = {}
+        paths[f"{path}/infer"] = {"post": infer}
     return {
         "openapi": "3.1.0",
         "info": {"title": model.name, "version": model.version},
@@ -82,8 +92,18 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def _ready() -> dict[str, Any]:
+    operation = _operation("Does it take requests?", {"type": "object"})
+    operation["responses"]["503"] = operation["responses"]["200"] | {"description": "No"}
+    return operation
+
+
 def _operation(
-    summary: str, answer: dict[str, Any] | None, *errors: int, body: dict[str, Any] | None = None
+    summary: str,
+    answer: dict[str, Any] | None,
+    *errors: int,
+    body: dict[str, Any] | None = None,
+    example: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     content = {"text/plain": {}} if answer is None else _json(answer)
     responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
@@ -94,7 +114,10 @@ def _operation(
         }
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
     if body is not None:
-        operation["requestBody"] = {"required": True, "content": _json(body)}
+        content = _json(body)
+        if example is not None:
+            content["application/json"]["example"] = example
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 

@@ -1,6 +1,6 @@
 """A writer of Parquet files, small because the serving image must be: pyarrow has half its size.
 
-One row group, one gzipped page a column, every column nullable. The format:
+One gzipped page a column in a group of rows, every column nullable. The format:
 https://github.com/apache/parquet-format (README.md, Encodings.md and parquet.thrift), its footer in
 Thrift's compact protocol:
 https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
@@ -35,16 +35,45 @@ class Field:
     values: Sequence[Any] | np.ndarray
 
 
-def encode(fields: Mapping[str, Field], metadata: Mapping[str, str]) -> bytes:
-    """A Parquet file of columns of the same length.
+class File:
+    """A Parquet file in memory, to which groups of rows are added.
 
-    Args:
-        fields: the columns by name, at least one.
-        metadata: key-value pairs for the footer.
+    Attributes:
+        rows: how many there are.
     """
-    rows = len(next(iter(fields.values())).values)
-    parts, chunks, at, total = [MAGIC], [], len(MAGIC), 0
-    for name, column in fields.items():
+
+    def __init__(self, metadata: Mapping[str, str]) -> None:
+        """`metadata` are key-value pairs for the footer."""
+        self.rows = 0
+        self._metadata = metadata
+        self._parts = [MAGIC]
+        self._at = len(MAGIC)
+        self._groups: list[Struct] = []
+        self._schema: list[Struct] = []
+
+    def add(self, fields: Mapping[str, Field]) -> None:
+        """Add rows: columns of one length, of the same names and kinds each time."""
+        rows = len(next(iter(fields.values())).values)
+        self._schema = [_struct((4, "schema"), (5, len(fields)))]
+        self._schema += [_element(name, column.kind) for name, column in fields.items()]
+        began = self._at
+        chunks = [self._add_column(name, column, rows) for name, column in fields.items()]
+        size = self._at - began
+        self._groups.append(_struct((1, chunks), (2, Long(size)), (3, Long(rows))))
+        self.rows += rows
+
+    def content(self) -> bytes:
+        """The whole file."""
+        footer = _struct(
+            (1, 2),
+            (2, self._schema),
+            (3, Long(self.rows)),
+            (4, self._groups),
+            (5, [_struct((1, key), (2, value)) for key, value in self._metadata.items()]),
+        )
+        return b"".join([*self._parts, footer, len(footer).to_bytes(4, "little"), MAGIC])
+
+    def _add_column(self, name: str, column: Field, rows: int) -> "Struct":
         content = _page(column)
         packed = zlib.compress(content, 1, wbits=31)  # 31: with the header of gzip
         header = _struct(
@@ -53,40 +82,24 @@ def encode(fields: Mapping[str, Field], metadata: Mapping[str, str]) -> bytes:
             (3, len(packed)),
             (5, _struct((1, rows), (2, _PLAIN), (3, _RLE), (4, _RLE))),
         )
-        size = len(header) + len(content)
-        chunks.append(
-            _struct(
-                (2, Long(at)),
-                (
-                    3,
-                    _struct(
-                        (1, _TYPES[column.kind][0]),
-                        (2, [_PLAIN, _RLE]),
-                        (3, [name]),
-                        (4, _GZIP),
-                        (5, Long(rows)),
-                        (6, Long(size)),
-                        (7, Long(len(header) + len(packed))),
-                        (9, Long(at)),
-                    ),
-                ),
-            )
+        about = _struct(
+            (1, _TYPES[column.kind][0]),
+            (2, [_PLAIN, _RLE]),
+            (3, [name]),
+            (4, _GZIP),
+            (5, Long(rows)),
+            (6, Long(len(header) + len(content))),
+            (7, Long(len(header) + len(packed))),
+            (9, Long(self._at)),
         )
-        parts += [header, packed]
-        at += len(header) + len(packed)
-        total += size
-    footer = _struct(
-        (1, 2),
-        (2, [_struct((4, "schema"), (5, len(fields))), *map(_element, fields, fields.values())]),
-        (3, Long(rows)),
-        (4, [_struct((1, chunks), (2, Long(total)), (3, Long(rows)))]),
-        (5, [_struct((1, key), (2, value)) for key, value in metadata.items()]),
-    )
-    return b"".join([*parts, footer, len(footer).to_bytes(4, "little"), MAGIC])
+        chunk = _struct((2, Long(self._at)), (3, about))
+        self._parts += [header, packed]
+        self._at += len(header) + len(packed)
+        return chunk
 
 
-def _element(name: str, column: Field) -> "Struct":
-    physical, _, converted = _TYPES[column.kind]
+def _element(name: str, kind: Kind) -> "Struct":
+    physical, _, converted = _TYPES[kind]
     given = [] if converted is None else [(6, converted)]
     return _struct((1, physical), (3, _OPTIONAL), (4, name), *given)
 

@@ -98,6 +98,12 @@ class Number(Input):
 
     def check(self, values: Values) -> Values:
         """See Input.check."""
+        if (
+            len(values) == 1
+            and type(values[0]) in self.types
+            and self.low <= values[0] <= self.high
+        ):
+            return values  # by far the most common, and several times quicker so
         present = values
         if not self.types.issuperset(map(type, values)):
             self._check_types(values)

@@ -50,13 +50,13 @@ def _milliseconds(client: Client, body: bytes) -> float:
     return (perf_counter() - started) * 1000
 
 
-def _same(expected: Any, answered: list[Any] | None) -> bool:
+def _same(expected: Any, answered: Any) -> bool:
     wanted = expected if isinstance(expected, list) else [expected]
-    if answered is None or len(answered) != len(wanted):
+    if not isinstance(answered, list) or len(answered) != len(wanted):
         return False
     return all(
         isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-        if isinstance(one, float)
+        if isinstance(one, float) and isinstance(other, float | int)
         else one == other
         for one, other in zip(wanted, answered, strict=True)
     )

@@ -1,0 +1,156 @@
+"""What benchmarks share: running commands in turns, a baked project, and tables of a report."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import NoReturn, TypeVar
+
+import helpers
+
+WORKER = Path(__file__).with_name("worker.py")
+Name = TypeVar("Name")
+Result = TypeVar("Result")
+STARTED = time.monotonic()
+
+
+@dataclass(frozen=True)
+class Done:
+    """A process that ended well: how long it took, its peak memory in bytes, what it printed."""
+
+    seconds: float
+    peak: int
+    output: str
+
+
+# Running things
+
+
+def say(what: str) -> None:
+    """Tell on standard error what is running, and since when."""
+    print(f"[{time.monotonic() - STARTED:5.0f} s] {what}", file=sys.stderr, flush=True)
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> Done:
+    """Run a command to its end and measure that process. A failure ends the benchmark."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=cwd, env=_environment(cwd), stdout=out, stderr=err)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            _fail(command, process.returncode, out.read() + err.read())
+        # Linux counts in KiB, macOS in bytes.
+        unit = 1 if sys.platform == "darwin" else 1024
+        return Done(seconds, usage.ru_maxrss * unit, out.read())
+
+
+def _environment(cwd: Path | None) -> dict[str, str]:
+    """Ours, with the programs of the project in `cwd` first, and without DVC's usage reports.
+
+    DVC's site cache is in the project, as in its CI: a fresh clone has none, and none outlives us.
+    Python keeps its bytecode, as it does unless told otherwise.
+    """
+    ours = {"VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    kept["DVC_NO_ANALYTICS"] = "1"
+    if cwd:
+        kept["PATH"] = os.pathsep.join([str(cwd / ".venv" / "bin"), kept["PATH"]])
+        kept["DVC_SITE_CACHE_DIR"] = str(cwd / ".dvc" / "tmp" / "site")
+    return kept
+
+
+def _fail(command: Sequence[str | Path], code: int, output: str) -> NoReturn:
+    last = "\n".join(output.splitlines()[-20:])
+    raise SystemExit(f"{' '.join(map(str, command))} ended with exit code {code}\n{last}")
+
+
+def in_turns(
+    turns: int, measures: Mapping[Name, Callable[[], Result]], warm: bool = True
+) -> dict[Name, list[Result]]:
+    """Measure one after the other, again and again; a first round only warms the caches."""
+    found: dict[Name, list[Result]] = {name: [] for name in measures}
+    for turn in range(-1 if warm else 0, turns):
+        for name, measure in measures.items():
+            result = measure()
+            if turn >= 0:
+                found[name].append(result)
+    return found
+
+
+# A baked project
+
+
+def bake(template: Path, output: Path) -> Done:
+    """Bake the template with its default answers into a folder, as a user would."""
+    program = Path(sys.executable).with_name("cookiecutter")
+    output.mkdir(parents=True)
+    config = helpers.user_config(output.parent)
+    return run(program, "--no-input", "--config-file", config, "--output-dir", output, template)
+
+
+def install(project: Path) -> None:
+    """Give the project what it needs to run."""
+    run("uv", "sync", "--quiet", "--locked", "--no-dev", cwd=project)
+
+
+def worker(project: Path, *arguments: str | Path) -> str:
+    """Run `worker.py` with the bake's Python and return what it prints."""
+    return run(program_of(project, "python"), WORKER, *arguments, cwd=project).output.strip()
+
+
+def program_of(project: Path, name: str) -> Path:
+    """A program that the project has installed."""
+    return project / ".venv" / "bin" / name
+
+
+def package_of(project: Path) -> str:
+    """The name of the project's package."""
+    return next((project / "src").glob("*/predict.py")).parent.name
+
+
+# The report
+
+
+def seconds(value: float) -> str:
+    """Seconds to the hundredth."""
+    return f"{value:.2f} s"
+
+
+def megabytes(value: float) -> str:
+    """Bytes in MB of a million."""
+    return f"{value / 1e6:,.0f} MB"
+
+
+def ratio(values: Sequence[float]) -> str:
+    """The median of the turns and, where there are several, the lowest and the highest."""
+    spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
+    return f"**{median(values):.2f}**{spread}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its first column to the left and the others to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file in one move."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        temporary = Path(folder) / path.name
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
