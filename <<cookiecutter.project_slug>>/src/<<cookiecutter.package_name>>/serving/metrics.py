@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Workers share their counts through files in this folder, which prometheus_client asks the
@@ -9,11 +11,15 @@ from pathlib import Path
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def share() -> Path:
-    """Have the processes forked from now on add up. To be called before any `Metrics` is made."""
-    folder = Path(tempfile.mkdtemp(prefix="metrics-"))
-    os.environ[SHARED] = str(folder)
-    return folder
+@contextmanager
+def shared() -> Iterator[Path]:
+    """Have the processes that are forked within add up their metrics, in a folder for that time.
+
+    To be entered before any `Metrics` is made.
+    """
+    with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
+        os.environ[SHARED] = folder
+        yield Path(folder)
 
 
 class Metrics:

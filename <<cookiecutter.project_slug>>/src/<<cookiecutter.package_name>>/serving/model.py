@@ -87,6 +87,7 @@ class ServedModel:
         version: the release's id, else the start of the model file's SHA-256.
         inputs: by name, in the model's order.
         others: columns of the contract that may be sent along for the log.
+        outputs: what it says of an example row.
         task: what it does: classification, regression or clustering.
     """
 

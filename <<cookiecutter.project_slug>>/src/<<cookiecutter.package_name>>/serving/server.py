@@ -151,17 +151,17 @@ class _Workers:
 
     def run(self) -> None:
         """Keep the workers running until told to stop."""
-        folder = metrics.share()
         for sig in SIGNALS:
             signal.signal(sig, self._stop)
-        for _ in range(self._count):
-            self._start()
-        while self._started:
-            pid, status = os.waitpid(-1, 0)
-            lived = time.monotonic() - self._started.pop(pid, 0.0)
-            metrics.forget(folder, pid)
-            if not self._stopping:
-                self._replace(pid, os.waitstatus_to_exitcode(status), lived)
+        with metrics.shared() as folder:
+            for _ in range(self._count):
+                self._start()
+            while self._started:
+                pid, status = os.waitpid(-1, 0)
+                lived = time.monotonic() - self._started.pop(pid, 0.0)
+                metrics.forget(folder, pid)
+                if not self._stopping:
+                    self._replace(pid, os.waitstatus_to_exitcode(status), lived)
 
     def _start(self) -> None:
         # A signal between these steps would miss the new worker, or have it stop the others.
