@@ -7,8 +7,11 @@ from pathlib import Path
 
 import helpers
 import pytest
+from pipeline.projects import copy, installed, reproduced, small
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+__all__ = ["copy", "installed", "reproduced", "small"]  # fixtures of every folder, made once
 
 Bake = Callable[..., Path]
 

@@ -19,7 +19,6 @@ from bench.contenders import HELLO, MLFLOW, MLSERVER, OURS, UNLOGGED, WHOLE
 from bench.peers import without
 from bench.servers import Load
 from bench.serving import Growth, Grpc, Measured, Results, Turn
-from pipeline.conftest import installed, small  # noqa: F401
 from pipeline.running import Reproduced
 
 ROW = {"distance": 1.5, "weekend": True, "carrier": "UA"}
@@ -189,7 +188,7 @@ def test_no_part_to_do_without_is_checked_elsewhere(baked: Callable[..., Path]) 
 @pytest.mark.skipif(
     shutil.which("wrk") is None, reason="wrk, which makes the load, is not installed"
 )
-def test_servers_of_a_small_project_are_measured(small: Reproduced, tmp_path: Path) -> None:  # noqa: F811
+def test_servers_of_a_small_project_are_measured(small: Reproduced, tmp_path: Path) -> None:
     project = small("classification").copy(tmp_path / "project")
     (project.folder / ".venv").symlink_to(project.venv)
     sizes = replace(serving.QUICK, warm=1, memory_seconds=1, memory_every=0.25)

@@ -16,7 +16,6 @@ from images.engine import (
     running_registry,
     wait_for,
 )
-from pipeline.conftest import installed, small  # noqa: F401
 from pipeline.running import Project, Reproduced
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -51,7 +50,7 @@ def haproxy(engine: Engine) -> None:
 
 
 @pytest.fixture(scope="session")
-def project(small: Reproduced) -> Project:  # noqa: F811
+def project(small: Reproduced) -> Project:
     """A project with a model."""
     return small("classification")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pipeline.conftest import installed  # noqa: F401
 from pipeline.running import STAGES, Project, Reproduced
 from workflows.act import Workflow
 from workflows.events import REPOSITORY
@@ -25,7 +24,7 @@ def _branch(project: Project, name: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> World:  # noqa: F811
+def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A repository whose `main` has a good model, and a branch for each kind of change.
 
     Its gates forbid no model but one that is worse than that of `main`.

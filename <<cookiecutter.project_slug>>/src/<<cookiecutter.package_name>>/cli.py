@@ -252,6 +252,8 @@ def load(
     with terminal.watching(seconds) as watch:
         found = put_under_load(url, connections, seconds, rows, watch)
     terminal.show_load(found, rows)
+    if not found.statuses[200]:
+        raise CheckError(f"{url}: nothing was answered with 200")
 
 
 def _compared(base: str) -> "Comparison":

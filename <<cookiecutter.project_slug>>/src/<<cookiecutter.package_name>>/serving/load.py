@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from ..errors import CheckError
 from .client import Client
 
-
 # After its end: for the answers to requests under way.
 LAST_SECONDS = 5.0
 

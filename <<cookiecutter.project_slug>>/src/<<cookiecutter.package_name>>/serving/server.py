@@ -45,14 +45,14 @@ def serve(settings: Settings) -> None:
     model = ServedModel(settings, processors if workers == 1 else 1)
     if settings.log:
         open_store(settings.log)  # each worker does, too; here it is told once, and in a line
-    listening = _listen(settings)
-    host, port = listening.getsockname()[:2]
+    sockets = _listen(settings, workers)
+    host, port = sockets[0].getsockname()[:2]
     host = f"[{host}]" if ":" in host else host
     print(f"{model.name} {model.version}: http://{host}:{port}", flush=True)
     if workers == 1:
-        _Server(model, settings, listening).run()
+        _Server(model, settings, sockets[0]).run()
     else:
-        _Workers(model, settings, listening, workers).run()
+        _Workers(model, settings, sockets).run()
 
 
 def usable_processors() -> int:
@@ -139,13 +139,15 @@ class _Workers:
     """Processes forked from one that has loaded the model: its memory is shared by all of them."""
 
     def __init__(
-        self, model: ServedModel, settings: Settings, listening: socket.socket, count: int
+        self, model: ServedModel, settings: Settings, sockets: list[socket.socket]
     ) -> None:
+        """A worker for each of `sockets`, which stay open here: what comes for a worker that has
+        ended waits for the one that takes its place.
+        """
         self._model = model
         self._settings = settings
-        self._listening = listening
-        self._count = count
-        self._started: dict[int, float] = {}
+        self._sockets = sockets
+        self._started: dict[int, tuple[int, float]] = {}  # which socket, and when
         self._stopping = False
         self._failures = 0
 
@@ -154,16 +156,19 @@ class _Workers:
         for sig in SIGNALS:
             signal.signal(sig, self._stop)
         with metrics.shared() as folder:
-            for _ in range(self._count):
-                self._start()
+            for number in range(len(self._sockets)):
+                self._start(number)
             while self._started:
                 pid, status = os.waitpid(-1, 0)
-                lived = time.monotonic() - self._started.pop(pid, 0.0)
+                number, since = self._started.pop(pid)
                 metrics.forget(folder, pid)
                 if not self._stopping:
-                    self._replace(pid, os.waitstatus_to_exitcode(status), lived)
+                    code = os.waitstatus_to_exitcode(status)
+                    logger.error("worker %d ended with %d; starting another", pid, code)
+                    self._count_failure(time.monotonic() - since)
+                    self._start(number)
 
-    def _start(self) -> None:
+    def _start(self, number: int) -> None:
         # A signal between these steps would miss the new worker, or have it stop the others.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
@@ -171,7 +176,7 @@ class _Workers:
                 return
             parent, pid = os.getpid(), os.fork()
             if pid:
-                self._started[pid] = time.monotonic()
+                self._started[pid] = number, time.monotonic()
                 return
             for sig in SIGNALS:
                 signal.signal(sig, signal.SIG_DFL)
@@ -179,7 +184,10 @@ class _Workers:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         code = 1
         try:
-            _Server(self._model, self._settings, self._listening, parent).run()
+            for other in self._sockets:
+                if other is not self._sockets[number]:
+                    other.close()
+            _Server(self._model, self._settings, self._sockets[number], parent).run()
             code = 0
         except BaseException:
             logger.exception("a worker failed")
@@ -187,16 +195,16 @@ class _Workers:
             sys.stdout.flush()
             os._exit(code)
 
-    def _replace(self, pid: int, code: int, lived: float) -> None:
-        logger.error("worker %d ended with %d; starting another", pid, code)
+    def _count_failure(self, lived: float) -> None:
         self._failures = self._failures + 1 if lived < SHORT_SECONDS else 0
-        if self._failures >= 2 * self._count:
+        if self._failures >= 2 * len(self._sockets):
             self._stop(signal.SIGTERM, None)
             raise ProjectError("workers end as soon as they start; see the log above")
-        self._start()
 
     def _stop(self, sig: int, frame: FrameType | None) -> None:
         self._stopping = True
+        for each in self._sockets:
+            each.close()  # so that they end with the workers, who still have them
         for pid in list(self._started):
             try:
                 os.kill(pid, sig)
@@ -204,17 +212,22 @@ class _Workers:
                 continue
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _listen(settings: Settings, count: int) -> list[socket.socket]:
+    """A socket a worker: Linux deals connections out to all that listen at the same address.
+
+    One that they shared would give most connections to whoever wakes up first.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((settings.host, settings.port))
+        # Alone at first: another server of ours would not be told from a further worker.
+        with socket.create_server((settings.host, settings.port), family=family) as first:
+            address = first.getsockname()
+        return [
+            socket.create_server(address[:2], family=family, backlog=BACKLOG, reuse_port=True)
+            for _ in range(count)
+        ]
     except OSError as error:
-        listening.close()
+        why = str(error.strerror).partition(" (while")[0]  # with the address once more
         raise InputError(
-            f"{settings.host}:{settings.port}: {error.strerror}; choose another port with --port"
+            f"{settings.host}:{settings.port}: {why}; choose another port with --port"
         ) from None
-    listening.listen(BACKLOG)
-    listening.set_inheritable(True)
-    return listening
