@@ -27,9 +27,9 @@ CHOICES = {
 
 # Names that the project's own folders, commands and tools need.
 RESERVED = frozenset(
-    "build conftest data deploy dist docs env environments hooks made mlops models pip releases "
-    "reports served setup setuptools sitecustomize src stored test tests type usercustomize uv venv "
-    "wheel workspace".split()
+    "build conftest data deploy dist docs env environments hooks made mlops models pip released "
+    "releases reports served setup setuptools sitecustomize src stored test tests type "
+    "usercustomize uv venv wheel workspace".split()
 )
 # Windows cannot hold a file of these names.
 WINDOWS = frozenset(

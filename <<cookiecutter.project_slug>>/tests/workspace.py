@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("contract.yaml", "params.yaml", "dvc.yaml", "uv.lock", ".dvc", ".dvcignore", "src")
+PARTS += ("environments",)
+
 SAMPLE = "data/sample.parquet"
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .config import Task
-from .errors import DEBUG_VARIABLE, CheckError, run
+from .errors import DEBUG_VARIABLE, CheckError, InputError, run
 from .paths import REPORT
 
 if TYPE_CHECKING:
+    from .release.proposal import Proposal
     from .reporting.compare import Comparison
+    from .revision import Revision
 
 app = typer.Typer(
     help="From raw data to a verified model. The pipeline itself is `dvc repro`.",
@@ -254,6 +256,183 @@ def load(
     terminal.show_load(found, rows)
     if not found.statuses[200]:
         raise CheckError(f"{url}: nothing was answered with 200")
+
+
+Trunk = Annotated[
+    str | None, typer.Option(help="What environments follow. [default: origin/main, or main]")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Reason = Annotated[str, typer.Option("--reason", "-m", help="Why, for those who read it later.")]
+
+
+@app.command()
+def release(
+    serving: Annotated[str, typer.Option(help="The serving image, by digest.")] = "",
+    training: Annotated[str, typer.Option(help="The training image, by digest.")] = "",
+    run_url: Annotated[str | None, typer.Option("--run", help="Where it was built.")] = None,
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Make a release of the commit that is checked out, and propose it to the first environment.
+
+    \b
+    mlops release
+    mlops release --serving registry.example.com/flights@sha256:…
+    """
+    from .release.changes import release as proposed
+    from .release.evidence import Images, of_head
+
+    at = _trunk(base)
+    images = Images(serving=serving, training=training)
+    _propose(proposed(of_head(at, images, run_url), at), at, dry_run)
+
+
+@app.command()
+def promote(
+    environment: Annotated[str, typer.Argument(help="Where to: staging, prod.")],
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose that an environment gets the release of the one before it.
+
+    \b
+    mlops promote staging
+    """
+    from .release.changes import promote as proposed
+
+    at = _trunk(base)
+    _propose(proposed(environment, at), at, dry_run)
+
+
+@app.command()
+def rollback(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    to: Annotated[
+        str | None, typer.Option(help="The release; the one before if not given.")
+    ] = None,
+    reason: Reason = "rolled back",
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose to go back to an earlier release, and hold the environment there.
+
+    \b
+    mlops rollback prod --reason "answers are wrong since noon"
+    """
+    from .release.changes import rollback as proposed
+
+    at = _trunk(base)
+    _propose(proposed(environment, at, to, reason), at, dry_run)
+
+
+@app.command()
+def hold(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    reason: Reason,
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose that nothing is promoted to an environment, until `mlops unhold`."""
+    from .release.changes import hold as proposed
+
+    at = _trunk(base)
+    _propose(proposed(environment, at, reason), at, dry_run)
+
+
+@app.command()
+def unhold(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose that releases may be promoted to an environment again."""
+    from .release.changes import hold as proposed
+
+    at = _trunk(base)
+    _propose(proposed(environment, at, None), at, dry_run)
+
+
+@app.command()
+def quarantine(
+    release: Annotated[str, typer.Argument(help="The release's id.")],
+    reason: Reason,
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose that a release is never promoted, nor gone back to, again."""
+    from .release.changes import quarantine as proposed
+
+    at = _trunk(base)
+    _propose(proposed(release, at, reason), at, dry_run)
+
+
+@app.command()
+def guard(base: Trunk = None) -> None:
+    """Check that what is checked out changes environments by the rules; exit code 3 when not."""
+    from datetime import UTC, datetime
+
+    from .release.guard import refusals
+    from .revision import Revision
+
+    head = Revision.of("HEAD")
+    assert head is not None
+    if lines := refusals(_trunk(base), head, datetime.now(UTC)):
+        raise CheckError("\n".join(lines))
+    typer.echo("environments change by the rules")
+
+
+@app.command()
+def status(base: Trunk = None) -> None:
+    """Show what each environment has, since when, how good it is, and what waits for it."""
+    from datetime import UTC, datetime
+
+    from .release.status import status as found
+    from .reporting import terminal
+
+    terminal.show_status(found(_trunk(base), datetime.now(UTC)))
+
+
+@app.command()
+def trace(
+    what: Annotated[str, typer.Argument(help="An environment, a release's id, or a URL.")],
+    base: Trunk = None,
+) -> None:
+    """Go from what runs back to the raw data, checking each step; exit code 3 on a mismatch.
+
+    \b
+    mlops trace prod
+    mlops trace http://localhost:8080
+    """
+    from .release.trace import trace as hops
+    from .reporting import terminal
+
+    if broken := terminal.show_hops(hops(what, _trunk(base))):
+        raise CheckError(f"{what}: {broken} of its steps do not fit")
+
+
+def _trunk(name: str | None) -> "Revision":
+    from .release.proposal import trunk
+    from .revision import Revision
+
+    found = Revision.of(name or trunk())
+    if found is None:
+        raise InputError(f"{name}: no commit")
+    return found
+
+
+def _propose(proposal: "Proposal", base: "Revision", dry_run: bool) -> None:
+    from datetime import UTC, datetime
+
+    from .release.changes import propose
+    from .release.proposal import publish
+    from .revision import git
+
+    commit = propose(proposal, base, datetime.now(UTC))
+    typer.echo(proposal.title)
+    if dry_run:
+        typer.echo(git("show", "--no-color", "--format=%B", commit))
+    else:
+        typer.echo(publish(proposal, commit))
 
 
 def _compared(base: str) -> "Comparison":

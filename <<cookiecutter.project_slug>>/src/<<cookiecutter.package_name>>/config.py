@@ -162,6 +162,18 @@ class Bounds(Section):
             raise ValueError(f"`min` is above `max`: {self.min:g}, {self.max:g}")
         return self
 
+    def outside(self, name: str, value: float | None) -> str | None:
+        """How `value`, called `name`, is not within the bounds; None when it is."""
+        if self.min is None and self.max is None:
+            return None
+        if value is None:
+            return f"{name}: has no value on the test rows"
+        if self.min is not None and value < self.min:
+            return f"{name}: {value:g} is below {self.min:g}"
+        if self.max is not None and value > self.max:
+            return f"{name}: {value:g} is above {self.max:g}"
+        return None
+
 
 class Gate(Bounds):
     """What a metric of the test rows must keep.

@@ -67,8 +67,13 @@ def load(path: Path, model: type[Model]) -> Model:
 
     Raises InputError with one line a mistake: the file, the key, and what is wrong with it.
     """
+    return parse(_text(path), model, path)
+
+
+def parse(text: str, model: type[Model], path: Path) -> Model:
+    """Read the text of a YAML (or JSON) file into `model`; errors as in `load`."""
     try:
-        content = YAML(typ="safe", pure=True).load(_text(path))
+        content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" line {mark.line + 1}" if mark else ""

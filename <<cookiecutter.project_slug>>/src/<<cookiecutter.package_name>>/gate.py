@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .config import Bounds, Params
+from .config import Params
 from .errors import InputError
 from .metrics import METRICS, names
 from .reporting.compare import Comparison
@@ -26,10 +26,11 @@ def broken(
     _check_names(params, slices)
     lines: list[str] = []
     for name, gate in params.gates.items():
-        lines += _outside(name, gate, metrics.get(name))
+        told = [gate.outside(name, metrics.get(name))]
         for column, bounds in (gate.slices or {}).items():
             for value, found in slices[column].items():
-                lines += _outside(f"{name} of {column} {value}", bounds, found.get(name))
+                told.append(bounds.outside(f"{name} of {column} {value}", found.get(name)))
+        lines += [line for line in told if line]
     if against is not None:
         lines += _regressions(params, against)
     return lines
@@ -55,17 +56,6 @@ def _check_names(params: Params, slices: Slices) -> None:
                     f"params.yaml: gates.{name}.slices.{column}: no column with role slice; "
                     f"contract.yaml has {', '.join(slices) or 'none'}"
                 )
-
-
-def _outside(name: str, bounds: Bounds, value: float | None) -> Iterator[str]:
-    if bounds.min is None and bounds.max is None:
-        return
-    if value is None:
-        yield f"{name}: has no value on the test rows"
-    elif bounds.min is not None and value < bounds.min:
-        yield f"{name}: {value:g} is below {bounds.min:g}"
-    elif bounds.max is not None and value > bounds.max:
-        yield f"{name}: {value:g} is above {bounds.max:g}"
 
 
 def _regressions(params: Params, against: Comparison) -> Iterator[str]:

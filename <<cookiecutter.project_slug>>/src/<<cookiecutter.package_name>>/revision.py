@@ -54,8 +54,27 @@ class Revision:
         """The text of a file that Git keeps; None where there is none."""
         if self.commit is None:
             return path.read_text(encoding="utf-8") if path.is_file() else None
+        content = self.read_bytes(path)
+        return None if content is None else content.decode("utf-8")
+
+    def read_bytes(self, path: Path) -> bytes | None:
+        """The content of a file that Git keeps; None where there is none."""
+        if self.commit is None:
+            return path.read_bytes() if path.is_file() else None
         done = _git("show", f"{self.commit}:{path.as_posix()}")
-        return None if done.returncode else done.stdout.decode("utf-8")
+        return None if done.returncode else done.stdout
+
+    def folders(self, path: Path) -> list[str]:
+        """The names of the folders in a folder, sorted; none where there is no such folder."""
+        if self.commit is None:
+            return sorted(each.name for each in path.iterdir() if each.is_dir())
+        done = _git("ls-tree", "-d", "-z", "--name-only", f"{self.commit}:{path.as_posix()}")
+        return sorted(filter(None, done.stdout.decode().split("\0")))
+
+    def files(self, folder: Path, suffix: str) -> list[str]:
+        """The names of a folder's files that end in `suffix`, sorted."""
+        done = _git("ls-tree", "-z", "--name-only", f"{self.commit}:{folder.as_posix()}")
+        return sorted(each for each in done.stdout.decode().split("\0") if each.endswith(suffix))
 
     def load(self, path: Path) -> Any:
         """The content of a YAML or JSON file; None where there is none.
@@ -170,11 +189,30 @@ def _parsed(text: str, path: Path) -> Any:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    git = shutil.which("git")
-    if git is None:
+def git(*arguments: str, text: str = "", env: dict[str, str] | None = None) -> str:
+    """Run Git with `text` as its input, and return what it prints, without the last line's end.
+
+    `env` are further variables of its environment. Raises InputError in Git's words.
+    """
+    done = _git(*arguments, text=text, env=env)
+    if done.returncode:
+        raise InputError(f"git {arguments[0]}: {_last_line(done.stderr)}")
+    return done.stdout.decode("utf-8").rstrip("\n")
+
+
+def _git(
+    *arguments: str, text: str = "", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    program = shutil.which("git")
+    if program is None:
         raise InputError("git: not found; install it")
-    return subprocess.run([git, *arguments], env=_environment(), capture_output=True, check=False)
+    return subprocess.run(
+        [program, *arguments],
+        env=_environment() | (env or {}),
+        input=text.encode(),
+        capture_output=True,
+        check=False,
+    )
 
 
 def _dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

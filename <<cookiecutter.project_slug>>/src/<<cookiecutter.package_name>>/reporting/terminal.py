@@ -1,12 +1,14 @@
 """What commands show in the terminal: a comparison, a load test."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
+from ..release.status import Status
+from ..release.trace import Hop
 from ..serving.load import Load
 from .compare import Comparison
 
@@ -66,3 +68,44 @@ def show_load(found: Load, rows: int) -> None:
             console.print(f"HTTP {status}: {count:,}")
     if found.broken:
         console.print(f"connections that broke: {found.broken:,}")
+
+
+def show_status(found: list[Status]) -> None:
+    """Print a table of the environments, and what waits for each."""
+    console = Console(markup=False, emoji=False)
+    release, waiting = Column("release", no_wrap=True), Column("next", no_wrap=True)
+    table = Table("environment", release, "for", "metrics", waiting)
+    for each in found:
+        has, hold = each.environment.release, each.environment.policy.hold
+        metrics = list(each.metrics.items())[:2]
+        table.add_row(
+            each.environment.name,
+            has.id if has else "none yet",
+            "" if each.age is None else _long(each.age.total_seconds()),
+            ", ".join(f"{name} {value:.4g}" for name, value in metrics),
+            "on hold" if hold is not None else each.waiting or "",
+            style="yellow" if hold is not None else None,
+        )
+    console.print(table)
+    for each in found:
+        for reason in each.reasons:
+            console.print(f"{each.environment.name}: {reason}")
+
+
+def _long(seconds: float) -> str:
+    for name, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {name}"
+    return f"{seconds:.0f} seconds"
+
+
+def show_hops(hops: Iterable[Hop]) -> int:
+    """Print each step of a lineage as it is found, and return how many do not fit."""
+    console, broken = Console(markup=False, emoji=False, soft_wrap=True), 0
+    for hop in hops:
+        if hop.problem is None:
+            console.print(f"ok  {hop.what}: {hop.value}")
+        else:
+            console.print(f"NO  {hop.what}: {hop.value}: {hop.problem}", style="red")
+            broken += 1
+    return broken

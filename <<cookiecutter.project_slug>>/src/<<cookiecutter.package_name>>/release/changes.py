@@ -1,0 +1,148 @@
+"""What people and workflows do to environments: each verb is a proposal, checked by the guard."""
+
+from collections.abc import Callable
+from datetime import datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from ..errors import CheckError, InputError
+from ..revision import Revision
+from .evidence import Evidence, evidence_path
+from .guard import refusals
+from .history import ways_back
+from .proposal import Proposal, write
+from .state import (
+    QUARANTINE,
+    Environment,
+    Release,
+    environments,
+    policy_path,
+    quarantined,
+    release_path,
+)
+
+
+def release(evidence: Evidence, base: Revision) -> Proposal:
+    """Add a release's evidence, and have the first environment run it."""
+    first = next(iter(environments(base).values()))
+    return _of_release(
+        f"release/{evidence.id}",
+        f"Release {evidence.id} to {first.name}",
+        first,
+        evidence.release,
+        {evidence_path(evidence.id): evidence.model_dump_json(indent=2) + "\n"},
+    )
+
+
+def promote(name: str, base: Revision) -> Proposal:
+    """Copy the release of the environment before to this one.
+
+    Raises InputError: there is no such environment, nothing to copy, or it is there already.
+    """
+    known = environments(base)
+    target = _named(name, known)
+    if target.policy.requires is None:
+        raise InputError(f"{name} is the first environment: `mlops release` releases to it")
+    source = known[target.policy.requires]
+    if source.release is None:
+        raise InputError(f"{source.name} has no release yet: nothing to promote")
+    if source.release == target.release:
+        raise InputError(f"{name} has {source.release.id} already, as {source.name} does")
+    return _of_release(
+        f"promote/{name}/{source.release.id}",
+        f"Promote {source.release.id} to {name}",
+        target,
+        source.release,
+        {},
+        {"From-Env": source.name},
+    )
+
+
+def rollback(name: str, base: Revision, to: str | None, reason: str) -> Proposal:
+    """Go back to an earlier release of this environment, and hold it there.
+
+    Args:
+        name: the environment.
+        base: what is now.
+        to: the release to go back to; None for the one before.
+        reason: why; it is kept as the reason of the hold.
+    Raises:
+        InputError: the environment never had such a release.
+    """
+    target, banned = _named(name, environments(base)), quarantined(base)
+    earlier = [each for each in ways_back(name, base) if each.id not in banned]
+    chosen = next((each for each in earlier if to in (None, each.id)), None)
+    if chosen is None:
+        had = ", ".join(each.id for each in earlier) or "none that is not in quarantine"
+        which = f" {to}" if to else ""
+        raise InputError(f"{name}: no earlier release{which} to go back to; it had {had}")
+    held = _policy(name, base, lambda policy: policy.update(hold=reason))
+    return _of_release(
+        f"rollback/{name}/{chosen.id}",
+        f"Roll {name} back to {chosen.id}",
+        target,
+        chosen,
+        {policy_path(name): held},
+        {"Reason": reason},
+    )
+
+
+def hold(name: str, base: Revision, reason: str | None) -> Proposal:
+    """Let nothing be promoted to an environment; None for the reason ends that."""
+    _named(name, environments(base))
+    verb, title = ("unhold", "Let releases go to") if reason is None else ("hold", "Hold")
+    changed = _policy(name, base, lambda policy: policy.update(hold=reason))
+    about = {} if reason is None else {"Reason": reason}
+    return Proposal(f"{verb}/{name}", f"{title} {name}", {policy_path(name): changed}, about)
+
+
+def quarantine(release_id: str, base: Revision, reason: str) -> Proposal:
+    """Never promote a release again.
+
+    Raises InputError: there is no such release.
+    """
+    if base.read(evidence_path(release_id)) is None:
+        raise InputError(f"there is no {evidence_path(release_id)}")
+    text = (base.read(QUARANTINE) or "") + f"{release_id} {' '.join(reason.split())}\n"
+    title = f"Put {release_id} into quarantine"
+    return Proposal(f"quarantine/{release_id}", title, {QUARANTINE: text}, {"Reason": reason})
+
+
+def propose(proposal: Proposal, base: Revision, now: datetime) -> str:
+    """Write a proposal's commit. Raises CheckError when the guard would refuse it."""
+    commit = write(proposal, base)
+    if problems := refusals(base, Revision(commit), now):
+        raise CheckError("\n".join(problems))
+    return commit
+
+
+def _named(name: str, known: dict[str, Environment]) -> Environment:
+    if name not in known:
+        raise InputError(f"there is no environment {name}; there are {', '.join(known)}")
+    return known[name]
+
+
+def _of_release(
+    branch: str,
+    title: str,
+    target: Environment,
+    chosen: Release,
+    files: dict[Path, str],
+    trailers: dict[str, str] | None = None,
+) -> Proposal:
+    about = {"Release-Id": chosen.id, "Environment": target.name, **(trailers or {})}
+    return Proposal(branch, title, {release_path(target.name): chosen.text(), **files}, about)
+
+
+def _policy(name: str, base: Revision, change: Callable[[Any], None]) -> str:
+    """policy.yaml with a change, its comments kept."""
+    yaml = YAML()
+    yaml.width = 1000
+    policy = yaml.load(base.read(policy_path(name)))
+    change(policy)
+    text = StringIO()
+    yaml.dump(policy, text)
+    return text.getvalue()

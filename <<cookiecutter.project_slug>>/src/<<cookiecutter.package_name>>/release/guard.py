@@ -1,0 +1,144 @@
+"""The guard: which changes of environments and releases may be merged. The same here and in CI.
+
+An environment changes by a copy of a release that was live in the one before it, or by going back
+to one that it had. All else is refused, each with its reason.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ..errors import InputError
+from ..revision import Revision, git
+from .evidence import Evidence, evidence_path, load_evidence
+from .history import lived, ways_back
+from .state import RELEASES, Environment, Release, environments, quarantined, release_path
+
+
+def refusals(base: Revision, head: Revision, now: datetime) -> list[str]:
+    """Why the change from `base` to `head` may not be merged, a line each; empty when it may.
+
+    Args:
+        base: what it would be merged into, as it is now: holds and histories are read there.
+        head: the change.
+        now: the time, for soaking and freezes.
+    Raises:
+        InputError: the state of `base` cannot be read, or its history is not all there.
+    """
+    before = environments(base)
+    try:
+        after = environments(head)
+        banned = quarantined(base) | quarantined(head)
+    except InputError as error:
+        return str(error).splitlines()
+    changed = _changed(base, head)
+    found = [*_altered_evidence(changed, base, head)]
+    moved = [name for name in after if release_path(name) in changed]
+    gone = [name for name in before if name not in after or _was_removed(name, before, after)]
+    found += [f"{release_path(name)}: taken away; promote or roll back instead" for name in gone]
+    if len(moved) > 1:
+        found.append(f"{' and '.join(moved)} change at once: one environment a pull request")
+    for name in moved:
+        release = after[name].release
+        if release is not None:
+            known = before.get(name, after[name])
+            found += _refused(known, release, base, head, banned, now)
+    return found
+
+
+def _changed(base: Revision, head: Revision) -> set[Path]:
+    fork = git("merge-base", str(base.commit), str(head.commit))
+    names = git("diff", "--name-only", "--no-renames", "-z", fork, str(head.commit))
+    return {Path(name) for name in names.split("\0") if name}
+
+
+def _was_removed(name: str, before: dict[str, Environment], after: dict[str, Environment]) -> bool:
+    return before[name].release is not None and after[name].release is None
+
+
+def _altered_evidence(changed: set[Path], base: Revision, head: Revision) -> Iterator[str]:
+    for path in sorted(changed):
+        if path.parent == RELEASES and path.suffix == ".json":
+            if base.read(path) is not None:
+                yield f"{path}: evidence is written once and never changed"
+                continue
+            try:
+                load_evidence(path.stem, head)
+            except InputError as error:
+                yield str(error)
+
+
+def _refused(
+    environment: Environment,
+    release: Release,
+    base: Revision,
+    head: Revision,
+    banned: dict[str, str],
+    now: datetime,
+) -> Iterator[str]:
+    """Why an environment may not have a release. A policy counts as it is at the base."""
+    path = release_path(environment.name)
+    if release.id in banned:
+        yield f"{path}: {release.id} is in quarantine: {banned[release.id] or 'no reason given'}"
+    try:
+        evidence = load_evidence(release.id, head)
+    except InputError as error:
+        yield str(error)
+        return
+    if evidence is None:
+        yield f"{path}: there is no {evidence_path(release.id)}"
+        return
+    if evidence.release != release:
+        yield f"{path}: not what {evidence_path(release.id)} says; copy the file, do not edit it"
+        return
+    if environment.release is not None and release in ways_back(environment.name, base):
+        return
+    yield from _held_back(environment, now)
+    yield from _not_good_enough(environment, evidence)
+    yield from _not_from_upstream(environment, release, base, now)
+
+
+def _held_back(environment: Environment, now: datetime) -> Iterator[str]:
+    policy = environment.policy
+    if policy.hold is not None:
+        end = f"`mlops unhold {environment.name}` ends it"
+        yield f"{environment.name} is on hold: {policy.hold}; {end}"
+    for window in policy.freeze:
+        if window.start <= now < window.end:
+            yield f"{environment.name} is frozen until {window.end:%Y-%m-%d %H:%M}: {window.reason}"
+
+
+def _not_good_enough(environment: Environment, evidence: Evidence) -> Iterator[str]:
+    if evidence.verdict == "worse":
+        yield f"{evidence.id} is worse than {evidence.champion}, which it was compared with"
+    for name, gate in environment.policy.gates.items():
+        if line := gate.outside(name, evidence.metrics.get(name)):
+            yield f"{environment.name}: {line}"
+
+
+def _not_from_upstream(
+    environment: Environment, release: Release, base: Revision, now: datetime
+) -> Iterator[str]:
+    upstream = environment.policy.requires
+    if upstream is None:
+        if not _is_ancestor(release.git_sha, base):
+            yield f"{release.id}: its commit {release.git_sha[:7]} is not merged"
+        return
+    there = [each for each in lived(upstream, base) if each.release == release]
+    if not there:
+        yield f"{release.id} was never live in {upstream}: promote it there first"
+        return
+    live = sum(((each.until or now) - each.since for each in there), timedelta())
+    soak = timedelta(minutes=environment.policy.soak_minutes)
+    if live < soak:
+        yield (
+            f"{release.id} was live in {upstream} for {live // timedelta(minutes=1)} minutes; "
+            f"{environment.name} wants {environment.policy.soak_minutes}"
+        )
+
+
+def _is_ancestor(commit: str, base: Revision) -> bool:
+    try:
+        return git("merge-base", commit, str(base.commit)) == commit
+    except InputError:
+        return False

@@ -1,0 +1,60 @@
+"""What each environment has, since when, how good it is, and what waits for it: as Git has it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..errors import CheckError, InputError
+from ..revision import Revision
+from .changes import promote, propose
+from .evidence import load_evidence
+from .history import lived
+from .state import Environment, environments
+
+
+@dataclass(frozen=True)
+class Status:
+    """An environment.
+
+    Attributes:
+        environment: what it has.
+        age: for how long; None where it has nothing.
+        metrics: of its release.
+        waiting: the release that could come next; None when there is none.
+        reasons: why that may not come yet; empty when it may.
+    """
+
+    environment: Environment
+    age: timedelta | None
+    metrics: dict[str, float]
+    waiting: str | None
+    reasons: list[str]
+
+
+def status(base: Revision, now: datetime) -> list[Status]:
+    """The environments in the order of promotion."""
+    known = environments(base)
+    found = []
+    for name, each in known.items():
+        live = next(iter(lived(name, base)), None) if each.release else None
+        evidence = load_evidence(each.release.id, base) if each.release else None
+        upstream = known.get(each.policy.requires or "")
+        waiting = upstream.release if upstream else None
+        waits = waiting is not None and waiting != each.release
+        found.append(
+            Status(
+                environment=each,
+                age=now - live.since if live else None,
+                metrics=evidence.metrics if evidence else {},
+                waiting=waiting.id if waiting and waits else None,
+                reasons=_refused(name, base, now) if waits else [],
+            )
+        )
+    return found
+
+
+def _refused(name: str, base: Revision, now: datetime) -> list[str]:
+    try:
+        propose(promote(name, base), base, now)
+    except (CheckError, InputError) as error:
+        return str(error).splitlines()
+    return []
