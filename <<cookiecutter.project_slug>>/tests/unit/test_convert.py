@@ -22,6 +22,7 @@ from <<cookiecutter.package_name>>.pipeline.convert import (
     convert,
     example,
     git_commit,
+    project_name,
     to_onnx,
 )
 from <<cookiecutter.package_name>>.pipeline.verify import compare, edge_cases
@@ -163,6 +164,13 @@ def test_the_model_carries_where_it_comes_from() -> None:
         "data_sha256": "5ba5",
     }
     assert Contract.model_validate(metadata["contract"]) == made.contract("multiclass")
+
+
+@pytest.mark.usefixtures("project")
+def test_the_project_is_called_the_same_wherever_it_is() -> None:
+    assert project_name() == "a-project"
+    write_text(Path("pyproject.toml"), '[project]\nname = "flights"\n')
+    assert project_name() == "flights"
 
 
 def test_the_example_is_of_nobody_and_kept_by_the_contract() -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
     """What the model carries to tell where it comes from, each value as JSON."""
     described: dict[str, Any] = contract.model_dump(mode="json", exclude_defaults=True)
     facts = {
-        "project": Path.cwd().name,
+        "project": project_name(),
         "task": model.task,
         "estimator": params.train.estimator,
         "classes": model.classes,
@@ -124,6 +125,13 @@ def _likely(column: Column) -> Any:
         return column.allowed[0] if column.allowed else "example"
     numbers = [bound for bound in column.range or [] if isinstance(bound, float)]
     return sum(numbers) / len(numbers) if numbers else 0.0
+
+
+def project_name() -> str:
+    """What pyproject.toml calls the project, wherever it was cloned to; else the folder's name."""
+    file = Path("pyproject.toml")
+    known = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return str(known.get("project", {}).get("name", Path.cwd().name))
 
 
 def git_commit() -> str | None:

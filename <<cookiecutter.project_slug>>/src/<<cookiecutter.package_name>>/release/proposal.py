@@ -43,9 +43,9 @@ class Proposal:
 def trunk() -> str:
     """The branch that environments follow: the remote's `main` if there is one, else ours.
 
-    Raises InputError where there is neither.
+    Without a remote it may be `master`, as Git called it. Raises InputError where there is none.
     """
-    for name in ("refs/remotes/origin/main", "refs/heads/main"):
+    for name in ("refs/remotes/origin/main", "refs/heads/main", "refs/heads/master"):
         if git("for-each-ref", "--format=%(refname)", name):
             return name
     raise InputError("there is no branch main: commit to one first")

@@ -109,8 +109,10 @@ class Number(Input):
             self._check_types(values)
             present = [value for value in values if value is not None]
         if present and (min(present) < self.low or max(present) > self.high):
-            low, high = self.column.range or ["", ""]
-            whose = f"the contract's range [{low}, {high}]" if self.column.range else "float32"
+            bounds = ("" if each is None else f"{each:.12g}" for each in self.column.range or [])
+            whose = (
+                f"the contract's range [{', '.join(bounds)}]" if self.column.range else "float32"
+            )
             self._check_each(
                 values, lambda value: self.low <= value <= self.high, f"is outside {whose}"
             )
