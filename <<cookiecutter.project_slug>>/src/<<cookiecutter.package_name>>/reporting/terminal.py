@@ -73,16 +73,17 @@ def show_load(found: Load, rows: int) -> None:
 def show_status(found: list[Status]) -> None:
     """Print a table of the environments, and what waits for each."""
     console = Console(markup=False, emoji=False)
-    release, waiting = Column("release", no_wrap=True), Column("next", no_wrap=True)
-    table = Table("environment", release, "for", "metrics", waiting)
+    table = Table()
+    for heading in ("environment", "release", "for", "metric", "next"):
+        table.add_column(heading, no_wrap=True)
     for each in found:
         has, hold = each.environment.release, each.environment.policy.hold
-        metrics = list(each.metrics.items())[:2]
+        first = list(each.metrics.items())[:1]
         table.add_row(
             each.environment.name,
             has.id if has else "none yet",
             "" if each.age is None else _long(each.age.total_seconds()),
-            ", ".join(f"{name} {value:.4g}" for name, value in metrics),
+            "".join(f"{name} {value:.4g}" for name, value in first),
             "on hold" if hold is not None else each.waiting or "",
             style="yellow" if hold is not None else None,
         )
