@@ -74,6 +74,11 @@ def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) ->
     path = project.folder / "tests" / "unit" / "test_cli.py"
     path.write_text(f"{path.read_text(encoding='utf-8')}# says nothing\n", encoding="utf-8")
     _push(project, "tests")
+    _branch(project, "edited")
+    by_hand = f"RELEASE_ID=by-hand\nGIT_SHA={'0' * 40}\nSERVING_IMAGE=\nTRAINING_IMAGE=\n"
+    by_hand += f"MODEL_VERSION=flight-delays@v1.0.0\nMODEL_MD5={'0' * 32}\n"
+    project.write("environments/prod/release.env", by_hand)
+    _push(project, "edited")
     _branch(project, "docs")
     project.write("README.md", "# Flight delays\n")
     _push(project, "docs")

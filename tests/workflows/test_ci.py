@@ -25,6 +25,7 @@ MARKER = "<!-- mlops report -->"
 REPRODUCE = "Reproduce what is out of date"
 LOCK = "Does dvc.lock fit, and is all that it names stored?"
 CHECK = "Let only a short text and small pictures through"
+GUARD = "Do environments change by the rules?"
 COMMENT = "Comment, or update the comment"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 100
 SHELL = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail"]
@@ -118,6 +119,13 @@ def test_a_change_that_does_not_matter_to_the_model_runs_and_fetches_nothing(wor
     assert "The model is the very same file" in comment(world)
     assert "could not be published" not in done.log("comment"), "there are no pictures"
     assert "report-pictures/1" not in world.branches()
+
+
+def test_an_environment_edited_by_hand_cannot_be_merged(world: World) -> None:
+    done = world.run(world.pull_request("edited"), quick(world))
+    assert results(done) == all_of("success", pipeline="failure", gate="failure"), done.told
+    assert "there is no releases/by-hand.json" in done.log("pipeline", GUARD)
+    assert "The model is the very same file" in comment(world)
 
 
 def test_documentation_alone_is_not_tested(world: World) -> None:
@@ -339,6 +347,12 @@ def test_pictures_that_are_refused_are_left_out(world: World) -> None:
 def test_without_the_gates_a_worse_model_would_pass(world: World) -> None:
     workflow = quick(world).replacing("pipeline", "Gates", "true")
     done = world.run(world.pull_request("worse"), workflow)
+    assert results(done) == all_of("success"), done.told
+
+
+def test_without_the_guard_an_edited_environment_would_pass(world: World) -> None:
+    weakened = quick(world).replacing("pipeline", GUARD, "true")
+    done = world.run(world.pull_request("edited"), weakened)
     assert results(done) == all_of("success"), done.told
 
 

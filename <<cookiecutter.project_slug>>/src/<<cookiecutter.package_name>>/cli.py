@@ -372,11 +372,14 @@ def guard(base: Trunk = None) -> None:
     from datetime import UTC, datetime
 
     from .release.guard import refusals
+    from .release.proposal import trunk
     from .revision import Revision
 
-    head = Revision.of("HEAD")
-    assert head is not None
-    if lines := refusals(_trunk(base), head, datetime.now(UTC)):
+    head, before = Revision.of("HEAD"), Revision.of(base or trunk())
+    if head is None or before is None:
+        typer.echo("there is nothing before this: no environment changes")
+        return
+    if lines := refusals(before, head, datetime.now(UTC)):
         raise CheckError("\n".join(lines))
     typer.echo("environments change by the rules")
 
