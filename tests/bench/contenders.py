@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,7 +93,8 @@ def ours(materials: Materials, name: str = OURS, log: bool = True, without: str 
     command: list[str | Path] = ["python", "-m", f"{package}.serving"]
     if without:
         command = ["python", PEERS / "without.py", package, without]
-    model = materials.project.name
+    project = tomllib.loads((materials.project / "pyproject.toml").read_text(encoding="utf-8"))
+    model = project["project"]["name"]
     return Server(
         name=name,
         folder=folder,

@@ -233,7 +233,9 @@ def rows_run(server: Server) -> float:
 
 def test_load_counts_what_is_refused(project: Project, start: Start) -> None:
     server = start(max_rows=2)
-    done = load(project, server.url, "--connections", "2", "--seconds", "0.3", "--rows", "3")
+    options = ("--connections", "2", "--seconds", "0.3", "--rows", "3")
+    done = load(project, server.url, *options, code=3)
+    assert "nothing was answered with 200" in one_line(done)
     answered, failed = counted(done.stdout)
     assert answered == 0
     assert failed == server.metric("mlops_requests_total", path=server.infer, status="413") > 0
@@ -264,7 +266,7 @@ def test_load_of_a_server_that_is_killed(project: Project, start: Start) -> None
 def test_load_of_a_server_that_falls_silent(project: Project, stand_in: StandIn) -> None:
     """It ends, and counts who waits in vain."""
     stand_in.seconds = 3600
-    done = load(project, stand_in.url, "--connections", "3", "--seconds", "0.3")
+    done = load(project, stand_in.url, "--connections", "3", "--seconds", "0.3", code=3)
     assert counted(done.stdout) == (0, 3)
     assert "connections that broke: 3" in done.stdout
 

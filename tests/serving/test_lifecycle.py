@@ -94,7 +94,7 @@ class Crowd:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_under_load_loses_no_request(start: Start, workers: int) -> None:
-    server = start("--workers", str(workers), drain_seconds=1)
+    server = start("--workers", str(workers), drain_seconds=5)
     crowd = Crowd(server, request("/predict", server.example()))
     asyncio.run(crowd.all(16, lambda: server.signal(signal.SIGTERM)))
     assert server.wait() == 0

@@ -71,10 +71,10 @@ def show_load(found: Load, rows: int) -> None:
 
 
 def show_status(found: list[Status]) -> None:
-    """Print a table of the environments, and what waits for each."""
+    """Print a table of the environments, and below it what waits for each, and why."""
     console = Console(markup=False, emoji=False)
     table = Table()
-    for heading in ("environment", "release", "for", "metric", "next"):
+    for heading in ("environment", "release", "for", "metric"):
         table.add_column(heading, no_wrap=True)
     for each in found:
         has, hold = each.environment.release, each.environment.policy.hold
@@ -84,13 +84,15 @@ def show_status(found: list[Status]) -> None:
             has.id if has else "none yet",
             "" if each.age is None else _long(each.age.total_seconds()),
             "".join(f"{name} {value:.4g}" for name, value in first),
-            "on hold" if hold is not None else each.waiting or "",
             style="yellow" if hold is not None else None,
         )
     console.print(table)
     for each in found:
+        name = each.environment.name
+        if each.waiting is not None and not each.reasons:
+            console.print(f"{name}: {each.waiting} may come next: mlops promote {name}")
         for reason in each.reasons:
-            console.print(f"{each.environment.name}: {reason}")
+            console.print(f"{name}: {reason}")
 
 
 def _long(seconds: float) -> str:

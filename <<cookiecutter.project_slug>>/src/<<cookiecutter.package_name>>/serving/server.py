@@ -108,6 +108,9 @@ class _Server:
         )
         ticker = loop.create_task(self._tick())
         await self._stopping.wait()
+        # Let no more in, and take those that wait at the door: closed upon, they would be reset.
+        self._listening.listen(0)
+        await asyncio.sleep(0.05)
         server.close()
         site.close_idle()
         with suppress(TimeoutError):
