@@ -76,8 +76,9 @@ class App:
         """Answer a request, now or later."""
 
         def counted(response: Response) -> None:
-            respond(response)
+            # First, so that whoever has the answer finds it counted, by whichever worker.
             self._metrics.request(where, response.status, perf_counter() - request.started)
+            respond(response)
 
         path = request.path.removesuffix("/")
         where = path if path in self._post or path in self._get else "other"
