@@ -1,10 +1,8 @@
 """What people and workflows do to environments: each verb is a proposal, checked by the guard."""
 
-from collections.abc import Callable
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -79,7 +77,7 @@ def rollback(name: str, base: Revision, to: str | None, reason: str) -> Proposal
         had = ", ".join(each.id for each in earlier) or "none that is not in quarantine"
         which = f" {to}" if to else ""
         raise InputError(f"{name}: no earlier release{which} to go back to; it had {had}")
-    held = _policy(name, base, lambda policy: policy.update(hold=reason))
+    held = _held(name, base, reason)
     return _of_release(
         f"rollback/{name}/{chosen.id}",
         f"Roll {name} back to {chosen.id}",
@@ -94,7 +92,7 @@ def hold(name: str, base: Revision, reason: str | None) -> Proposal:
     """Let nothing be promoted to an environment; None for the reason ends that."""
     _named(name, environments(base))
     verb, title = ("unhold", "Let releases go to") if reason is None else ("hold", "Hold")
-    changed = _policy(name, base, lambda policy: policy.update(hold=reason))
+    changed = _held(name, base, reason)
     about = {} if reason is None else {"Reason": reason}
     return Proposal(f"{verb}/{name}", f"{title} {name}", {policy_path(name): changed}, about)
 
@@ -137,12 +135,12 @@ def _of_release(
     return Proposal(branch, title, {release_path(target.name): chosen.text(), **files}, about)
 
 
-def _policy(name: str, base: Revision, change: Callable[[Any], None]) -> str:
-    """policy.yaml with a change, its comments kept."""
+def _held(name: str, base: Revision, reason: str | None) -> str:
+    """policy.yaml with the reason for its hold, or without a hold; its comments are kept."""
     yaml = YAML()
     yaml.width = 1000
     policy = yaml.load(base.read(policy_path(name)))
-    change(policy)
+    policy["hold"] = reason
     text = StringIO()
     yaml.dump(policy, text)
     return text.getvalue()

@@ -20,13 +20,11 @@ class Live:
     Attributes:
         release: what it was.
         since, until: when it reached the branch and was replaced there; None for still live.
-        commit: the commit that brought it.
     """
 
     release: Release
     since: datetime
     until: datetime | None
-    commit: str
 
 
 def lived(environment: str, at: Revision) -> list[Live]:
@@ -49,7 +47,7 @@ def lived(environment: str, at: Revision) -> list[Live]:
         text = Revision(commit).read(path)
         if text is not None:
             with suppress(InputError):
-                found.append(Live(Release.parse(text, path), since, until, commit))
+                found.append(Live(Release.parse(text, path), since, until))
         until = since
     return found
 
@@ -60,7 +58,7 @@ def ways_back(environment: str, at: Revision) -> list[Release]:
     Going to one of these is always allowed. The way forth again is not among them: else a hold
     would not keep a bad release out that was rolled back from.
     """
-    order = dict.fromkeys(each.release for each in reversed(lived(environment, at)))
-    before = list(order)
-    current = next((each.release for each in lived(environment, at) if each.until is None), None)
-    return before[: before.index(current)][::-1] if current in order else []
+    had = lived(environment, at)
+    current = next((each.release for each in had if each.until is None), None)
+    first = list(dict.fromkeys(each.release for each in reversed(had)))
+    return first[: first.index(current)][::-1] if current is not None else []

@@ -24,20 +24,23 @@ class Proposal:
         title: what it does, in a line.
         files: what files are to hold; others stay as they are.
         trailers: facts for machines, at the end of the message.
-        body: what people should know.
     """
 
     branch: str
     title: str
     files: Mapping[Path, str]
     trailers: Mapping[str, str] = field(default_factory=dict)
-    body: str = ""
+
+    @property
+    def facts(self) -> list[str]:
+        """The trailers, a line each."""
+        return [f"{name}: {value}" for name, value in self.trailers.items()]
 
     @property
     def message(self) -> str:
         """The commit's."""
-        facts = "\n".join(f"{name}: {value}" for name, value in self.trailers.items())
-        return "\n\n".join(part for part in (self.title, self.body, facts) if part) + "\n"
+        facts = "\n".join(self.facts)
+        return "\n\n".join(part for part in (self.title, facts) if part) + "\n"
 
 
 def trunk() -> str:
@@ -75,8 +78,7 @@ def publish(proposal: Proposal, commit: str) -> str:
     gh = shutil.which("gh")
     if gh is None or "github.com" not in git("remote", "get-url", "origin"):
         return f"Pushed {proposal.branch}. Next: have it reviewed and merged"
-    facts = [f"{name}: {value}" for name, value in proposal.trailers.items()]
-    body = "\n\n".join([*filter(None, [proposal.body]), *facts])
+    body = "\n\n".join(proposal.facts)
     asked = ["--head", proposal.branch, "--base", "main", "--title", proposal.title, "--body", body]
     done = subprocess.run([gh, "pr", "create", *asked], capture_output=True, text=True, check=False)
     if done.returncode:

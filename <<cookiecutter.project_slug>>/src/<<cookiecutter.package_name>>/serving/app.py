@@ -16,7 +16,7 @@ from .errors import Busy, Refused
 from .http import JSON, RETRY, Request, Respond, Response, header
 from .log import PredictionLog
 from .metrics import Metrics
-from .model import Batch, ServedModel
+from .model import Batch, Job, ServedModel
 from .protocol import InferRequest, InferResponse, Tensor
 from .settings import Settings
 
@@ -119,7 +119,7 @@ class App:
         job = self._model.job_of_rows([rows] if isinstance(rows, dict) else rows, self._new_id())
         self._submit(job, respond, self._plain)
 
-    def _submit(self, job: Any, respond: Respond, form: Form) -> None:
+    def _submit(self, job: Job, respond: Respond, form: Form) -> None:
         def done(answer: InferResponse | Exception) -> None:
             try:
                 if isinstance(answer, Exception):

@@ -28,9 +28,9 @@ class Client:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(f"{url}: not the URL of a server; write http://HOST:PORT")
         self.url = f"{parts.scheme}://{parts.netloc}"
-        self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._prefix = parts.path.rstrip("/")
-        self._connection = self._kind(parts.hostname, port, timeout=timeout)
+        self._connection = kind(parts.hostname, port, timeout=timeout)
         self.model: dict[str, Any] = {}
         self.example: dict[str, Any] = {}
 
