@@ -396,6 +396,49 @@ def status(base: Trunk = None) -> None:
 
 
 @app.command()
+def apply(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Have an environment run what Git says, without losing a request.
+
+    On the Docker Engine that `docker` takes (this machine's, or DOCKER_HOST=ssh://...), behind a
+    proxy; a release without an image runs as a process on this machine. What fails leaves in place
+    what served before, with exit code 3.
+
+    \b
+    mlops apply prod
+    DOCKER_HOST=ssh://me@server mlops apply prod
+    """
+    from .release.apply import apply as steps
+    from .release.apply import drift
+    from .release.target import target
+
+    at = _trunk(base)
+    if dry_run:
+        wanted = target(environment, at)
+        typer.echo(f"{environment} is to run {wanted.release.id} at {wanted.settings.listen}")
+        for line in drift(wanted):
+            typer.echo(f"{environment}: {line}")
+        return
+    for line in steps(environment, at):
+        typer.echo(line)
+
+
+@app.command()
+def stop(
+    environment: Annotated[str, typer.Argument(help="Which one: dev.")],
+    base: Trunk = None,
+) -> None:
+    """Stop what `mlops apply` started of an environment; its prediction log stays."""
+    from .release.apply import stop as stopped
+
+    done = stopped(environment, _trunk(base))
+    typer.echo(f"{environment}: {'stopped' if done else 'nothing runs'}")
+
+
+@app.command()
 def trace(
     what: Annotated[str, typer.Argument(help="An environment, a release's id, or a URL.")],
     base: Trunk = None,

@@ -17,6 +17,7 @@ from .state import (
     Environment,
     Release,
     environments,
+    named,
     policy_path,
     quarantined,
     release_path,
@@ -40,11 +41,10 @@ def promote(name: str, base: Revision) -> Proposal:
 
     Raises InputError: there is no such environment, nothing to copy, or it is there already.
     """
-    known = environments(base)
-    target = _named(name, known)
+    target = named(name, base)
     if target.policy.requires is None:
         raise InputError(f"{name} is the first environment: `mlops release` releases to it")
-    source = known[target.policy.requires]
+    source = named(target.policy.requires, base)
     if source.release is None:
         raise InputError(f"{source.name} has no release yet: nothing to promote")
     if source.release == target.release:
@@ -70,7 +70,7 @@ def rollback(name: str, base: Revision, to: str | None, reason: str) -> Proposal
     Raises:
         InputError: the environment never had such a release.
     """
-    target, banned = _named(name, environments(base)), quarantined(base)
+    target, banned = named(name, base), quarantined(base)
     earlier = [each for each in ways_back(name, base) if each.id not in banned]
     chosen = next((each for each in earlier if to in (None, each.id)), None)
     if chosen is None:
@@ -90,7 +90,7 @@ def rollback(name: str, base: Revision, to: str | None, reason: str) -> Proposal
 
 def hold(name: str, base: Revision, reason: str | None) -> Proposal:
     """Let nothing be promoted to an environment; None for the reason ends that."""
-    _named(name, environments(base))
+    named(name, base)
     verb, title = ("unhold", "Let releases go to") if reason is None else ("hold", "Hold")
     changed = _held(name, base, reason)
     about = {} if reason is None else {"Reason": reason}
@@ -115,12 +115,6 @@ def propose(proposal: Proposal, base: Revision, now: datetime) -> str:
     if problems := refusals(base, Revision(commit), now):
         raise CheckError("\n".join(problems))
     return commit
-
-
-def _named(name: str, known: dict[str, Environment]) -> Environment:
-    if name not in known:
-        raise InputError(f"there is no environment {name}; there are {', '.join(known)}")
-    return known[name]
 
 
 def _of_release(

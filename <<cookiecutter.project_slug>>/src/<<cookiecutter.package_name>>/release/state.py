@@ -151,6 +151,14 @@ def environments(at: Revision) -> dict[str, Environment]:
     return {name: found[name] for name in _in_order(found)}
 
 
+def named(name: str, at: Revision) -> Environment:
+    """An environment by its name. Raises InputError where there is none."""
+    known = environments(at)
+    if name not in known:
+        raise InputError(f"there is no environment {name}; there are {', '.join(known)}")
+    return known[name]
+
+
 def quarantined(at: Revision) -> dict[str, str]:
     """Releases that must never be promoted again, each with the reason."""
     lines = (at.read(QUARANTINE) or "").splitlines()

@@ -1,14 +1,16 @@
-"""What each environment has, since when, how good it is, and what waits for it: as Git has it."""
+"""What each environment has, how good it is, what waits for it, and whether it runs as Git says."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..errors import CheckError, InputError
 from ..revision import Revision
+from .apply import drift
 from .changes import promote, propose
 from .evidence import load_evidence
 from .history import lived
 from .state import Environment, environments
+from .target import target
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Status:
         metrics: of its release.
         waiting: the release that could come next; None when there is none.
         reasons: why that may not come yet; empty when it may.
+        drift: where what runs is not what Git says, as far as it is seen from here.
     """
 
     environment: Environment
@@ -28,6 +31,7 @@ class Status:
     metrics: dict[str, float]
     waiting: str | None
     reasons: list[str]
+    drift: list[str]
 
 
 def status(base: Revision, now: datetime) -> list[Status]:
@@ -47,9 +51,17 @@ def status(base: Revision, now: datetime) -> list[Status]:
                 metrics=evidence.metrics if evidence else {},
                 waiting=waiting.id if waiting and waits else None,
                 reasons=_refused(name, base, now) if waits else [],
+                drift=_drift(name, base) if each.release else [],
             )
         )
     return found
+
+
+def _drift(name: str, base: Revision) -> list[str]:
+    try:
+        return drift(target(name, base))
+    except (CheckError, InputError) as error:
+        return str(error).splitlines()
 
 
 def _refused(name: str, base: Revision, now: datetime) -> list[str]:

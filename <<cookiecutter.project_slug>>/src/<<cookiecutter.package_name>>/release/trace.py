@@ -5,12 +5,14 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import CheckError, InputError
 from ..paths import LOCK, ONNX, PROVENANCE
 from ..revision import Revision
 from ..serving.client import Client
 from .evidence import Evidence, evidence_path, load_evidence
+from .settings import load
 from .state import Release, environments
+from .target import LOOK_SECONDS
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def trace(what: str, base: Revision) -> Iterator[Hop]:
             raise InputError(f"{what} has no release yet")
         release = found.id
         yield _running(what, found, base)
+        served = yield from _answering(load(what, base).url, release)
     else:
         release = what
     evidence = load_evidence(release, base)
@@ -62,6 +65,18 @@ def _running(environment: str, release: Release, base: Revision) -> Hop:
     if evidence is None or evidence.release == release:
         return Hop("environment", hop)
     return Hop("environment", hop, f"not as {evidence_path(release.id)} says")
+
+
+def _answering(url: str, release: str) -> Generator[Hop, None, str | None]:
+    """The model of the server that answers for an environment; None where none is reached."""
+    try:
+        with Client(url, LOOK_SECONDS) as client:
+            told = client.model["parameters"]
+    except CheckError:
+        yield Hop("server", f"none is reached from here at {url}")
+        return None
+    yield _same("server", release, told["release"], url)
+    return told["model_sha256"]
 
 
 def _served(url: str) -> Generator[Hop, None, tuple[str, str]]:

@@ -93,6 +93,8 @@ def show_status(found: list[Status]) -> None:
             console.print(f"{name}: {each.waiting} may come next: mlops promote {name}")
         for reason in each.reasons:
             console.print(f"{name}: {reason}")
+        for line in each.drift:
+            console.print(f"{name}: {line}: mlops apply {name}", style="red")
 
 
 def _long(seconds: float) -> str:

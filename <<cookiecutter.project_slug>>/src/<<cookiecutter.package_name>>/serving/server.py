@@ -222,11 +222,13 @@ def _listen(settings: Settings, count: int) -> list[socket.socket]:
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        # Alone at first: another server of ours would not be told from a further worker.
-        with socket.create_server((settings.host, settings.port), family=family) as first:
-            address = first.getsockname()
+        address = settings.host, settings.port
+        if not (settings.share_port and settings.port):
+            # Alone at first: another server of ours would not be told from a further worker.
+            with socket.create_server(address, family=family) as first:
+                address = first.getsockname()[:2]
         return [
-            socket.create_server(address[:2], family=family, backlog=BACKLOG, reuse_port=True)
+            socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True)
             for _ in range(count)
         ]
     except OSError as error:

@@ -1,12 +1,16 @@
-"""Does a server answer, with the model it should have, rightly and quickly?"""
+"""Does a server answer, with the model it should have, rightly and quickly?
 
+Within its container: python -m PACKAGE.serving.smoke http://127.0.0.1:8080 --release ID
+"""
+
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from math import isclose
 from statistics import median
 from time import perf_counter
 from typing import Any
 
-from ..errors import CheckError
+from ..errors import CheckError, run
 from .client import Client
 
 REQUESTS = 20
@@ -14,13 +18,16 @@ REQUESTS = 20
 TOLERANCE = 1e-3
 
 
-def smoke(url: str, release: str | None = None, within_ms: float = 250) -> Iterator[str]:
+def smoke(
+    url: str, release: str | None = None, within_ms: float = 250, model: str | None = None
+) -> Iterator[str]:
     """Yield a line for each check that holds.
 
     Args:
         url: where the server is.
         release: the release that it must answer with; None for any.
         within_ms: the median time that a request of one row may take, in milliseconds.
+        model: the SHA-256 of the model that it must have; None for any.
     Raises:
         CheckError: one does not hold.
     """
@@ -31,6 +38,9 @@ def smoke(url: str, release: str | None = None, within_ms: float = 250) -> Itera
         served = client.model["versions"]
         if release is not None and release not in served:
             raise CheckError(f"{url}: serves {', '.join(served)}, not {release}")
+        has = client.model["parameters"].get("model_sha256")
+        if model not in (None, has):
+            raise CheckError(f"{url}: its model has the SHA-256 {has}, not {model}")
         yield f"model: {client.model['name']}, release {', '.join(served)}"
         body, outputs = client.request(), client.infer(client.request())
         for name, value in client.example["outputs"].items():
@@ -60,3 +70,19 @@ def _same(expected: Any, answered: Any) -> bool:
         else one == other
         for one, other in zip(wanted, answered, strict=True)
     )
+
+
+def main() -> None:
+    """What is run within a container, where there is no `mlops`."""
+    parser = ArgumentParser(description="Check a running server.")
+    parser.add_argument("url")
+    parser.add_argument("--release")
+    parser.add_argument("--model")
+    parser.add_argument("--within", type=float, default=250)
+    told = parser.parse_args()
+    for line in smoke(told.url, told.release, told.within, told.model):
+        print(line)
+
+
+if __name__ == "__main__":
+    run(main)

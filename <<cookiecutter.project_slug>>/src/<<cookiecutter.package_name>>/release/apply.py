@@ -1,0 +1,56 @@
+"""Have an environment run what Git says: on a Docker Engine, or as a process without an image."""
+
+from collections.abc import Iterator
+
+from ..errors import InputError
+from ..revision import Revision
+from . import compose, process
+from .target import Running, Target, answering, target
+
+
+def apply(environment: str, at: Revision) -> Iterator[str]:
+    """Yield a line for each step; none of them loses a request, and nothing is done twice.
+
+    Raises:
+        InputError: there is nothing to apply, or not what it takes.
+        CheckError: the release does not serve as it should; what served before still does.
+    """
+    wanted = target(environment, at)
+    runtime, other = (compose, process) if wanted.release.serving_image else (process, compose)
+    if there := other.running(wanted):
+        raise InputError(
+            f"{environment} runs {there[0].release} {other.WHERE}, and {wanted.release.id} is to "
+            f"run {runtime.WHERE}: `mlops stop {environment}` first"
+        )
+    yield from runtime.apply(wanted)
+
+
+def stop(environment: str, at: Revision) -> bool:
+    """Take what runs of an environment here away, and say whether there was anything."""
+    wanted = target(environment, at)
+    stopped = process.stop(wanted)
+    if wanted.release.serving_image or compose.running(wanted):
+        stopped = compose.stop(wanted) or stopped
+    return stopped
+
+
+def drift(wanted: Target) -> list[str]:
+    """Where what runs is not what Git says, a line each: as far as it is seen from here."""
+    here = [*compose.running(wanted), *process.running(wanted)]
+    answer, url = answering(wanted.settings.url), wanted.settings.url
+    found = [line for each in here if (line := _difference(wanted, each))]
+    if answer is None and any(each.serving for each in here):
+        found.append(f"nothing answers at {url}")
+    if answer not in (None, wanted.release.id, *(each.release for each in here)):
+        found.append(f"{url} answers with {answer}")
+    return found
+
+
+def _difference(wanted: Target, running: Running) -> str | None:
+    if running.current:
+        return None if running.serving else f"{running.release} was started, and gets no requests"
+    if not running.serving:
+        return f"{running.release} is left over, and gets no requests"
+    if running.release != wanted.release.id:
+        return f"runs {running.release}"
+    return f"runs {running.release} with other settings"

@@ -1,0 +1,275 @@
+"""An environment on a Docker Engine: a proxy that stays, and servers that take each other's place.
+
+New servers are started beside those that serve, and get no request before they are healthy and have
+answered rightly. Then they join the network on which the proxy looks for servers by name, and once
+it answers with them, the old ones are told to go, which first answer what they were asked. Whatever
+fails before that leaves the old ones serving. All that is known is the engine's: its networks,
+containers and their labels, so that nothing is lost with the machine that ran `mlops apply`.
+
+The engine is the one that `docker` takes: this machine's, or that of DOCKER_HOST=ssh://...
+"""
+
+import hashlib
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckError, InputError
+from .docker import docker, failure, program
+from .target import Running, Target
+
+WHERE = "on a Docker Engine"
+FILES = Path("deploy")
+# Seconds in which the proxy has to find new servers: it looks for names and health each second.
+FOUND_SECONDS = 30
+# Milliseconds for a request, at the median: a machine may be busy.
+WITHIN = 1000
+# The most that servers take to answer what they were asked: see serving.settings.
+STOP_SECONDS = 30
+# The name by which the proxy looks for servers.
+ALIAS = "servers"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Servers that were started together, which is a project of Compose.
+
+    Attributes:
+        name: of that project.
+        release: what they serve.
+        containers: their ids.
+        serving: whether one of them is where the proxy looks for servers.
+    """
+
+    name: str
+    release: str
+    containers: tuple[str, ...]
+    serving: bool
+
+
+def apply(target: Target) -> Iterator[str]:
+    """Have the engine run what Git says, without losing a request; a line a step.
+
+    Raises:
+        InputError: there is no Docker, or a file that it needs is not in Git.
+        CheckError: no engine answers, the new servers are not as they should be, or another apply
+            is under way.
+    """
+    with _files(target) as files, _alone(files):
+        before = generations(target.stack)
+        serving = [each for each in before if each.serving]
+        try:
+            yield from _bring(target, files)
+        except CheckError as error:
+            if files.generation not in (each.name for each in serving):
+                _down(files.generation)
+            old = ", ".join(sorted({each.release for each in serving}))
+            still = f"{old} still serves" if old else "nothing serves"
+            raise CheckError(f"{target.environment}: {error}; {still}") from None
+        for each in before:
+            if each.name != files.generation:
+                _down(each.name)
+                yield f"stopped: {each.release}, when it had answered what it was asked"
+
+
+def stop(target: Target) -> bool:
+    """Take the environment off the engine, but for its log, and say whether anything was there."""
+    stack = target.stack
+    there = [each.name for each in generations(stack)]
+    there += [each for each in docker("compose", "ls", "--all", "--quiet").split() if each == stack]
+    for name in there:
+        _down(name)
+    if _has_network(stack):
+        docker("network", "rm", stack)
+    return bool(there)
+
+
+def running(target: Target) -> list[Running]:
+    """What runs on the engine; nothing where there is none to ask."""
+    try:
+        found = generations(target.stack)
+    except (InputError, CheckError):
+        return []
+    with _files(target) as files:
+        return [
+            Running(each.release, each.serving, each.name == files.generation) for each in found
+        ]
+
+
+def generations(stack: str) -> list[Generation]:
+    """The servers of an environment that are there, whether or not they run."""
+    ids = docker("ps", "--all", "--quiet", "--filter", f"label=mlops.stack={stack}").split()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in json.loads(docker("inspect", *ids)) if ids else []:
+        found.setdefault(each["Config"]["Labels"]["com.docker.compose.project"], []).append(each)
+    return [
+        Generation(
+            name=name,
+            release=each[0]["Config"]["Labels"]["mlops.release"],
+            containers=tuple(sorted(one["Id"] for one in each)),
+            serving=any(stack in one["NetworkSettings"]["Networks"] for one in each),
+        )
+        for name, each in found.items()
+    ]
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What Compose is given: files as they are in Git, in a folder of their own.
+
+    Attributes:
+        folder: where they are.
+        stack: the Compose project of the proxy.
+        generation: that of the servers: another one when anything about them is another.
+        ready_seconds: how long servers may take.
+        variables: what the files name that is in no file.
+    """
+
+    folder: Path
+    stack: str
+    generation: str
+    ready_seconds: int
+    variables: Mapping[str, str]
+
+    def compose(self, file: str, project: str, *arguments: str) -> str:
+        """Run `docker compose` on one of them."""
+        told = [f"--env-file={self.folder / name}" for name in ("release.env", "config.env")]
+        about = [f"--project-name={project}", f"--file={self.folder / file}", *told]
+        return docker("compose", *about, *arguments, variables=self.variables)
+
+    def up(self, file: str, project: str) -> None:
+        """Start what a file says, and wait until it is healthy."""
+        wait = ("--wait", f"--wait-timeout={self.ready_seconds}")
+        self.compose(file, project, "up", "--detach", "--quiet-pull", *wait)
+
+
+@contextmanager
+def _files(target: Target) -> Iterator[_Files]:
+    texts = {"release.env": target.release.text(), "config.env": target.settings.text}
+    for name in ("server.yaml", "proxy.yaml"):
+        text = target.at.read(FILES / name)
+        if text is None:
+            raise InputError(f"{FILES / name}: no such file in Git")
+        texts[name] = text
+    servers = _digest(texts[name] for name in ("release.env", "config.env", "server.yaml"))
+    proxy = _digest(texts[name] for name in ("config.env", "proxy.yaml"))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        yield _Files(
+            folder=Path(folder),
+            stack=target.stack,
+            generation=f"{target.stack}-{servers}",
+            ready_seconds=target.settings.ready_seconds,
+            variables={"STACK": target.stack, "SETTINGS": proxy},
+        )
+
+
+def _digest(texts: Iterator[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+
+
+def _bring(target: Target, files: _Files) -> Iterator[str]:
+    """Start the servers, try them, and let requests come to them."""
+    if not _has_network(files.stack):
+        docker("network", "create", files.stack)
+    docker("volume", "create", f"{files.stack}-log")
+    files.up("proxy.yaml", files.stack)
+    try:
+        files.up("server.yaml", files.generation)
+    except CheckError as error:
+        said = _last_words(files.generation)
+        raise CheckError(f"{target.release.id} does not become healthy: {error}{said}") from None
+    (new,) = (each for each in generations(files.stack) if each.name == files.generation)
+    for container in new.containers:
+        _smoke(target, container, "http://127.0.0.1:8080")
+    yield f"healthy: {target.release.id}, {len(new.containers)} of it, answering as it should"
+    for container in new.containers:
+        if files.stack not in _networks(container):
+            docker("network", "connect", f"--alias={ALIAS}", files.stack, container)
+    _await(target, new.containers[0])
+    yield f"serving: {target.release.id} at {target.settings.listen}"
+
+
+def _await(target: Target, container: str) -> None:
+    """Wait until the proxy answers with the release. Raises CheckError when it does not."""
+    deadline = time.monotonic() + FOUND_SECONDS
+    while True:
+        try:
+            return _smoke(target, container, "http://proxy:8000")
+        except CheckError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+def _smoke(target: Target, container: str, url: str) -> None:
+    """Run the smoke test from within a container: nothing is open to the outside before it."""
+    module = f"{__name__.partition('.')[0]}.serving.smoke"
+    wanted = [f"--release={target.release.id}", f"--model={target.model_sha256}"]
+    docker("exec", container, "python", "-m", module, url, *wanted, f"--within={WITHIN}")
+
+
+def _has_network(name: str) -> bool:
+    return name in docker("network", "ls", "--format", "{{.Name}}").split()
+
+
+def _networks(container: str) -> dict[str, Any]:
+    found = docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", container)
+    return dict(json.loads(found))
+
+
+def _last_words(project: str) -> str:
+    """The last line that servers printed, if any."""
+    with suppress(CheckError):
+        lines = docker(
+            "compose", f"--project-name={project}", "logs", "--no-log-prefix", "--tail=1"
+        )
+        if lines:
+            return f" ({lines.splitlines()[-1]:.200})"
+    return ""
+
+
+def _down(project: str) -> None:
+    docker("compose", f"--project-name={project}", "down", f"--timeout={STOP_SECONDS}")
+
+
+@contextmanager
+def _alone(files: _Files) -> Iterator[None]:
+    """Let nobody else apply the same environment on the engine, from whichever machine.
+
+    The lock is a container: its name can be had once, and it ends with the pipe to this process,
+    however that ends. Raises CheckError where somebody has it.
+    """
+    image = files.compose("proxy.yaml", files.stack, "config", "--images")
+    how = ("--rm", "--interactive", "--network=none", "--memory=32m", "--entrypoint=cat")
+    command = [program(), "run", *how, f"--name={files.stack}-apply", image]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as holding:
+        said = _echo(holding)
+        if said is not None:
+            if "already in use" in said:
+                raise CheckError(f"{files.stack}: another apply is under way; wait for it")
+            raise CheckError(failure(said))
+        try:
+            yield
+        finally:
+            holding.communicate()
+
+
+def _echo(holding: "subprocess.Popen[str]") -> str | None:
+    """Wait for a line to come back. Returns what was said instead; None when it came."""
+    assert holding.stdin
+    assert holding.stdout
+    with suppress(BrokenPipeError):
+        holding.stdin.write("mine\n")
+        holding.stdin.flush()
+        if holding.stdout.readline():
+            return None
+    return holding.communicate()[1]

@@ -1,0 +1,253 @@
+"""An environment on this machine without Docker: a server as a process, for want of an image.
+
+A new server is tried on a port of its own. Then it listens beside the old one on the environment's
+port, and the old one is told to go, which first answers what it was asked. Each server holds a lock
+on a file of its own as long as it lives, so that no other process is ever mistaken for it.
+
+The model is the release's, from DVC; the code of the server is what is checked out.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import CheckError, InputError
+from ..files import replacing, sha256
+from ..paths import ONNX
+from ..revision import Revision
+from ..serving.smoke import smoke
+from .target import Running, Target, answering
+
+WHERE = "as a process"
+FOLDER = Path("build/environments")
+# Seconds in which a server that was told to go has gone: see serving.settings.
+STOP_SECONDS = 30
+# Milliseconds for a request, at the median: a machine may be busy.
+WITHIN = 1000
+_SERVER = ".server"
+_TRIAL = "-trial"
+# The shell writes its number, which is the server's, even when whoever started it was killed.
+_START = 'echo $$ > "$0"; exec "$@"'
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that was started here.
+
+    Attributes:
+        file: holds the number of the process, and is locked as long as that lives. It is named
+            after the release and a hash of all that the server was told.
+    """
+
+    file: Path
+
+    @property
+    def release(self) -> str:
+        """What it serves."""
+        return self.file.name.partition("@")[0]
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether it was started to be tried, and gets no requests."""
+        return self.file.name.endswith(f"{_TRIAL}{_SERVER}")
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.file.with_suffix(".log")
+
+    @property
+    def lives(self) -> bool:
+        """Whether it runs, be it told to go or not."""
+        if not self.file.exists():
+            return False
+        with self.file.open() as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def start(self, variables: dict[str, str]) -> None:
+        """Start it with these variables beside those of the environment."""
+        module = f"{__name__.partition('.')[0]}.serving"
+        with self.file.open("w") as held, self.log.open("wb") as log:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            subprocess.Popen(
+                ["/bin/sh", "-c", _START, str(self.file), sys.executable, "-m", module],
+                env=os.environ | variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[held.fileno()],
+                start_new_session=True,
+            )
+
+    def url(self, seconds: float) -> str:
+        """Where it listens, which it says. Raises CheckError when it does not within `seconds`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            alive, said = self.lives, self.log.read_text(encoding="utf-8")
+            for line in said.splitlines():
+                if " http://" in line:
+                    return line.split()[-1]
+            if not alive or time.monotonic() > deadline:
+                last = (said.splitlines() or ["it said nothing"])[-1].removeprefix("error: ")
+                raise CheckError(f"{self.release} does not start: {last}")
+            time.sleep(0.02)
+
+    def end(self) -> None:
+        """Tell it to go, and wait until it has. Raises CheckError when it does not go."""
+        deadline, told = time.monotonic() + STOP_SECONDS, False
+        while self.lives:
+            number = self.file.read_text(encoding="utf-8").strip()
+            if number and not told:
+                with suppress(ProcessLookupError):
+                    os.kill(int(number), signal.SIGTERM)
+                told = True
+            if time.monotonic() > deadline:
+                raise CheckError(
+                    f"{self.release}: its process {number} does not end; see {self.log}"
+                )
+            time.sleep(0.02)
+        self.file.unlink(missing_ok=True)
+
+
+def apply(target: Target) -> Iterator[str]:
+    """Have this machine run what Git says, without losing a request; a line a step.
+
+    Raises:
+        InputError: the model is not to be had.
+        CheckError: the new server is not as it should be, or another apply is under way.
+    """
+    with _alone(target.environment):
+        wanted, there = _wanted(target), _servers(target.environment)
+        old = [each for each in there if each != wanted]
+        served = wanted.lives
+        try:
+            if not served:
+                variables = _variables(target)
+                _try(target, variables)
+                yield f"tried: {target.release.id} answers as it should"
+                wanted.start(variables | {"MLOPS_SHARE_PORT": "true"})
+            wanted.url(target.settings.ready_seconds)
+            _await(target)
+        except CheckError as error:
+            if not served:
+                wanted.end()
+            living = ", ".join(each.release for each in old if each.lives)
+            still = f"{living} still serves" if living else "nothing serves"
+            raise CheckError(f"{target.environment}: {error}; {still}") from None
+        yield f"serving: {target.release.id} at {target.settings.listen}"
+        for each in old:
+            each.end()
+            yield f"stopped: {each.release}, when it had answered what it was asked"
+
+
+def stop(target: Target) -> bool:
+    """Stop the environment's servers, and say whether there were any."""
+    with _alone(target.environment):
+        found = _servers(target.environment)
+        for each in found:
+            each.end()
+    return bool(found)
+
+
+def running(target: Target) -> list[Running]:
+    """What runs on this machine."""
+    wanted = _wanted(target)
+    return [
+        Running(each.release, not each.on_trial, each == wanted)
+        for each in _servers(target.environment)
+        if each.lives
+    ]
+
+
+def _folder(environment: str) -> Path:
+    return FOLDER / environment
+
+
+def _servers(environment: str) -> list[Server]:
+    return [Server(file) for file in sorted(_folder(environment).glob(f"*{_SERVER}"))]
+
+
+def _wanted(target: Target, suffix: str = "") -> Server:
+    """The server that is to run: another one when anything that it is told is another."""
+    told = hashlib.sha256((target.release.text() + target.settings.text).encode()).hexdigest()
+    name = f"{target.release.id}@{told[:12]}{suffix}{_SERVER}"
+    return Server(_folder(target.environment) / name)
+
+
+def _try(target: Target, variables: dict[str, str]) -> None:
+    """Run the server on a port of its own, and ask it. Raises CheckError when it is not right."""
+    server = _wanted(target, _TRIAL)
+    server.start(variables | {"MLOPS_PORT": "0", "MLOPS_LOG": "", "MLOPS_DRAIN_SECONDS": "0"})
+    try:
+        url = server.url(target.settings.ready_seconds)
+        for _ in smoke(url, target.release.id, WITHIN, target.model_sha256):
+            pass
+    finally:
+        server.end()
+
+
+def _variables(target: Target) -> dict[str, str]:
+    """What the server is told: the environment's settings, and what an image would bring."""
+    host, _, port = target.settings.listen.rpartition(":")
+    log = target.settings.server.get("MLOPS_LOG", "")
+    if log and "://" not in log:  # a folder within a container; here it lies beside the server
+        log = str(_folder(target.environment) / "log")
+    return {
+        **target.settings.server,
+        "MLOPS_LOG": log,
+        "MLOPS_HOST": host,
+        "MLOPS_PORT": port,
+        "MLOPS_RELEASE": target.release.id,
+        "MLOPS_MODEL": str(_model(target)),
+    }
+
+
+def _model(target: Target) -> Path:
+    """The release's model, from DVC's cache or remote, or else made again from its commit."""
+    kept = FOLDER / "models" / f"{target.model_sha256}.onnx"
+    if not kept.is_file():
+        commit = Revision(target.release.git_sha)
+        with replacing(kept) as temporary:
+            try:
+                model = commit.fetch(ONNX, temporary.parent)
+            except InputError:
+                model = commit.remake([ONNX])[ONNX]
+            shutil.copyfile(model, temporary)
+            if sha256(temporary) != target.model_sha256:
+                raise CheckError(f"the model of {target.release.id} is not the one of its evidence")
+    return kept
+
+
+def _await(target: Target) -> None:
+    """Wait until the environment's port answers with the release."""
+    deadline = time.monotonic() + target.settings.ready_seconds
+    while (found := answering(f"http://{target.settings.listen}")) != target.release.id:
+        if time.monotonic() > deadline:
+            raise CheckError(f"{target.settings.listen} answers with {found or 'nothing'}")
+        time.sleep(0.02)
+
+
+@contextmanager
+def _alone(environment: str) -> Iterator[None]:
+    """Let nobody else apply the same environment. Raises CheckError where somebody does."""
+    folder = _folder(environment)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckError(f"{environment}: another apply is under way; wait for it") from None
+        yield

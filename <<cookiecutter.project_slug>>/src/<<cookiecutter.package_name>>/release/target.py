@@ -1,0 +1,80 @@
+"""What an environment is to run as Git says it, and what it is seen to run."""
+
+from dataclasses import dataclass
+
+from ..errors import CheckError, InputError
+from ..revision import Revision
+from ..serving.client import Client
+from .evidence import evidence_path, load_evidence
+from .settings import Settings, load
+from .state import Release, named, release_path
+
+# How long a server that answers at all may take to say what it has.
+LOOK_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """An environment as it is to be.
+
+    Attributes:
+        environment: its name.
+        release: what it is to run.
+        model_sha256: the model's hash, which each server must tell.
+        settings: its own.
+        at: where all this was read.
+    """
+
+    environment: str
+    release: Release
+    model_sha256: str
+    settings: Settings
+    at: Revision
+
+    @property
+    def stack(self) -> str:
+        """What it is called where it runs: the project and the environment."""
+        return f"{self.release.model_version.partition('@')[0]}-{self.environment}"
+
+
+@dataclass(frozen=True)
+class Running:
+    """Servers of an environment that were started here.
+
+    Attributes:
+        release: what they serve.
+        serving: whether they get requests.
+        current: whether all about them is as Git says, the environment's settings, too.
+    """
+
+    release: str
+    serving: bool
+    current: bool
+
+
+def target(environment: str, at: Revision) -> Target:
+    """What an environment is to run at a revision.
+
+    Raises:
+        InputError: no such environment, nothing released to it, or settings that cannot be read.
+        CheckError: its release is not what the evidence says.
+    """
+    release = named(environment, at).release
+    if release is None:
+        raise InputError(f"{environment} has no release yet: `mlops promote` brings one")
+    evidence = load_evidence(release.id, at)
+    if evidence is None or evidence.release != release:
+        raise CheckError(
+            f"{release_path(environment)}: not what {evidence_path(release.id)} says: nothing is "
+            "applied; `git log` tells who changed it"
+        )
+    return Target(environment, release, evidence.model.sha256, load(environment, at), at)
+
+
+def answering(url: str) -> str | None:
+    """The release that answers at an address; None where none does."""
+    try:
+        with Client(url, LOOK_SECONDS) as client:
+            return str(client.model["parameters"]["release"])
+    except (CheckError, KeyError):
+        return None
