@@ -10,10 +10,11 @@ The engine is the one that `docker` takes: this machine's, or that of DOCKER_HOS
 """
 
 import hashlib
+import io
 import json
 import subprocess
 import tempfile
-import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +35,12 @@ WITHIN = 1000
 STOP_SECONDS = 30
 # The name by which the proxy looks for servers.
 ALIAS = "servers"
+_RUN_ARCHIVE = """
+import runpy, sys
+with open("/tmp/smoke.pyz", "wb") as archive:
+    archive.write(sys.stdin.buffer.read())
+runpy.run_path(archive.name, run_name="__main__")
+"""
 
 
 @dataclass(frozen=True)
@@ -193,27 +200,33 @@ def _bring(target: Target, files: _Files) -> Iterator[str]:
     for container in new.containers:
         if files.stack not in _networks(container):
             docker("network", "connect", f"--alias={ALIAS}", files.stack, container)
-    _await(target, new.containers[0])
+    # New and old ones answer in turn until the old ones are gone: it asks until a new one does.
+    _smoke(target, new.containers[0], "http://proxy:8000", wait=FOUND_SECONDS)
     yield f"serving: {target.release.id} at {target.settings.listen}"
 
 
-def _await(target: Target, container: str) -> None:
-    """Wait until the proxy answers with the release. Raises CheckError when it does not."""
-    deadline = time.monotonic() + FOUND_SECONDS
-    while True:
-        try:
-            return _smoke(target, container, "http://proxy:8000")
-        except CheckError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.2)
+def _smoke(target: Target, container: str, url: str, wait: int = 0) -> None:
+    """Run the smoke test from within a container, where nothing is open to the outside yet.
 
-
-def _smoke(target: Target, container: str, url: str) -> None:
-    """Run the smoke test from within a container: nothing is open to the outside before it."""
-    module = f"{__name__.partition('.')[0]}.serving.smoke"
+    The test is the one that is installed here, whatever the image brings: a release that is gone
+    back to may be older than it.
+    """
     wanted = [f"--release={target.release.id}", f"--model={target.model_sha256}"]
-    docker("exec", container, "python", "-m", module, url, *wanted, f"--within={WITHIN}")
+    limits = [f"--within={WITHIN}", f"--wait={wait}"]
+    command = ["python", "-c", _RUN_ARCHIVE, url, *wanted, *limits]
+    docker("exec", "--interactive", container, *command, stdin=_smoke_archive())
+
+
+def _smoke_archive() -> bytes:
+    """The smoke test with the modules that it takes, as an archive that Python runs."""
+    root, content = Path(__file__).parents[1], io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("__main__.py", "from check.serving.smoke import main\n\nmain()\n")
+        for package in ("check", "check/serving"):
+            archive.writestr(f"{package}/__init__.py", "")
+        for name in ("errors.py", "serving/client.py", "serving/smoke.py"):
+            archive.write(root / name, f"check/{name}")
+    return content.getvalue()
 
 
 def _has_network(name: str) -> bool:

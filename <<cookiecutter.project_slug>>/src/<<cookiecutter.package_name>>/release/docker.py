@@ -16,7 +16,7 @@ def program() -> str:
     return found
 
 
-def docker(*arguments: str, variables: Mapping[str, str] | None = None) -> str:
+def docker(*arguments: str, variables: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:
     """Run `docker` with further variables of its environment, and return what it prints.
 
     Raises CheckError with the last line that it says when it fails.
@@ -24,15 +24,13 @@ def docker(*arguments: str, variables: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(
         [program(), *arguments],
         env=os.environ | dict(variables or {}),
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
-        text=True,
-        errors="replace",
         check=False,
     )
     if done.returncode:
-        raise CheckError(failure(done.stderr))
-    return done.stdout.strip()
+        raise CheckError(failure(done.stderr.decode(errors="replace")))
+    return done.stdout.decode(errors="replace").strip()
 
 
 def failure(said: str) -> str:

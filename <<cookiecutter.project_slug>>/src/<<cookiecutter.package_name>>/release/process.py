@@ -193,8 +193,7 @@ def _try(target: Target, variables: dict[str, str]) -> None:
     server.start(variables | {"MLOPS_PORT": "0", "MLOPS_LOG": "", "MLOPS_DRAIN_SECONDS": "0"})
     try:
         url = server.url(target.settings.ready_seconds)
-        for _ in smoke(url, target.release.id, WITHIN, target.model_sha256):
-            pass
+        smoke(url, target.release.id, WITHIN, target.model_sha256)
     finally:
         server.end()
 

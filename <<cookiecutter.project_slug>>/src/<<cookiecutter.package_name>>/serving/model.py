@@ -271,7 +271,7 @@ class ServedModel:
 
 
 # What of the model's own metadata is told to clients.
-LINEAGE = ("task", "estimator", "contract_sha256", "data_sha256", "git_commit", "example")
+LINEAGE = ("task", "estimator", "contract_sha256", "data_sha256", "example")
 
 # The protocol's names of numpy's types.
 DATATYPES = {("f", 4): "FP32", ("f", 8): "FP64", ("i", 8): "INT64", ("b", 1): "BOOL"}

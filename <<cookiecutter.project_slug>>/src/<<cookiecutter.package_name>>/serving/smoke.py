@@ -1,13 +1,13 @@
 """Does a server answer, with the model it should have, rightly and quickly?
 
-Within its container: python -m PACKAGE.serving.smoke http://127.0.0.1:8080 --release ID
+It takes the standard library alone, so that it runs within a server's container, too.
 """
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from math import isclose
 from statistics import median
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import Any
 
 from ..errors import CheckError, run
@@ -16,21 +16,38 @@ from .client import Client
 REQUESTS = 20
 # Numbers of the example may differ by this, relative where above 1: see verify.tolerance.
 TOLERANCE = 1e-3
+PAUSE_SECONDS = 0.1
 
 
 def smoke(
-    url: str, release: str | None = None, within_ms: float = 250, model: str | None = None
-) -> Iterator[str]:
-    """Yield a line for each check that holds.
+    url: str,
+    release: str | None = None,
+    within_ms: float = 250,
+    model: str | None = None,
+    wait: float = 0,
+) -> list[str]:
+    """Return a line for each check, all of which hold.
 
     Args:
         url: where the server is.
         release: the release that it must answer with; None for any.
         within_ms: the median time that a request of one row may take, in milliseconds.
         model: the SHA-256 of the model that it must have; None for any.
+        wait: seconds in which all is asked again until it holds: what runs may be changing.
     Raises:
         CheckError: one does not hold.
     """
+    deadline = monotonic() + wait
+    while True:
+        try:
+            return [*_checks(url, release, within_ms, model)]
+        except CheckError:
+            if monotonic() >= deadline:
+                raise
+        sleep(PAUSE_SECONDS)
+
+
+def _checks(url: str, release: str | None, within_ms: float, model: str | None) -> Iterator[str]:
     with Client(url) as client:
         client.get("/v2/health/live")
         client.get("/v2/health/ready")
@@ -73,16 +90,12 @@ def _same(expected: Any, answered: Any) -> bool:
 
 
 def main() -> None:
-    """What is run within a container, where there is no `mlops`."""
+    """What `mlops apply` runs within a container, where there is no `mlops`."""
     parser = ArgumentParser(description="Check a running server.")
     parser.add_argument("url")
     parser.add_argument("--release")
     parser.add_argument("--model")
     parser.add_argument("--within", type=float, default=250)
+    parser.add_argument("--wait", type=float, default=0)
     told = parser.parse_args()
-    for line in smoke(told.url, told.release, told.within, told.model):
-        print(line)
-
-
-if __name__ == "__main__":
-    run(main)
+    run(lambda: print(*smoke(told.url, told.release, told.within, told.model, told.wait), sep="\n"))
