@@ -23,7 +23,13 @@ CHOICES = {
     "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "proprietary"),
     "python_version": ("3.11", "3.12", "3.13"),
     "task": ("classification", "regression", "clustering"),
+    "deployment": ("compose", "kubernetes", "kserve"),
+    "review": ("strict", "fast"),
 }
+
+# Kubernetes takes names of 63 characters: SLUG-staging is a namespace, and KServe makes
+# server-predictor-SLUG-staging a part of a host's name.
+LONGEST_SLUG = {"kubernetes": 55, "kserve": 38}
 
 # Names that the project's own folders, commands and tools need.
 RESERVED = frozenset(
@@ -102,7 +108,9 @@ def problems(answers: dict[str, object], folder: Path, dependencies: frozenset[s
     """
     rules: dict[str, Callable[[str], str | None]] = {
         "project_name": one_line,
-        "project_slug": lambda value: slug(value, dependencies),
+        "project_slug": lambda value: slug(
+            value, dependencies, LONGEST_SLUG.get(str(answers.get("deployment")), 60)
+        ),
         "package_name": lambda value: package(value, dependencies),
         "description": one_line,
         "author": one_line,
@@ -115,6 +123,8 @@ def problems(answers: dict[str, object], folder: Path, dependencies: frozenset[s
         "task": lambda value: one_of(value, CHOICES["task"]),
         "data_remote": lambda value: one_of(value, tuple(REMOTES)),
         "data_remote_url": lambda value: address(value, str(answers.get("data_remote")), folder),
+        "deployment": lambda value: one_of(value, CHOICES["deployment"]),
+        "review": lambda value: one_of(value, CHOICES["review"]),
     }
     found = []
     for question, rule in rules.items():
@@ -163,15 +173,15 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def slug(value: str, dependencies: frozenset[str]) -> str | None:
+def slug(value: str, dependencies: frozenset[str], longest: int) -> str | None:
     """Name the repository, its folder and its distribution."""
     if not SLUG.fullmatch(value):
         return (
             f"{shown(value)} is no repository name: use lower-case letters, digits and single "
             "hyphens, starting with a letter"
         )
-    if len(value) > 60:
-        return f"{shown(value)} is {len(value)} characters long: use 60 at most"
+    if len(value) > longest:
+        return f"{shown(value)} is {len(value)} characters long: use {longest} at most"
     if value in WINDOWS:
         return f"{shown(value)} is reserved by Windows: choose another name"
     if value in dependencies:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import helpers
 import pytest
+from images.fixtures import builder, engine, haproxy, registry
 from pipeline.projects import copy, installed, reproduced, small
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-__all__ = ["copy", "installed", "reproduced", "small"]  # fixtures of every folder, made once
+# Fixtures of every folder, made once.
+__all__ = ["builder", "copy", "engine", "haproxy", "installed", "registry", "reproduced", "small"]
 
 Bake = Callable[..., Path]
 
@@ -26,11 +28,12 @@ class OneWorkerATask(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
         tasks = sorted((task for task in helpers.CHOICES["task"] if task in test), key=test.index)
-        if file == "tests/workflows/test_ci.py":
-            return file
-        if file.startswith("tests/images/"):
-            return "tests/images"  # one Docker Engine
-        if file.startswith("tests/serving/"):
+        if file in ("tests/workflows/test_batch.py", "tests/workflows/test_ci.py"):
+            return "ci"  # one repository for both
+        if file.startswith(("tests/deploy/", "tests/images/", "tests/workflows/test_release")):
+            return "engine"  # there is one
+        served = ("tests/alerts/test_live", "tests/serving/", "tests/github/test_github")
+        if file.startswith(served):
             return tasks[0] if tasks else "classification"
         if not file.startswith("tests/pipeline/"):
             return nodeid

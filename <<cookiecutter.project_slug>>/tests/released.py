@@ -1,10 +1,13 @@
-"""A repository with three environments and releases in it, in real Git, with a clock of its own."""
+"""Repositories with environments and releases: made ones with their own clock, and a real one."""
 
 import os
+import socket
 import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from workspace import SAMPLE, Workspace
 
 from <<cookiecutter.package_name>>.release.evidence import (
     Evidence,
@@ -117,3 +120,47 @@ class Repository:
 def copy(release: Release, *environments: str) -> dict[str, str | None]:
     """What gives environments a release whose evidence is there."""
     return {str(release_path(name)): release.text() for name in environments}
+
+
+Run = subprocess.CompletedProcess[str]
+
+
+class Released:
+    """A copy of the project whose model was released to dev, which answers on a port of its own."""
+
+    def __init__(self, project: Workspace) -> None:
+        self.project = project
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.settings("MLOPS_WORKERS=1")
+        self.git("checkout", "--quiet", "-B", "main")
+        self.git("config", "user.name", "Ada")
+        self.git("config", "user.email", "ada@example.com")
+        self.commit()
+        told = self.mlops("release").stdout
+        self.git("merge", "--quiet", "--ff-only", told.split()[-1])
+        (self.evidence,) = (project.folder / "releases").glob("*.json")
+
+    def settings(self, *further: str) -> None:
+        """Write what dev is told."""
+        lines = [f"LISTEN=127.0.0.1:{self.port}", "REPLICAS=1", "CPUS=1", "MEMORY=512M", *further]
+        file = self.project.folder / "environments/dev/config.env"
+        file.write_text("".join(f"{line}\n" for line in lines))
+
+    def git(self, *arguments: str) -> str:
+        """Run Git."""
+        done = self.project.run("git", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def commit(self) -> None:
+        """Commit everything, and the data."""
+        self.git("add", "--all", "--force", SAMPLE)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "x")
+
+    def mlops(self, *arguments: str, code: int = 0) -> Run:
+        """Run `mlops`, and require its exit code."""
+        done = self.project.run("mlops", *arguments)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done

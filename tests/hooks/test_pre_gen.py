@@ -30,6 +30,8 @@ GOOD: dict[str, object] = {
     "task": "classification",
     "data_remote": "local",
     "data_remote_url": "../flight-delays-data",
+    "deployment": "compose",
+    "review": "strict",
 }
 
 REFUSED: dict[str, list[object]] = {
@@ -148,6 +150,8 @@ REFUSED: dict[str, list[object]] = {
     "python_version": ["3.10", "3", "", 3.11],
     "task": ["ranking", "", None],
     "data_remote": ["ftp", "", "S3", None],
+    "deployment": ["nomad", "", "KServe", None],
+    "review": ["slow", "", None],
 }
 ADDRESSES = {
     "local": (
@@ -350,6 +354,15 @@ def test_strange_text_passes(hook: ModuleType, question: str, text: str) -> None
 )
 def test_plain_answer_passes(hook: ModuleType, question: str, answer: str) -> None:
     assert problems(hook, **{question: answer}) == []
+
+
+@pytest.mark.parametrize(("deployment", "longest"), [("kubernetes", 55), ("kserve", 38)])
+def test_slug_is_part_of_names_on_a_cluster(
+    hook: ModuleType, deployment: str, longest: int
+) -> None:
+    assert problems(hook, deployment=deployment, project_slug="x" * longest) == []
+    (line,) = problems(hook, deployment=deployment, project_slug="x" * (longest + 1))
+    assert line.endswith(f"is {longest + 1} characters long: use {longest} at most")
 
 
 def test_all_problems_are_told_at_once(hook: ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""A Docker Engine, a registry, and a reproduced project's images, each made once a session."""
+"""A reproduced project's images, each made once a session."""
 
 from __future__ import annotations
 
@@ -6,47 +6,11 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-from images.engine import (
-    RESTRICTED,
-    Engine,
-    Missing,
-    bring_haproxy,
-    bring_stand_ins,
-    running_engine,
-    running_registry,
-    wait_for,
-)
+from images.engine import RESTRICTED, Engine, wait_for
 from pipeline.running import Project, Reproduced
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 RELEASE = "r-1"
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """A Docker Engine with all that the Dockerfiles are built upon."""
-    try:
-        with running_engine() as found:
-            bring_stand_ins(found)
-            yield found
-    except Missing as missing:
-        pytest.skip(f"needs a Docker Engine: {missing}")
-
-
-@pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a registry on loopback."""
-    try:
-        with running_registry(tmp_path_factory.mktemp("registry")) as address:
-            yield address
-    except Missing as missing:
-        pytest.skip(f"needs a registry: {missing}")
-
-
-@pytest.fixture(scope="session")
-def haproxy(engine: Engine) -> None:
-    """The stand-in for the image of the proxy."""
-    bring_haproxy(engine)
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ CACHE = helpers.ROOT / "build" / "images" / f"{SUITE}.tar"
 PYTHON = "python:stand-in"
 UV = "uv:stand-in"
 HAPROXY = "haproxy:stand-in"
+BUILDKIT = "buildkit:stand-in"
 # How every container is run that is ours.
 RESTRICTED = (
     *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),  # noqa: S108 (the container's)
@@ -260,6 +261,71 @@ def bring_haproxy(engine: Engine) -> None:
         *("buildx", "build", "--tag", HAPROXY, *proxies(), "-"),
         stdin=f"FROM {PYTHON}\nRUN {install}\n".encode(),
     )
+
+
+def bring_buildkit(engine: Engine) -> None:
+    """Build a stand-in for BuildKit's image from its real programs, which `.ci/run` installs.
+
+    Raises Missing where it did not.
+    """
+    dockerfile = [
+        f"FROM {PYTHON}",
+        "RUN apt-get update && apt-get install --yes --no-install-recommends runc",
+        "COPY buildkitd buildctl /usr/local/bin/",
+        'ENTRYPOINT ["buildkitd"]',
+    ]
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as packed:
+        content = "\n".join(dockerfile).encode()
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(content)
+        packed.addfile(entry, io.BytesIO(content))
+        for name in ("buildkitd", "buildctl"):
+            program = helpers.ROOT / "build" / "tools" / name
+            if not program.is_file():
+                raise Missing(f"{name} is not installed")
+            packed.add(program, arcname=name)
+    command = ("buildx", "build", "--builder", "default", "--tag", BUILDKIT, *proxies(), "-")
+    engine.docker(*command, stdin=archive.getvalue())
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A BuildKit in a container, as docker/setup-buildx-action starts it, and what it builds upon.
+
+    Attributes:
+        name: by which buildx knows it.
+        arguments: of the Dockerfiles, as NAME=value.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+
+    @property
+    def options(self) -> list[str]:
+        """What `mlops build` is told."""
+        return [word for each in self.arguments for word in ("--build-arg", each)]
+
+
+@contextmanager
+def running_builder(engine: Engine, registry: str) -> Iterator[Builder]:
+    """Yield a builder for the current user's `docker buildx`.
+
+    It sees no image of the engine: the stand-ins are in the registry for it.
+    """
+    bring_buildkit(engine)
+    for image in (PYTHON, UV):
+        engine.docker("tag", image, f"{registry}/{image}")
+        engine.docker("push", "--quiet", f"{registry}/{image}")
+    name = f"builder-{registry.rpartition(':')[2]}"
+    how = ("--driver-opt", f"image={BUILDKIT}", "--driver-opt", "network=host")
+    engine.docker("buildx", "create", "--name", name, "--driver", "docker-container", *how)
+    given = [each.removeprefix("--build-arg=") for each in proxies()]
+    passed = [f"{each}={os.environ[each]}" for each in given]
+    try:
+        yield Builder(name, (f"BASE={registry}/{PYTHON}", f"UV={registry}/{UV}", *passed))
+    finally:
+        engine.docker("buildx", "rm", "--force", name)
 
 
 @contextmanager

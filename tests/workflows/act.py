@@ -94,6 +94,16 @@ class Workflow:
         """Return the workflow with other jobs."""
         return Workflow({**self.content, "jobs": jobs})
 
+    def one_by_one(self) -> Workflow:
+        """Return the workflow with no two jobs of a matrix at once: they share one environment."""
+        jobs = {
+            name: {**job, "strategy": {**job["strategy"], "max-parallel": 1}}
+            if "strategy" in job
+            else job
+            for name, job in self.jobs.items()
+        }
+        return self.with_jobs(jobs)
+
     def only(self, job: str, result: str = "success") -> Workflow:
         """Return the workflow with one job as it is; those that it needs just have a result."""
         needs = self.jobs[job].get("needs", [])
@@ -169,6 +179,8 @@ def run(
     checkout: Path,
     environ: Mapping[str, str],
     server: str,
+    variables: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run all jobs of a workflow for an event.
 
@@ -177,9 +189,11 @@ def run(
         checkout: where the workflow's own actions are looked for, and a Git repository.
         environ: all that the steps see of this machine.
         server: the address of GitHub.
+        variables: of the repository and its environments.
+        secrets: theirs, beside the job's token.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = workflow.write(folder / "workflow.yml")
+    path = workflow.one_by_one().write(folder / "workflow.yml")
     payload = folder / "event.json"
     payload.write_text(json.dumps(event.payload), encoding="utf-8")
     labels = {job["runs-on"] for job in workflow.jobs.values()}
@@ -205,6 +219,8 @@ def run(
         "GITHUB_API_URL": f"{server}/api/v3",
     }
     command += [f"--env={name}={value}" for name, value in settings.items()]
+    command += [f"--var={name}={value}" for name, value in (variables or {}).items()]
+    command += [f"--secret={name}={value}" for name, value in (secrets or {}).items()]
     with subprocess.Popen(
         command,
         env={**environ, "PATH": tools_path(environ["PATH"])},
@@ -246,7 +262,7 @@ def read(printed: str, workflow: Workflow) -> Outcome:
         message = str(entry.get("msg", "")).rstrip("\n")
         if level != "debug" or entry.get("jobResult") or entry.get("stepResult"):
             lines.append((f"[{job}] [{step}] ", message))
-        if "jobResult" in entry:
+        if "jobResult" in entry and outcome.jobs.get(job) != "failure":  # of any in a matrix
             outcome.jobs[job] = entry["jobResult"]
         if "stepResult" in entry and len(identity) == 1 and entry.get("stage") == "Main":
             outcome.steps[job][step] = entry["stepResult"]

@@ -101,7 +101,16 @@ def merge_group(sha: str = ZEROS, base: str = ZEROS) -> Event:
     return Event("merge_group", ref, sha, payload)
 
 
-def dispatch(sha: str = ZEROS, branch: str = "main") -> Event:
+def dispatch(sha: str = ZEROS, branch: str = "main", **inputs: str) -> Event:
     """Somebody pressed the button."""
-    payload = {"ref": f"refs/heads/{branch}", "inputs": None, "repository": _repository()}
+    payload = {
+        "ref": f"refs/heads/{branch}",
+        "inputs": inputs or None,
+        "repository": _repository(),
+    }
     return Event("workflow_dispatch", f"refs/heads/{branch}", sha, payload)
+
+
+def schedule(sha: str = ZEROS) -> Event:
+    """It is time; nothing else is told."""
+    return Event("schedule", "refs/heads/main", sha, {"schedule": "23 * * * *"})

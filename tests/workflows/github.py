@@ -35,6 +35,7 @@ class Call:
     query: dict[str, str]
     body: dict[str, Any]
     agent: str
+    login: str = ""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -53,6 +54,7 @@ class GitHub:
         comments: those of each issue or pull request, oldest first.
         calls: every request so far.
         faults: the status to answer a method with, instead of an answer.
+        tokens: what lets in, with the name of whom it lets in.
     """
 
     repository: str
@@ -62,6 +64,7 @@ class GitHub:
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=lambda: {TOKEN: "github-actions[bot]"})
 
     @property
     def socket(self) -> Path:
@@ -101,13 +104,26 @@ class GitHub:
                 return handler(call, match[1])
         return 404, {"message": "Not Found"}
 
+    def listed(self, path: str) -> list[Any]:
+        """Return all that a list has, whose pages are asked for."""
+        found = re.fullmatch(f"/repos/{self.repository}/issues/([0-9]+)/comments", path)
+        return self.comments.get(int(found[1]), []) if found else []
+
+    def has_more(self, call: Call) -> bool:
+        """Tell whether there is a page after this one."""
+        size, page = int(call.query.get("per_page", 30)), int(call.query.get("page", 1))
+        return call.method == "GET" and len(self.listed(call.path)) > page * size
+
+    def page(self, call: Call) -> list[Any]:
+        """Return a page of a list."""
+        size, page = int(call.query.get("per_page", 30)), int(call.query.get("page", 1))
+        return self.listed(call.path)[(page - 1) * size : page * size]
+
     def _user(self, call: Call, name: str) -> Answer:
         return 200, {"login": name, "id": 1, "name": name}
 
     def _list(self, call: Call, number: str) -> Answer:
-        size, page = int(call.query.get("per_page", 30)), int(call.query.get("page", 1))
-        found = self.comments.get(int(number), [])
-        return 200, found[(page - 1) * size : page * size]
+        return 200, self.page(call)
 
     def _post(self, call: Call, number: str) -> Answer:
         if refused := self._refused(call):
@@ -162,35 +178,44 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         url = urlsplit(self.path)
-        text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        text = self._body()
         call = Call(
             method=self.command,
             path=url.path.removeprefix("/api/v3"),
             query={name: values[-1] for name, values in parse_qs(url.query).items()},
             body=json.loads(text) if text else {},
             agent=self.headers.get("User-Agent", ""),
+            login=self.github.tokens.get(
+                (self.headers.get("Authorization") or "").split(" ")[-1], ""
+            ),
         )
-        allowed = (self.headers.get("Authorization") or "").endswith(f" {TOKEN}")
-        answer = self.github.answer(call) if allowed else (401, {"message": "Bad credentials"})
+        answer = self.github.answer(call) if call.login else (401, {"message": "Bad credentials"})
         status, content = answer
         data = b"" if content is None else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(data)))
-        if status == 200 and call.path.endswith("/comments"):
-            self._link(call, self.github.answer)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def _link(self, call: Call, answer: Callable[[Call], Answer]) -> None:
-        """Point to the next page, where there is one."""
-        size, page = int(call.query.get("per_page", 30)), int(call.query.get("page", 1))
-        number = int(call.path.split("/")[-2])
-        if len(self.github.comments.get(number, [])) > page * size:
-            there = f"https://api.github.com{call.path}?per_page={size}&page={page + 1}"
+        if status == 200 and self.github.has_more(call):
+            page = int(call.query.get("page", 1)) + 1
+            size = call.query.get("per_page", 30)
+            there = f"https://api.github.com{call.path}?per_page={size}&page={page}"
             self.send_header("Link", f'<{there}>; rel="next"')
+        self.end_headers()
+        if data:  # who gets no content may be gone by now
+            self.wfile.write(data)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _handle
+    def _body(self) -> bytes:
+        """Read the body, in the chunks in which `gh` sends what it reads itself, or as a whole."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        text = b""
+        while size := int(self.rfile.readline(), 16):
+            text += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return text
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
     def log_message(self, *arguments: object) -> None:
         """Print nothing: the calls are recorded."""

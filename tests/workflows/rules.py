@@ -116,10 +116,21 @@ def what_writes_may_write(file: File) -> Iterator[str]:
 @rule
 def who_writes_checks_nothing_out(file: File) -> Iterator[str]:
     """Code of a pull request meets no token that may write to the repository."""
+    if not {"pull_request", "merge_group"} & set(file.content["on"]):
+        return  # what is merged was looked at
     for name, job, step in file.steps():
         has = {key for key, value in _permissions(job).items() if value.startswith("write")}
         if has - {"id-token"} and "actions/checkout" in str(step.get("uses", "")):
             yield f"{name}: checks out and may write {', '.join(sorted(has))}"
+
+
+@rule
+def who_signs_checks_nothing_out(file: File) -> Iterator[str]:
+    """None of the project's code can say where an image comes from: GitHub's own does."""
+    for name, job, step in file.steps():
+        signs = _permissions(job).get("attestations") == "write"
+        if signs and "actions/checkout" in str(step.get("uses", "")):
+            yield f"{name}: checks out and may sign"
 
 
 def _outputs(file: File, step: dict[str, Any]) -> set[str]:

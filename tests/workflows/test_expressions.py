@@ -46,6 +46,8 @@ QUEUE = events.merge_group(sha=SHA, base="cd" * 20)
 PUSH = events.push(sha=SHA, before="ef" * 20)
 FIRST = events.push(sha=SHA)
 BUTTON = events.dispatch(sha=SHA)
+CLOCK = events.schedule(sha=SHA)
+ELSEWHERE = events.dispatch(sha=SHA, branch="topic")
 
 
 def library() -> Path:
@@ -131,9 +133,9 @@ def conditions(content: Any) -> Iterator[str]:
             yield from conditions(value)
 
 
-def said(result: str, code: str = "true") -> dict[str, Any]:
+def said(result: str, code: str = "true", **outputs: str) -> dict[str, Any]:
     """Return a needed job's result and whether it found code that differs."""
-    return {"result": result, "outputs": {"code": code}}
+    return {"result": result, "outputs": {"code": code, **outputs}}
 
 
 # What decides on a job: (event, jobs that it needs, whether the run was cancelled, does it run?)
@@ -150,7 +152,69 @@ CHECKED: list[Row] = [
     (SAME, {"changes": said("failure", "")}, False, False),
     (SAME, {"changes": said("success")}, True, False),
 ]
+# Only what is on main is released and deployed.
+ON_MAIN: list[Row] = [
+    (PUSH, {}, False, True),
+    (BUTTON, {}, False, True),
+    (ELSEWHERE, {}, False, False),
+]
+TO_ATTEST, NOT_TO_ATTEST = said("success", attest="true"), said("success", attest="false")
 JOBS: dict[tuple[str, str], list[Row]] = {
+    ("cd", "plan"): ON_MAIN,
+    ("cd", "build"): [
+        (PUSH, {"plan": said("success", release="true")}, False, True),
+        (PUSH, {"plan": said("success", release="false")}, False, False),
+        (ELSEWHERE, {"plan": said("skipped")}, False, False),
+    ],
+    ("cd", "attest"): [
+        (PUSH, {"plan": TO_ATTEST, "build": said("success")}, False, True),
+        (PUSH, {"plan": NOT_TO_ATTEST, "build": said("success")}, False, False),
+        (PUSH, {"plan": TO_ATTEST, "build": said("failure")}, False, False),
+    ],
+    ("cd", "propose"): [
+        (PUSH, {"plan": plan, "build": said(build), "attest": said(attest)}, cancelled, runs)
+        for plan, build, attest, cancelled, runs in [
+            (TO_ATTEST, "success", "success", False, True),
+            (TO_ATTEST, "success", "success", True, False),
+            (TO_ATTEST, "success", "failure", False, False),
+            (TO_ATTEST, "success", "cancelled", False, False),
+            (TO_ATTEST, "success", "skipped", False, False),
+            (TO_ATTEST, "failure", "skipped", False, False),
+            (TO_ATTEST, "skipped", "skipped", False, False),
+            (NOT_TO_ATTEST, "success", "skipped", False, True),
+            (NOT_TO_ATTEST, "failure", "skipped", False, False),
+            (NOT_TO_ATTEST, "skipped", "skipped", False, False),
+        ]
+    ],
+    ("deploy", "plan"): [*ON_MAIN, (CLOCK, {}, False, True)],
+    ("deploy", "apply"): [
+        (PUSH, {"plan": said("success", environments='["dev"]')}, False, True),
+        (PUSH, {"plan": said("success", environments="[]")}, False, False),
+        (PUSH, {"plan": said("failure")}, False, False),
+    ],
+    ("deploy", "report"): [
+        (PUSH, {"plan": said("success"), "apply": said(apply)}, cancelled, runs)
+        for apply, cancelled, runs in [
+            ("success", False, True),
+            ("failure", False, True),
+            ("skipped", False, False),
+            ("failure", True, False),
+        ]
+    ],
+    ("deploy", "propose"): [
+        (PUSH, {"plan": said(plan), "report": said(report)}, cancelled, runs)
+        for plan, report, cancelled, runs in [
+            ("success", "success", False, True),
+            ("success", "skipped", False, True),
+            ("success", "failure", False, False),
+            ("success", "success", True, False),
+            ("failure", "skipped", False, False),
+            ("skipped", "skipped", False, False),
+        ]
+    ],
+    ("batch", "score"): [row for row in ON_MAIN if row[0] is not PUSH],
+    ("promote", "promote"): [row for row in ON_MAIN if row[0] is not PUSH],
+    ("rollback", "rollback"): [row for row in ON_MAIN if row[0] is not PUSH],
     ("ci", "lint"): CHECKED,
     ("ci", "test"): CHECKED,
     ("ci", "pipeline"): CHECKED,
@@ -185,6 +249,59 @@ STEPS = {
     "!cancelled()": (True, False),
     "!cancelled() && steps.made.outputs.save == 'true'": (True, False),
 }
+# Those that look at what was found out, with what lets the step run and what does not.
+WANTED = "steps.wanted.outputs"
+DECIDED: dict[str, list[tuple[Event, dict[str, Any], bool]]] = {
+    f"{WANTED}.image != ''": [
+        (PUSH, {"steps": {"wanted": {"outputs": {"image": image}}}}, bool(image))
+        for image in ("i", "")
+    ],
+    f"{WANTED}.image != '' && {WANTED}.apply == 'true'": [
+        (PUSH, {"steps": {"wanted": {"outputs": {"image": image, "apply": apply}}}}, runs)
+        for image, apply, runs in [("i", "true", True), ("", "true", False), ("i", "false", False)]
+    ],
+    f"{WANTED}.apply == 'true'": [
+        (PUSH, {"steps": {"wanted": {"outputs": {"apply": apply}}}}, apply == "true")
+        for apply in ("true", "false")
+    ],
+    f"github.event_name == 'schedule' && {WANTED}.apply == 'true'": [
+        (event, {"steps": {"wanted": {"outputs": {"apply": "true"}}}}, event is CLOCK)
+        for event in (CLOCK, PUSH, BUTTON)
+    ],
+    f"{WANTED}.url != ''": [
+        (PUSH, {"steps": {"wanted": {"outputs": {"url": url}}}}, bool(url)) for url in ("u", "")
+    ],
+    f"!cancelled() && (failure() || {WANTED}.apply == 'true' || {WANTED}.url != '')": [
+        (
+            PUSH,
+            {"steps": {"wanted": {"outputs": {"apply": apply, "url": url}}}, "needs": needs},
+            runs,
+        )
+        for apply, url, needs, runs in [
+            ("true", "", {}, True),
+            ("false", "u", {}, True),
+            ("false", "", {}, False),
+            ("false", "", {"before": said("failure")}, True),
+        ]
+    ],
+    "startsWith(vars.DOCKER_HOST, 'ssh://')": [
+        (PUSH, {"vars": {"DOCKER_HOST": "ssh://me@there"}}, True),
+        (PUSH, {"vars": {"DOCKER_HOST": "unix:///run/docker.sock"}}, False),
+        (PUSH, {}, False),
+    ],
+    "github.event_name == 'push' && needs.report.outputs.failed != ''": [
+        (event, {"needs": {"report": said("success", failed=failed)}}, runs)
+        for event, failed, runs in [(PUSH, "dev", True), (PUSH, "", False), (CLOCK, "dev", False)]
+    ],
+    "vars.APP_ID != '' && steps.propose.outputs.url != ''": [
+        (PUSH, {"vars": known, "steps": {"propose": {"outputs": {"url": url}}}}, runs)
+        for known, url, runs in [
+            ({"APP_ID": "1"}, "u", True),
+            ({}, "u", False),
+            ({"APP_ID": "1"}, "", False),
+        ]
+    ],
+}
 # Those of the project's own action: a context that lets the step run, and one that does not.
 INPUTS = {
     "inputs.data == 'true'": ({"data": "true"}, {"data": "false"}),
@@ -192,6 +309,8 @@ INPUTS = {
     "inputs.provider != ''": ({"provider": "p"}, {"provider": ""}),
     "inputs.client-id != ''": ({"client-id": "c"}, {"client-id": ""}),
     "inputs.key != ''": ({"key": "k"}, {"key": ""}),
+    "inputs.app != ''": ({"app": "a"}, {"app": ""}),
+    "inputs.app == ''": ({"app": ""}, {"app": "a"}),
 }
 
 
@@ -221,6 +340,13 @@ def test_a_step_runs_when_it_should(evaluate: Evaluate, text: str) -> None:
 
 
 @needs_npm
+@pytest.mark.parametrize("text", DECIDED)
+def test_a_step_runs_by_what_was_found_out(evaluate: Evaluate, text: str) -> None:
+    for event, contexts, runs in DECIDED[text]:
+        assert evaluate(condition(text), event, **contexts) == runs, (event.name, contexts)
+
+
+@needs_npm
 @pytest.mark.parametrize("text", INPUTS)
 def test_a_step_of_the_action_runs_when_it_should(evaluate: Evaluate, text: str) -> None:
     for inputs, runs in zip(INPUTS[text], (True, False), strict=True):
@@ -233,7 +359,7 @@ def test_every_condition_has_its_table(baked: Callable[..., Path], remote: str) 
     for path in folder.glob("workflows/*.yml"):
         for job, content in Workflow.read(path).jobs.items():
             assert "if" not in content or (path.stem, job) in JOBS
-            assert set(conditions(content.get("steps"))) <= set(STEPS)
+            assert set(conditions(content.get("steps"))) <= {*STEPS, *DECIDED}
     for path in folder.glob("actions/*/action.yml"):
         assert set(conditions(yaml.safe_load(path.read_text(encoding="utf-8")))) <= set(INPUTS)
 
@@ -301,15 +427,21 @@ def test_a_run_of_a_fork_does_not_ask_for_the_data(
 # Filters of `on:`.
 
 
-def starts(on: Any, event: Event) -> bool:
-    """Tell whether an event starts a workflow with these triggers."""
+def starts(on: Any, event: Event, file: str = "src/x.py") -> bool:
+    """Tell whether an event, which changed a file, starts a workflow with these triggers."""
     triggers = {on: None} if isinstance(on, str) else on
     triggers = dict.fromkeys(on) if isinstance(on, list) else triggers
     if event.name not in triggers:
         return False
     filters = triggers[event.name] or {}
-    known = {"branches", "tags", "types"}
-    assert set(filters) <= known or event.name == "schedule", f"no test knows {filters}"
+    if event.name in ("schedule", "workflow_dispatch"):
+        return True
+    known = {"branches", "paths", "paths-ignore", "tags", "types"}
+    assert set(filters) <= known, f"no test knows {filters}"
+    if not _touches(filters.get("paths", ["**"]), file):
+        return False
+    if _touches(filters.get("paths-ignore", []), file):
+        return False
     if event.name == "pull_request":
         types = filters.get("types", ["opened", "synchronize", "reopened"])
         branch = event.payload["pull_request"]["base"]["ref"]
@@ -318,6 +450,14 @@ def starts(on: Any, event: Event) -> bool:
         kind, _, name = event.ref.removeprefix("refs/").partition("/")
         return _fits(filters.get({"heads": "branches", "tags": "tags"}[kind], []), name)
     return True
+
+
+def _touches(patterns: list[str], file: str) -> bool:
+    """Tell whether a pattern fits a path: two stars are for any text, one stops at a slash."""
+    return any(
+        re.fullmatch(re.escape(each).replace(r"\*\*", ".*").replace(r"\*", "[^/]*"), file)
+        for each in patterns
+    )
 
 
 def _fits(patterns: list[str], name: str) -> bool:
@@ -360,6 +500,55 @@ def test_an_event_starts_a_workflow(
 ) -> None:
     path = baked() / ".github" / "workflows" / f"{workflow}.yml"
     assert starts(Workflow.read(path).content["on"], event) == started
+
+
+BUILDS, DEPLOYS, NEITHER = (True, False), (False, True), (False, False)
+
+
+@pytest.mark.parametrize(
+    ("file", "started"),
+    [
+        ("src/x/cli.py", BUILDS),
+        ("dvc.lock", BUILDS),
+        ("params.yaml", BUILDS),
+        ("uv.lock", BUILDS),
+        ("data/raw/provenance.json", BUILDS),
+        ("deploy/images/serving.Dockerfile", (True, True)),
+        ("deploy/server.yaml", DEPLOYS),
+        ("deploy/k8s/base/service.yaml", DEPLOYS),
+        ("environments/prod/release.env", DEPLOYS),
+        ("environments/prod/config.env", DEPLOYS),
+        ("releases/r1.json", NEITHER),
+        ("docs/cd.md", NEITHER),
+        ("README.md", NEITHER),
+        ("tests/unit/test_x.py", NEITHER),
+        (".github/workflows/ci.yml", NEITHER),
+    ],
+)
+def test_a_file_that_was_merged_starts_what_it_matters_to(
+    baked: Callable[..., Path], file: str, started: tuple[bool, bool]
+) -> None:
+    folder = baked() / ".github" / "workflows"
+    cd, deploy = (Workflow.read(folder / f"{each}.yml").content["on"] for each in ("cd", "deploy"))
+    assert (starts(cd, PUSH, file), starts(deploy, PUSH, file)) == started
+    assert not starts(cd, SAME, file)
+    assert not starts(deploy, SAME, file)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "started"),
+    [
+        ("cd", (True, False)),
+        ("deploy", (True, True)),
+        ("promote", (True, False)),
+        ("rollback", (True, False)),
+    ],
+)
+def test_a_person_or_the_clock_starts_a_workflow(
+    baked: Callable[..., Path], workflow: str, started: tuple[bool, bool]
+) -> None:
+    on = Workflow.read(baked() / ".github" / "workflows" / f"{workflow}.yml").content["on"]
+    assert (starts(on, BUTTON), starts(on, CLOCK)) == started
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,12 @@ COPY pyproject.toml uv.lock .python-version ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     mkdir -p /opt/python && uv sync --locked --no-dev --no-install-project
 COPY . .
-# No model: it is what comes out. DVC is told that there is no Git here.
+# No model: it is what comes out. DVC is told that there is no Git here. uv notes the time at which it
+# looked at the project, by which the image would be another one each time.
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --locked --no-dev \
-    && rm -rf models \
+    && rm -rf models /opt/venv/lib/python*/site-packages/*.dist-info/uv_cache.json \
+    && sed -i '/uv_cache.json/d' /opt/venv/lib/python*/site-packages/*.dist-info/RECORD \
     && printf '[core]\n    no_scm = true\n' > .dvc/config.local
 
 FROM ${BASE}

@@ -1,6 +1,7 @@
 """`mlops`: a thin face on the modules beside it. Each command imports what it needs."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 
 from .config import Task
 from .errors import DEBUG_VARIABLE, CheckError, InputError, run
-from .paths import REPORT
+from .paths import RELEASE, REPORT
 
 if TYPE_CHECKING:
     from .release.proposal import Proposal
@@ -24,6 +25,10 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Bring data of your own.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
+feedback = typer.Typer(
+    help="Tell what turned out to be true.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(feedback, name="feedback")
 
 
 @app.callback()
@@ -224,6 +229,7 @@ def smoke(
     within: Annotated[
         float, typer.Option(help="Milliseconds that a request may take, at the median.")
     ] = 250,
+    wait: Annotated[float, typer.Option(help="Seconds to ask again until all holds.")] = 0,
 ) -> None:
     """Check a running server: health, release, one known prediction, latency.
 
@@ -232,7 +238,7 @@ def smoke(
     """
     from .serving.smoke import smoke as checks
 
-    for line in checks(url, release, within):
+    for line in checks(url, release, within, wait=wait):
         typer.echo(line)
 
 
@@ -266,10 +272,103 @@ Reason = Annotated[str, typer.Option("--reason", "-m", help="Why, for those who 
 
 
 @app.command()
+def batch(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="INPUT", help="A .csv or .parquet file, or a folder of them."),
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="The folder to write, for this alone.")
+    ],
+    model: Annotated[
+        Path | None, typer.Option(help="The ONNX model. [default: models/model.onnx]")
+    ] = None,
+    environment: Annotated[
+        str | None, typer.Option(help="Take the model that an environment runs: prod.")
+    ] = None,
+    partition_rows: Annotated[
+        int, typer.Option(min=1, help="Rows of a file that are written together.")
+    ] = 1_000_000,
+    base: Trunk = None,
+) -> None:
+    """Score many rows in partitions; when it was stopped, run it again, and it goes on.
+
+    What is there already stays if its file and the model are the same. Exit code 2 when a file
+    cannot be scored; the others are.
+
+    \b
+    mlops batch data/new data/scored
+    mlops batch data/new data/scored --environment prod
+    """
+    from .batch import batch as scored
+    from .paths import ONNX
+
+    if environment is None:
+        done = scored(source, target, model or ONNX, None, partition_rows)
+    elif model is not None:
+        raise InputError("--model or --environment: give one of them")
+    else:
+        from .release.process import model_of
+        from .release.target import target as wanted
+
+        of = wanted(environment, _trunk(base))
+        done = scored(source, target, model_of(of), of.release.id, partition_rows)
+    typer.echo(
+        f"{target}: {done.rows:,} predictions, {done.scored:,} of {done.partitions:,} "
+        "partitions made now"
+    )
+
+
+@app.command()
+def build(
+    registry: Annotated[str, typer.Option(help="Where to, as HOST/NAME.")],
+    build_arg: Annotated[
+        list[str] | None,
+        typer.Option("--build-arg", help="For both Dockerfiles, as NAME=value; repeatable."),
+    ] = None,
+    run_url: Annotated[
+        str | None, typer.Option("--run", help="Where this runs, to be looked up later.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The folder to write.")] = RELEASE,
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Build and push the images of the commit that is checked out, and write its evidence.
+
+    The same commit makes the same images; one that a registry has is never replaced. The folder
+    gets evidence.json, for `mlops release`, and each image's bill of materials.
+
+    \b
+    mlops build --registry registry.example.com/team/flights
+    """
+    from .files import write_text
+    from .release.evidence import evidence_text, load_evidence, of_source, source
+    from .release.images import bills_of_materials, image_names
+    from .release.images import build as built
+
+    at, arguments, names = _trunk(base), build_arg or [], image_names(registry)
+    with source() as found:
+        if dry_run:
+            for name in names.values():
+                typer.echo(f"{name}:{found.id} would be built of {found.commit}")
+            return
+        evidence = load_evidence(found.id, at)
+        if evidence is None:
+            evidence = of_source(found, at, built(found, registry, arguments), run_url)
+        else:
+            typer.echo(f"{found.id} is released already: nothing is built")
+    bills_of_materials(output, arguments)
+    write_text(output / "evidence.json", evidence_text(evidence))
+    for image in (evidence.images.serving, evidence.images.training):
+        typer.echo(image or "no image")
+    typer.echo(f"{output}/evidence.json")
+
+
+@app.command()
 def release(
-    serving: Annotated[str, typer.Option(help="The serving image, by digest.")] = "",
-    training: Annotated[str, typer.Option(help="The training image, by digest.")] = "",
-    run_url: Annotated[str | None, typer.Option("--run", help="Where it was built.")] = None,
+    evidence: Annotated[
+        Path | None, typer.Option(help="What `mlops build` wrote; without it, there is no image.")
+    ] = None,
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -277,14 +376,22 @@ def release(
 
     \b
     mlops release
-    mlops release --serving registry.example.com/flights@sha256:…
+    mlops release --evidence build/release/evidence.json
     """
+    from .files import load
     from .release.changes import release as proposed
-    from .release.evidence import Images, of_head
+    from .release.evidence import Evidence, Images, load_evidence, of_source, source
 
     at = _trunk(base)
-    images = Images(serving=serving, training=training)
-    _propose(proposed(of_head(at, images, run_url), at), at, dry_run)
+    if evidence is not None:
+        made = load(evidence, Evidence)
+    else:
+        with source() as found:
+            made = of_source(found, at, Images(serving="", training=""), None)
+    if load_evidence(made.id, at) is not None:
+        typer.echo(f"{made.id} is released already: nothing is proposed")
+    else:
+        _propose(proposed(made, at), at, dry_run)
 
 
 @app.command()
@@ -454,6 +561,101 @@ def trace(
 
     if broken := terminal.show_hops(hops(what, _trunk(base))):
         raise CheckError(f"{what}: {broken} of its steps do not fit")
+
+
+Log = Annotated[
+    str | None,
+    typer.Option(help="A folder, file or URL. [default: the environment's prediction log]"),
+]
+
+
+@app.command()
+def monitor(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    start: Annotated[
+        datetime | None, typer.Option("--from", help="In UTC. [default: eight windows back]")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", help="In UTC, not included. [default: now]")
+    ] = None,
+    log: Log = None,
+    release: Annotated[
+        str | None, typer.Option(help="Its id. [default: what the environment is to run]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to write. [default: build/monitor/ENV]")
+    ] = None,
+    base: Trunk = None,
+) -> None:
+    """Hold what an environment saw against what its release was made of; exit code 3 on an alarm.
+
+    The last window decides. Writes report.html, report.md and result.json.
+
+    \b
+    mlops monitor prod
+    mlops monitor prod --from 2030-01-01 --to 2030-02-01
+    """
+    from .monitoring.run import run as watch
+    from .paths import MONITOR
+
+    folder = output or MONITOR / environment
+    found = watch(environment, _trunk(base), start, end, log, release, folder)
+    for line in found.summary():
+        typer.echo(line)
+    typer.echo(f"{folder}/report.html")
+    if found.last.alarms:
+        raise CheckError("\n".join(found.last.alarms))
+
+
+@feedback.command("import")
+def feedback_import(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV or Parquet: request, row (0 if not there), the target.")
+    ],
+    log: Log = None,
+    base: Trunk = None,
+) -> None:
+    """Tell what turned out to be true of predictions, as often and as late as it is known.
+
+    \b
+    mlops feedback import prod arrived.csv
+    """
+    from .monitoring.run import import_feedback
+
+    done = import_feedback(environment, _trunk(base), file, log)
+    typer.echo(f"{file}: {done.labels:,} labels" + ("" if done.name else ", known already"))
+    if done.repeated or done.contradicting:
+        typer.echo(
+            f"{done.repeated:,} lines repeat another; {done.contradicting:,} contradict one, and "
+            "the last counts"
+        )
+    if done.incomplete:
+        typer.echo(f"{done.incomplete:,} lines have no label, or nothing that it is of: left out")
+
+
+@app.command()
+def github(
+    repo: Annotated[
+        str | None, typer.Option(help="OWNER/NAME. [default: that of the remote origin]")
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Set up GitHub as .github/settings.yaml says: rules, environments, labels, variables.
+
+    Exit code 3 when something is not enforced, which is listed with what to do instead.
+
+    \b
+    mlops github --dry-run
+    mlops github
+    """
+    from .github.api import Api, repository
+    from .github.apply import advice, settle
+    from .github.settings import load_settings
+
+    settings = load_settings()
+    if problems := settle(settings, Api(repository(repo)), dry_run, typer.echo):
+        raise CheckError(advice(problems))
 
 
 def _trunk(name: str | None) -> "Revision":

@@ -6,7 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from .files import explain, load
 from .paths import PARAMS
@@ -141,11 +148,63 @@ HYPERPARAMETERS: dict[Task, dict[str, type[Section]]] = {
 }
 
 
+def _class_name(key: object) -> object:
+    """A class as its name: unquoted in YAML, `true` and `1` are none."""
+    return str(key).lower() if isinstance(key, bool) else str(key) if isinstance(key, int) else key
+
+
+ClassName = Annotated[str, BeforeValidator(_class_name)]
+# Of one unit that a prediction is off.
+Loss = Annotated[float, Field(le=0)]
+
+
+class Value(Section):
+    """What a prediction is worth to those who act on it; costs are negative.
+
+    Attributes:
+        currency: what is counted: EUR, minutes.
+        per: for classification: of each class that is true, the value of each that is predicted.
+        threshold: for two classes: act as if the second were predicted from this probability on;
+            None to go by the prediction.
+        over, under: for regression: of each unit that a prediction is too high, too low.
+    """
+
+    currency: Annotated[str, Field(min_length=1)]
+    per: dict[ClassName, dict[ClassName, float]] | None = None
+    threshold: Fraction | None = None
+    over: Loss | None = None
+    under: Loss | None = None
+
+    @model_validator(mode="after")
+    def _each_outcome_has_a_value(self) -> Self:
+        per = self.per or {}
+        for truth, predicted in per.items():
+            if predicted.keys() != per.keys():
+                raise ValueError(
+                    f"per.{truth}: must hold a value for each class that `per` has: "
+                    f"{', '.join(per)}"
+                )
+        if self.threshold is not None and len(per) != 2:
+            raise ValueError("`threshold` is for two classes")
+        return self
+
+    def misfit(self, task: Task) -> str | None:
+        """How this is not what the task takes; None when it is."""
+        wanted = {"classification": {"per"}, "regression": {"over", "under"}}.get(task)
+        if wanted is None:
+            return f"there is none for {task}"
+        given = {name for name in ("per", "over", "under") if getattr(self, name) is not None}
+        if given != wanted:
+            return f"{task} takes {' and '.join(f'`{name}`' for name in sorted(wanted))}"
+        return None
+
+
 class Evaluate(Section):
     """How the model is examined."""
 
     importance_rows: Count
     slice_rows: Count
+    value: Value | None = None
 
 
 class Bounds(Section):
@@ -203,6 +262,27 @@ class Verify(Section):
     edge_rows: Count
 
 
+class Monitoring(Section):
+    """When `mlops monitor` raises an alarm: see docs/monitor.md.
+
+    Attributes:
+        window_days: how long a window is, which is judged as a whole.
+        false_alarms: the share of windows that may raise one though nothing has changed.
+        minimum_rows: a window with fewer is not judged.
+        minimum_effect: the least distance from the reference that matters, from 0 to 1.
+        regression: how much worse a metric may be than on the test rows, as a share of its value
+            there. Chance is allowed for.
+        ignore: columns that are shown and raise no alarm.
+    """
+
+    window_days: Count = 7
+    false_alarms: Fraction = 0.05
+    minimum_rows: Count = 200
+    minimum_effect: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    regression: Annotated[float, Field(ge=0)] = 0.1
+    ignore: list[str] = []
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
@@ -215,12 +295,15 @@ class Params(Section):
     gates: dict[str, Gate]
     compare: Compare
     verify: Verify
+    monitoring: Monitoring = Monitoring()
 
     @model_validator(mode="after")
     def _estimators_fit_the_task(self) -> Self:
         mistakes = [*self._unknown_estimators()] or [*self._wrong_hyperparameters()]
         if self.train.interval is not None and self.task != "regression":
             mistakes.append("train.interval: prediction intervals are for regression only")
+        if self.evaluate.value and (misfit := self.evaluate.value.misfit(self.task)):
+            mistakes.append(f"evaluate.value: {misfit}")
         if mistakes:
             raise ValueError("\n".join(dict.fromkeys(mistakes)))  # a key: once, not for each value
         return self

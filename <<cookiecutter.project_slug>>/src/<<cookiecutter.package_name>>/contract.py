@@ -195,7 +195,7 @@ def conform(data: pd.DataFrame, contract: Contract, name: str = "the data") -> p
             f"{', '.join(map(str, data.columns))}"
         )
     return pd.DataFrame(
-        {key: _typed(data[key], column) for key, column in contract.columns.items()},
+        {key: as_kind(data[key], column) for key, column in contract.columns.items()},
         index=data.index,
     )
 
@@ -219,7 +219,8 @@ def _shown(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def _typed(values: pd.Series, column: Column) -> pd.Series:
+def as_kind(values: pd.Series, column: Column) -> pd.Series:
+    """The values of a column in the type of its kind, as in `conform`."""
     match column.kind:
         case "numeric":
             return _numbers(values)

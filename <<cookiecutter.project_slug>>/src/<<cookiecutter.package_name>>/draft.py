@@ -209,8 +209,9 @@ def write(source: Source, drafts: list[Draft], task: Task) -> None:
     """Write contract.yaml, and the source and the task into params.yaml and dvc.yaml.
 
     Comments and what does not depend on the data stay. Where the task changes, the estimators, the
-    search space, the size of comparisons and the plots become those of the new task. Gates go, as
-    they were for other data, but one: the task's first metric may not get worse.
+    search space, the size of comparisons and the plots become those of the new task. Gates and
+    the value of predictions go, as they were for other data; one gate comes: the task's first
+    metric may not get worse.
     """
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 100, True
@@ -223,6 +224,7 @@ def write(source: Source, drafts: list[Draft], task: Task) -> None:
     params["task"] = task
     params["source"].update(path=source.path, database=source.database)
     params["gates"] = _gates(task)
+    params["evaluate"].pop("value", None)  # of other classes, or in another unit
     if changed:
         defaults = {name: model().model_dump() for name, model in HYPERPARAMETERS[task].items()}
         params["estimators"] = defaults

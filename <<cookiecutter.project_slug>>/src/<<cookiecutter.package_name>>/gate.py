@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from .config import Params
 from .errors import InputError
-from .metrics import METRICS, names
+from .metrics import catalogue, names
 from .reporting.compare import Comparison
 
 Slices = dict[str, dict[str, dict[str, float]]]
@@ -37,7 +37,8 @@ def broken(
 
 
 def _check_names(params: Params, slices: Slices) -> None:
-    known = names(params.task)
+    value = params.evaluate.value
+    known, compared = names(params.task, value), catalogue(params.task, value)
     unknown = [name for name in params.gates if name not in known]
     if unknown:
         raise InputError(
@@ -45,10 +46,10 @@ def _check_names(params: Params, slices: Slices) -> None:
             f"choose from {', '.join(known)}"
         )
     for name, gate in params.gates.items():
-        if gate.regression is not None and name not in METRICS[params.task]:
+        if gate.regression is not None and name not in compared:
             raise InputError(
                 f"params.yaml: gates.{name}.regression: {name} takes refits and is not compared; "
-                f"choose from {', '.join(METRICS[params.task])}"
+                f"choose from {', '.join(compared)}"
             )
         for column in gate.slices or {}:
             if column not in slices:
@@ -66,13 +67,14 @@ def _regressions(params: Params, against: Comparison) -> Iterator[str]:
         yield f"champion: not comparable: {against.reason}"
     if not against.metrics:
         return
+    metrics = catalogue(params.task, params.evaluate.value)
     for name, limit in allowed.items():
         found = against.metrics.get(name)
         if found is None:
             yield f"{name}: has no value to compare on the test rows"
             continue
         # At best so much worse, as far as chance allows: the far end of the interval.
-        is_higher = METRICS[params.task][name].better == "higher"
+        is_higher = metrics[name].better == "higher"
         loss = -found.high if is_higher else found.low
         if loss > limit:
             least = f", at best by {loss:.4g}" + (f" ({limit:g} is allowed)" if limit else "")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,8 @@ import pandas as pd
 from sklearn import metrics as sk
 from sklearn.pipeline import Pipeline
 
-from .config import Task
+from .config import Task, Value
+from .errors import InputError
 from .model import Outputs
 
 
@@ -72,10 +74,10 @@ class Metric:
     most_rows: int | None = None
 
 
-def score(task: Task, scored: Scored) -> dict[str, float]:
-    """The task's metrics for some rows. One that has no value there is left out."""
+def score(task: Task, scored: Scored, worth: Value | None = None) -> dict[str, float]:
+    """The metrics of `catalogue` for some rows. One that has no value there is left out."""
     found = {}
-    for name, metric in METRICS[task].items():
+    for name, metric in catalogue(task, worth).items():
         try:
             value = float(metric.compute(scored))
         except ValueError:
@@ -165,6 +167,31 @@ def _interval_coverage(s: Scored) -> float:
     return float(((s.outputs["lower"] <= s.truth) & (s.truth <= s.outputs["upper"])).mean())
 
 
+def _mean_value(worth: Value, s: Scored) -> float:
+    """The mean value of a row.
+
+    Raises InputError where `worth` is for other classes.
+    """
+    if worth.per is None:
+        assert worth.over is not None
+        assert worth.under is not None
+        error = s.outputs["prediction"].astype("float64") - s.truth
+        return float(np.where(error > 0, worth.over * error, -worth.under * error).mean())
+    assert s.classes is not None
+    classes = ["false", "true"] if s.classes.dtype.kind == "i" else [*map(str, s.classes)]
+    if worth.per.keys() != set(classes):
+        raise InputError(
+            f"params.yaml: evaluate.value.per: is for {', '.join(worth.per)}; "
+            f"the classes are {', '.join(classes)}"
+        )
+    if worth.threshold is None:
+        told = (s.outputs["prediction"][:, None] == s.classes).argmax(axis=1)
+    else:
+        told = (s.outputs["probability"][:, 1] >= worth.threshold).astype(int)
+    table = np.array([[worth.per[truth][said] for said in classes] for truth in classes])
+    return float(table[s.hits.argmax(axis=1), told].mean())
+
+
 def _spatial(function: Callable[..., float]) -> Callable[[Scored], float]:
     return lambda s: function(s.space, s.outputs["prediction"])
 
@@ -205,10 +232,20 @@ METRICS: dict[Task, dict[str, Metric]] = {
     },
 }
 
+# Of a row, on average: there where params.yaml says what predictions are worth.
+VALUE = "value"
+
 # Computed by `evaluate` alone, since it takes refits: clusterings of resampled rows, compared.
 STABILITY = "stability"
 
 
-def names(task: Task) -> list[str]:
+def catalogue(task: Task, worth: Value | None = None) -> dict[str, Metric]:
+    """The task's metrics by name, and the value of its predictions where it is said."""
+    if worth is None:
+        return METRICS[task]
+    return METRICS[task] | {VALUE: Metric("higher", partial(_mean_value, worth))}
+
+
+def names(task: Task, worth: Value | None = None) -> list[str]:
     """Names of every metric that `evaluate` may write for `task`."""
-    return [*METRICS[task], *([STABILITY] if task == "clustering" else [])]
+    return [*catalogue(task, worth), *([STABILITY] if task == "clustering" else [])]

@@ -39,12 +39,11 @@ def predict(source: Path, target: Path, model: OnnxModel, with_inputs: bool = Fa
     """
     if not target.name.endswith((".csv", *tables.PARQUET)):
         raise InputError(f"{target}: predictions are written to .csv or .parquet")
-    contract = Contract.parse(model.metadata["contract"])
-    rows, scored = 0, _scored(source, model, contract, with_inputs)
+    rows, scored = 0, _scored(source, Scorer(source, model, with_inputs))
     first = next(scored, None)
     if first is None:
         raise InputError(f"{source}: no rows")
-    with replacing(target) as temporary, _progress() as progress:
+    with replacing(target) as temporary, progress_bar() as progress:
         task = progress.add_task("", total=1.0, rows="")
         with tables.writing(temporary, first[0].schema) as write:
             for batch, share in chain([first], scored):
@@ -54,29 +53,46 @@ def predict(source: Path, target: Path, model: OnnxModel, with_inputs: bool = Fa
     return rows
 
 
-def _scored(
-    source: Path, model: OnnxModel, contract: Contract, with_inputs: bool
-) -> Iterator[tuple[pa.RecordBatch, float]]:
-    # Ids are for those who read the predictions: the model does without them.
-    present = tables.column_names(source)
-    kept = present if with_inputs else [n for n in contract.with_role("id") if n in present]
-    needed = contract.only(contract.features)
-    seen = 0
-    for batch, share in tables.batches(source, BATCH_ROWS):
-        raw = batch.select([n for n in present if n in needed.columns]).to_pandas()
-        raw.index = pd.RangeIndex(seen, seen + len(raw))
-        typed = conform(raw, needed, str(source))
-        _check(raw, typed, needed, source)
-        told = {name: batch[name] for name in kept} or {"row": pa.array(raw.index + 1)}
-        answers = _answers(model, contract, typed)
-        twice = ", ".join(told.keys() & answers.keys())
+class Scorer:
+    """Predicts rows of a file; see `predict` for what is written of them, and what is refused."""
+
+    def __init__(self, source: Path, model: OnnxModel, with_inputs: bool = False) -> None:
+        """Look at the columns of `source`."""
+        self._source, self._model = source, model
+        self._contract = contract = Contract.parse(model.metadata["contract"])
+        self._needed = contract.only(contract.features)
+        # Ids are for those who read the predictions: the model does without them.
+        self._present = present = tables.column_names(source)
+        self._kept = (
+            present if with_inputs else [n for n in contract.with_role("id") if n in present]
+        )
+
+    def score(self, batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
+        """What is written of some rows, which come after so many others."""
+        needed = self._needed
+        raw = batch.select([n for n in self._present if n in needed.columns]).to_pandas()
+        raw.index = pd.RangeIndex(before, before + len(raw))
+        typed = conform(raw, needed, str(self._source))
+        _check(raw, typed, needed, self._source)
+        told = {name: batch[name] for name in self._kept} or {"row": pa.array(raw.index + 1)}
+        answered = answers(self._model, self._contract, typed)
+        twice = ", ".join(told.keys() & answered.keys())
         if twice:
-            raise InputError(f"{source}: has a column {twice}, as the predictions have; rename it")
-        yield pa.RecordBatch.from_pydict(told | answers), share
-        seen += len(raw)
+            raise InputError(
+                f"{self._source}: has a column {twice}, as the predictions have; rename it"
+            )
+        return pa.RecordBatch.from_pydict(told | answered)
 
 
-def _answers(model: OnnxModel, contract: Contract, typed: pd.DataFrame) -> dict[str, Any]:
+def _scored(source: Path, scorer: Scorer) -> Iterator[tuple[pa.RecordBatch, float]]:
+    before = 0
+    for batch, share in tables.batches(source, BATCH_ROWS):
+        yield scorer.score(batch, before), share
+        before += batch.num_rows
+
+
+def answers(model: OnnxModel, contract: Contract, typed: pd.DataFrame) -> dict[str, Any]:
+    """What the model says of conformed rows: Arrow arrays, named as in the prediction log."""
     outputs = model.predict(columns(model_inputs(typed, contract)))
     prediction = outputs["prediction"]
     if contract.target and contract.columns[contract.target].kind == "boolean":
@@ -104,11 +120,14 @@ def _check(raw: pd.DataFrame, typed: pd.DataFrame, needed: Contract, source: Pat
             )
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """A bar with the share that is done and the rows so far, on standard error."""
+    console = Console(stderr=True)
     return Progress(
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%  {task.fields[rows]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,  # which leaves an empty line there
     )

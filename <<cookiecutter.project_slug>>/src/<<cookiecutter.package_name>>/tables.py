@@ -21,6 +21,9 @@ PARQUET = (".parquet",)
 # What pandas takes for missing, too. Quoted, they are text.
 MISSING = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 
+# Of a CSV file, to count them.
+COUNT_ROWS = 65_536
+
 
 def is_table(name: str) -> bool:
     """Whether the name is that of a file that can be read here."""
@@ -62,6 +65,14 @@ def batches(path: Path, rows: int) -> Iterator[tuple[pa.RecordBatch, float]]:
             for block in reader:
                 for start in range(0, block.num_rows, rows):
                     yield block.slice(start, rows), raw.tell() / size
+
+
+def count(path: Path) -> int:
+    """The number of rows of the table in `path`. Raises InputError as `read` does."""
+    with _explained(path, str(path)):
+        if path.name.lower().endswith(PARQUET):
+            return int(pq.ParquetFile(path).metadata.num_rows)
+    return sum(batch.num_rows for batch, _ in batches(path, COUNT_ROWS))
 
 
 def column_names(path: Path) -> list[str]:

@@ -1,10 +1,11 @@
-"""A repository with environments, to release to."""
+"""Repositories with environments: one to release to, and one with a release of a real model."""
 
 import os
 from pathlib import Path
 
 import pytest
-from released import Repository
+from released import Released, Repository
+from workspace import Workspace
 
 
 @pytest.fixture
@@ -17,3 +18,10 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return Repository.begin()
+
+
+@pytest.fixture
+def released(project: Workspace, monkeypatch: pytest.MonkeyPatch) -> Released:
+    """See Released. No Docker is asked: there may be containers of the project itself."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+    return Released(project)

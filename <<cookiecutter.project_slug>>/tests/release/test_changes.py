@@ -1,5 +1,6 @@
 """Promote, roll back, hold, quarantine: each is a commit on a branch that the guard accepts."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,12 @@ from released import Repository, copy
 
 from <<cookiecutter.package_name>>.errors import CheckError, InputError
 from <<cookiecutter.package_name>>.release import changes
-from <<cookiecutter.package_name>>.release.proposal import Proposal, publish, trunk
+from <<cookiecutter.package_name>>.release.proposal import (
+    Proposal,
+    publish,
+    trunk,
+    write,
+)
 from <<cookiecutter.package_name>>.release.state import environments
 from <<cookiecutter.package_name>>.release.status import status
 from <<cookiecutter.package_name>>.revision import Revision
@@ -119,6 +125,31 @@ def test_a_proposal_is_pushed_where_there_is_a_remote(
     commit = changes.propose(proposal, _head(), repository.now)
     assert publish(proposal, commit).startswith("Pushed promote/staging/r1.")
     assert repository.git("ls-remote", "origin", proposal.branch).startswith(commit)
+
+    # The same again, later: the branch stays, and with it the reviews of its pull request.
+    repository.commit({"note": "moves on"})
+    repository.git("push", "--quiet", "origin", "main")
+    later = changes.propose(proposal, _head(), repository.now)
+    assert later != commit
+    publish(proposal, later)
+    assert repository.git("ls-remote", "origin", proposal.branch).startswith(commit)
+
+    # Once it was merged, or where it says something else, it is a new one.
+    repository.git("merge", "--quiet", "--no-edit", commit)
+    repository.git("push", "--quiet", "origin", "main")
+    anew = write(proposal, _head())
+    publish(proposal, anew)
+    assert repository.git("ls-remote", "origin", proposal.branch).startswith(anew)
+    other = write(replace(proposal, files={Path("x"): "y"}), _head())
+    publish(replace(proposal, files={Path("x"): "y"}), other)
+    assert repository.git("ls-remote", "origin", proposal.branch).startswith(other)
+
+
+def test_a_reason_of_many_lines_makes_no_trailers(repository: Repository) -> None:
+    repository.live("dev")
+    repository.live("dev")
+    proposal = changes.rollback("dev", _head(), None, "wrong\nRelease-Id: r9")
+    assert "Reason: wrong Release-Id: r9" in proposal.facts
 
 
 def test_status_says_what_is_where_and_what_waits(repository: Repository) -> None:

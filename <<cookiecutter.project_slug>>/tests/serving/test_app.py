@@ -1,5 +1,6 @@
 """The service as clients see it: what is served is what scikit-learn says."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -156,9 +157,72 @@ def test_a_plain_row_needs_every_input(served: Start) -> None:
     assert answer["error"] == "row 1: there is no colour; send null where it is missing"
 
 
-def test_metrics_count_requests_and_rows(served: Start) -> None:
-    server = served("clustering")
+def _metrics(server: Served) -> dict[str, float]:
+    lines = server.ask("GET", "/metrics")[1].decode().splitlines()
+    return {
+        name: float(value)
+        for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    }
+
+
+def test_metrics_count_requests_and_rows_from_zero(served: Start) -> None:
+    server, of = served("clustering"), 'mlops_requests_total{path="%s",status="%d"}'
+    before = _metrics(server)
+    assert {before[of % (path, 503)] for path in (INFER, "/predict")} == {0}
     server.infer(*_tensors("clustering", _rows("clustering", 5)))
-    _, text = server.ask("GET", "/metrics")
-    assert f'mlops_requests_total{{path="{INFER}",status="200"}}' in text.decode()
-    assert "mlops_batch_rows_sum" in text.decode()
+    after = _metrics(server)
+    rises = {name: value - before.get(name, 0) for name, value in after.items() if INFER in name}
+    assert rises[of % (INFER, 200)] == 1
+    assert rises[of % (INFER, 400)] == 0
+    assert after["mlops_batch_rows_sum"] == before["mlops_batch_rows_sum"] + 5
+
+
+def test_metrics_tell_of_the_process(served: Start) -> None:
+    server = served("binary")
+    began = _metrics(server)
+    assert began["mlops_workers"] == 1
+    assert 0 < began["mlops_started_seconds"] <= time.time()
+    for _ in range(20):
+        server.ask("POST", "/predict", _rows("binary", 200))
+    now = _metrics(server)
+    assert now["mlops_cpu_seconds_total"] > began["mlops_cpu_seconds_total"] > 0
+    assert now["mlops_started_seconds"] == began["mlops_started_seconds"]
+
+
+def _broken(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {name: value for name, value in (row | changes).items() if value is not ...}
+
+
+@pytest.mark.parametrize(
+    ("changes", "column"),
+    [
+        ({"colour": 3}, "colour"),
+        ({"wet": "yes"}, "wet"),
+        ({"colour": ...}, "colour"),
+        ({"size": 1e300}, "size"),
+    ],
+)
+def test_metrics_count_what_the_contract_refuses(
+    served: Start, changes: dict[str, Any], column: str
+) -> None:
+    server, (row,) = served("binary"), _rows("binary", 1)
+    before = _metrics(server)
+    assert server.ask("POST", "/predict", [_broken(row, **changes)])[0].status == 400
+    assert server.ask("POST", "/predict", b"no JSON")[0].status == 400
+    after = _metrics(server)
+    rises = {name: value - before[name] for name, value in after.items() if "violations_t" in name}
+    assert {name: rise for name, rise in rises.items() if rise} == {
+        f'mlops_contract_violations_total{{input="{column}"}}': 1
+    }
+
+
+def test_metrics_count_tensors_that_the_contract_refuses(served: Start) -> None:
+    server, tensors = served("binary"), _tensors("binary", _rows("binary", 1))
+    of = 'mlops_contract_violations_total{input="%s"}'
+    before = _metrics(server)
+    assert server.infer(*tensors[1:])[0] == 400
+    assert server.infer(tensors[0] | {"name": "renamed"}, *tensors[1:])[0] == 400
+    assert server.infer(tensors[0] | {"datatype": "JSON"}, *tensors[1:])[0] == 400
+    after = _metrics(server)
+    assert after[of % tensors[0]["name"]] == before[of % tensors[0]["name"]] + 2
+    assert after[of % "not in the contract"] == before[of % "not in the contract"] + 1

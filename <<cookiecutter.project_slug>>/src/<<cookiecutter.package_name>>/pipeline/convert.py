@@ -1,8 +1,6 @@
 """Convert: the whole pipeline to ONNX, raw columns in and predictions out."""
 
 import json
-import shutil
-import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -34,9 +32,6 @@ OUTPUTS = {
     "regression": ("prediction",),
     "clustering": ("space",),  # the features alone: see _add_clusters
 }
-
-# What decides the model beside the data; a change not yet committed is told in the metadata.
-INPUTS = ("contract.yaml", "params.yaml", "dvc.yaml", "uv.lock", "src")
 
 
 def convert() -> None:
@@ -91,7 +86,10 @@ def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
 
 
 def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]:
-    """What the model carries to tell where it comes from, each value as JSON."""
+    """What the model carries to tell where it comes from, each value as JSON.
+
+    No commit and no time: made again from its commit, it is to be the file that dvc.lock names.
+    """
     described: dict[str, Any] = contract.model_dump(mode="json", exclude_defaults=True)
     facts = {
         "project": project_name(),
@@ -101,7 +99,6 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "contract": described,
         "contract_sha256": digest(described),
         "data_sha256": read_json(PROVENANCE)["snapshot_sha256"],
-        "git_commit": git_commit(),
     }
     return {name: json.dumps(value) for name, value in facts.items() if value is not None}
 
@@ -132,21 +129,6 @@ def project_name() -> str:
     file = Path("pyproject.toml")
     known = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return str(known.get("project", {}).get("name", Path.cwd().name))
-
-
-def git_commit() -> str | None:
-    """The commit checked out, with `-dirty` where an input differs from it; None without Git."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-
-    def ask(*arguments: str) -> str:
-        done = subprocess.run([git, *arguments], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    commit = ask("rev-parse", "HEAD")
-    changed = ask("status", "--porcelain", "--", *INPUTS)
-    return f"{commit}{'-dirty' if changed else ''}" if commit else None
 
 
 def _name_inputs(converted: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:

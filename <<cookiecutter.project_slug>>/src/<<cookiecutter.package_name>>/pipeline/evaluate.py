@@ -40,7 +40,7 @@ def evaluate() -> None:
         getattr(model.pipeline, "classes_", None),
         model.pipeline[:-1].transform(inputs) if params.task == "clustering" else None,
     )
-    found = score(params.task, scored)
+    found = score(params.task, scored, params.evaluate.value)
     if params.task == "clustering":
         fitted_on = model_inputs(pd.read_parquet(PARTS["train"]), contract)
         found[STABILITY] = stability(model, fitted_on, inputs, params.train.seed)
@@ -76,7 +76,10 @@ def slices(
         for value, rows in values.groupby(values, sort=True).indices.items():
             if len(rows) >= how.slice_rows:
                 part = scored.rows(np.asarray(rows))
-                found[column][str(value)] = {"rows": len(rows), **_rounded(score(task, part))}
+                found[column][str(value)] = {
+                    "rows": len(rows),
+                    **_rounded(score(task, part, how.value)),
+                }
     return found
 
 

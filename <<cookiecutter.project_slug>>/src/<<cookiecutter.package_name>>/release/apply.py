@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from ..errors import InputError
 from ..revision import Revision
 from . import compose, process
-from .target import Running, Target, answering, target
+from .state import named
+from .target import Running, Target, answering, stack_name, target
 
 
 def apply(environment: str, at: Revision) -> Iterator[str]:
@@ -26,11 +27,16 @@ def apply(environment: str, at: Revision) -> Iterator[str]:
 
 
 def stop(environment: str, at: Revision) -> bool:
-    """Take what runs of an environment here away, and say whether there was anything."""
-    wanted = target(environment, at)
-    stopped = process.stop(wanted)
-    if wanted.release.serving_image or compose.running(wanted):
-        stopped = compose.stop(wanted) or stopped
+    """Take what runs of an environment here away, and say whether there was anything.
+
+    Raises CheckError where something does not end.
+    """
+    release = named(environment, at).release
+    stopped = process.stop(environment)
+    if release is not None:
+        stack = stack_name(environment, release)
+        if release.serving_image or compose.serves(stack):
+            stopped = compose.stop(stack) or stopped
     return stopped
 
 

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from ..errors import CheckError, InputError
 from ..revision import Revision
-from .evidence import Evidence, evidence_path
+from .evidence import Evidence, evidence_path, evidence_text
 from .guard import refusals
 from .history import ways_back
 from .proposal import Proposal, write
@@ -32,7 +32,7 @@ def release(evidence: Evidence, base: Revision) -> Proposal:
         f"Release {evidence.id} to {first.name}",
         first,
         evidence.release,
-        {evidence_path(evidence.id): evidence.model_dump_json(indent=2) + "\n"},
+        {evidence_path(evidence.id): evidence_text(evidence)},
     )
 
 

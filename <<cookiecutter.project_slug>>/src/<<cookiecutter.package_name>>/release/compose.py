@@ -85,23 +85,29 @@ def apply(target: Target) -> Iterator[str]:
                 yield f"stopped: {each.release}, when it had answered what it was asked"
 
 
-def stop(target: Target) -> bool:
-    """Take the environment off the engine, but for its log, and say whether anything was there."""
-    stack = target.stack
+def stop(stack: str) -> bool:
+    """Take an environment off the engine, but for its log, and say whether anything was there."""
     there = [each.name for each in generations(stack)]
     there += [each for each in docker("compose", "ls", "--all", "--quiet").split() if each == stack]
     for name in there:
         _down(name)
-    if _has_network(stack):
+    if _has_network(stack) and not _is_joined(stack):
         docker("network", "rm", stack)
     return bool(there)
 
 
-def running(target: Target) -> list[Running]:
+def serves(stack: str) -> list[Generation]:
     """What runs on the engine; nothing where there is none to ask."""
     try:
-        found = generations(target.stack)
+        return generations(stack)
     except (InputError, CheckError):
+        return []
+
+
+def running(target: Target) -> list[Running]:
+    """What runs on the engine, compared with what Git says."""
+    found = serves(target.stack)
+    if not found:
         return []
     with _files(target) as files:
         return [
@@ -231,6 +237,11 @@ def _smoke_archive() -> bytes:
 
 def _has_network(name: str) -> bool:
     return name in docker("network", "ls", "--format", "{{.Name}}").split()
+
+
+def _is_joined(network: str) -> bool:
+    """Whether somebody else is in an environment's network: Prometheus, which stays."""
+    return docker("network", "inspect", "--format", "{{len .Containers}}", network) != "0"
 
 
 def _networks(container: str) -> dict[str, Any]:

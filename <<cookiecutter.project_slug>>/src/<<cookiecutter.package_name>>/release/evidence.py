@@ -1,16 +1,20 @@
 """What a release is made of, and how good it is: `releases/ID.json`, written once for good."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..config import Section, load_params
 from ..errors import InputError
-from ..files import parse
+from ..files import parse, sha256
 from ..inference import OnnxModel
 from ..paths import LOCK, METRICS, ONNX, PROVENANCE
-from ..reporting.compare import compare
-from ..revision import Revision, git, is_clean
+from ..reporting.compare import compare, obtain
+from ..revision import WORKSPACE, Revision, git, is_clean
 from .state import RELEASES, Release, environments
 
 
@@ -74,6 +78,11 @@ def evidence_path(release: str) -> Path:
     return RELEASES / f"{release}.json"
 
 
+def evidence_text(evidence: Evidence) -> str:
+    """The file's content."""
+    return evidence.model_dump_json(indent=2) + "\n"
+
+
 def load_evidence(release: str, at: Revision) -> Evidence | None:
     """A release's evidence; None where there is none. Raises InputError where it is not valid."""
     path = evidence_path(release)
@@ -91,46 +100,81 @@ def release_id(commit: str, committed: datetime) -> str:
     return f"{committed.astimezone(UTC):%Y%m%d-%H%M}-{commit[:7]}"
 
 
-def of_head(base: Revision, images: Images, run: str | None) -> Evidence:
-    """The evidence of the commit that is checked out.
+@dataclass(frozen=True)
+class Source:
+    """What a release is made of: a commit, and the model that its dvc.lock names.
 
-    Args:
-        base: where earlier releases are, for the version and the champion.
-        images: what was built of it.
-        run: where that was.
-    Raises:
-        InputError: the commit has no reproduced pipeline, its model is not here, or files differ.
+    Attributes:
+        at: the commit.
+        committed: when it was made.
+        model: a file with the model.
+    """
+
+    at: Revision
+    committed: datetime
+    model: Path
+
+    @property
+    def commit(self) -> str:
+        """The commit's full hash."""
+        return str(self.at.commit)
+
+    @property
+    def id(self) -> str:
+        """The release's."""
+        return release_id(self.commit, self.committed)
+
+
+@contextmanager
+def source() -> Iterator[Source]:
+    """The commit that is checked out, with its model at hand as long as it is needed.
+
+    The model is fetched, or made again where no store has it. Raises InputError where there are
+    changes, the commit has no reproduced pipeline, or its model cannot be had.
     """
     if not is_clean():
         raise InputError("there are changes that are not committed: a release is of a commit")
     at = Revision.of("HEAD")
     assert at is not None
-    assert at.commit is not None
-    lock, metrics, provenance = at.read(LOCK), at.load(METRICS), at.load(PROVENANCE)
-    model = at.outputs.get(ONNX)
-    if lock is None or metrics is None or provenance is None or model is None:
+    known = at.outputs.get(ONNX)
+    if known is None or at.read(METRICS) is None or at.read(PROVENANCE) is None:
         raise InputError(
-            f"{at.commit[:7]} has no reproduced pipeline: run `uv run dvc repro`, then commit"
+            f"{str(at.commit)[:7]} has no reproduced pipeline: run `uv run dvc repro`, then commit"
         )
-    content = ONNX.read_bytes() if ONNX.is_file() else b""
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() != model.md5:
-        raise InputError(f"{ONNX} is not the one of {at.commit[:7]}: run `uv run dvc pull {ONNX}`")
-    committed = datetime.fromtimestamp(int(git("show", "-s", "--format=%ct", at.commit)), UTC)
+    with TemporaryDirectory() as folder:
+        model = obtain(WORKSPACE, [ONNX], Path(folder, "model")).files[ONNX]
+        if hashlib.md5(model.read_bytes(), usedforsecurity=False).hexdigest() != known.md5:
+            raise InputError(
+                f"{ONNX} was made again, and is not the file that {LOCK} names: {known.md5}; "
+                "whoever made that one runs `uv run dvc push`"
+            )
+        committed = datetime.fromtimestamp(int(git("show", "-s", "--format=%ct", "HEAD")), UTC)
+        yield Source(at, committed, model)
+
+
+def of_source(found: Source, base: Revision, images: Images, run: str | None) -> Evidence:
+    """The evidence of a release.
+
+    Args:
+        found: what it is made of; its commit is checked out.
+        base: where earlier releases are, for the version and the champion.
+        images: what was built of it.
+        run: where that was.
+    """
     number = len(base.files(RELEASES, ".json")) + 1
-    name = OnnxModel(ONNX).metadata["project"]
     return Evidence(
-        id=release_id(at.commit, committed),
+        id=found.id,
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        git_sha=at.commit,
-        dvc_lock_sha256=hashlib.sha256(lock.encode()).hexdigest(),
-        snapshot_sha256=provenance["snapshot_sha256"],
+        git_sha=found.commit,
+        dvc_lock_sha256=hashlib.sha256((found.at.read(LOCK) or "").encode()).hexdigest(),
+        snapshot_sha256=found.at.load(PROVENANCE)["snapshot_sha256"],
         model=Model(
-            version=f"{name}@v{number}.0.0",
-            md5=model.md5,
-            sha256=hashlib.sha256(content).hexdigest(),
+            version=f"{OnnxModel(found.model).metadata['project']}@v{number}.0.0",
+            md5=found.at.outputs[ONNX].md5,
+            sha256=sha256(found.model),
         ),
         images=images,
-        metrics=metrics,
+        metrics=found.at.load(METRICS),
         **_compared(base),
         run=run,
     )

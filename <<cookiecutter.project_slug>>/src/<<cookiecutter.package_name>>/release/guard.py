@@ -128,7 +128,9 @@ def _not_from_upstream(
     if not there:
         yield f"{release.id} was never live in {upstream}: promote it there first"
         return
-    live = sum(((each.until or now) - each.since for each in there), timedelta())
+    # Where clocks differ, a release may have come later than it went: that is no time at all.
+    nothing = timedelta()
+    live = sum((max(nothing, (each.until or now) - each.since) for each in there), nothing)
     soak = timedelta(minutes=environment.policy.soak_minutes)
     if live < soak:
         yield (

@@ -153,10 +153,10 @@ def apply(target: Target) -> Iterator[str]:
             yield f"stopped: {each.release}, when it had answered what it was asked"
 
 
-def stop(target: Target) -> bool:
-    """Stop the environment's servers, and say whether there were any."""
-    with _alone(target.environment):
-        found = _servers(target.environment)
+def stop(environment: str) -> bool:
+    """Stop an environment's servers, and say whether there were any."""
+    with _alone(environment):
+        found = _servers(environment)
         for each in found:
             each.end()
     return bool(found)
@@ -170,6 +170,11 @@ def running(target: Target) -> list[Running]:
         for each in _servers(target.environment)
         if each.lives
     ]
+
+
+def log_folder(environment: str) -> Path:
+    """Where servers put the prediction log that in a container is a folder."""
+    return _folder(environment) / "log"
 
 
 def _folder(environment: str) -> Path:
@@ -203,18 +208,18 @@ def _variables(target: Target) -> dict[str, str]:
     host, _, port = target.settings.listen.rpartition(":")
     log = target.settings.server.get("MLOPS_LOG", "")
     if log and "://" not in log:  # a folder within a container; here it lies beside the server
-        log = str(_folder(target.environment) / "log")
+        log = str(log_folder(target.environment))
     return {
         **target.settings.server,
         "MLOPS_LOG": log,
         "MLOPS_HOST": host,
         "MLOPS_PORT": port,
         "MLOPS_RELEASE": target.release.id,
-        "MLOPS_MODEL": str(_model(target)),
+        "MLOPS_MODEL": str(model_of(target)),
     }
 
 
-def _model(target: Target) -> Path:
+def model_of(target: Target) -> Path:
     """The release's model, from DVC's cache or remote, or else made again from its commit."""
     kept = FOLDER / "models" / f"{target.model_sha256}.onnx"
     if not kept.is_file():

@@ -4,14 +4,15 @@ Git's objects are written first and the branch last, in one step: a process that
 the branch or nothing, and never a file half changed.
 """
 
+import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, ProjectError
+from ..github.api import Api, Refused, repository
 from ..revision import Revision, git
 
 
@@ -34,7 +35,7 @@ class Proposal:
     @property
     def facts(self) -> list[str]:
         """The trailers, a line each."""
-        return [f"{name}: {value}" for name, value in self.trailers.items()]
+        return [f"{name}: {' '.join(value.split())}" for name, value in self.trailers.items()]
 
     @property
     def message(self) -> str:
@@ -69,18 +70,47 @@ def write(proposal: Proposal, base: Revision) -> str:
 def publish(proposal: Proposal, commit: str) -> str:
     """Give the commit its branch, here and at the remote, and open a pull request where GitHub is.
 
-    Returns what is to be done next. The branch is replaced when it is there already.
+    Returns what is to be done next. A branch of that name is replaced, but one that proposes the
+    same stays, with its pull request and the reviews that it has. Raises ProjectError where GitHub
+    opens no pull request.
     """
-    git("update-ref", f"refs/heads/{proposal.branch}", commit)
     if "origin" not in git("remote").split():
+        git("update-ref", f"refs/heads/{proposal.branch}", commit)
         return f"Next: git merge --ff-only {proposal.branch}"
-    git("push", "--quiet", "--force", "origin", f"{commit}:refs/heads/{proposal.branch}")
-    gh = shutil.which("gh")
-    if gh is None or "github.com" not in git("remote", "get-url", "origin"):
+    there = _proposed(proposal, commit)
+    git("update-ref", f"refs/heads/{proposal.branch}", there or commit)
+    if there is None:
+        git("push", "--quiet", "--force", "origin", f"{commit}:refs/heads/{proposal.branch}")
+    # What `gh` takes for its repository, too: https://cli.github.com/manual/gh_help_environment
+    named = os.environ.get("GH_REPO")
+    on_github = named or "github.com" in git("remote", "get-url", "origin")
+    if not on_github or shutil.which("gh") is None:
         return f"Pushed {proposal.branch}. Next: have it reviewed and merged"
-    body = "\n\n".join(proposal.facts)
-    asked = ["--head", proposal.branch, "--base", "main", "--title", proposal.title, "--body", body]
-    done = subprocess.run([gh, "pr", "create", *asked], capture_output=True, text=True, check=False)
-    if done.returncode:
-        return f"Pushed {proposal.branch}, but gh opened no pull request: {done.stderr.strip()}"
-    return done.stdout.strip()
+    try:
+        return _pull_request(proposal, Api(repository(named)))
+    except (ProjectError, Refused) as error:
+        raise ProjectError(
+            f"{proposal.branch} is pushed, and has no pull request yet: {error}"
+        ) from None
+
+
+def _proposed(proposal: Proposal, commit: str) -> str | None:
+    """The commit by which the remote's branch proposes the same; None where it does not."""
+    name = f"refs/heads/{proposal.branch}"
+    there = git("ls-remote", "origin", name).partition("\t")[0]
+    if not there:
+        return None
+    git("fetch", "--quiet", "origin", name)
+    merged = git("merge-base", there, f"{commit}^") == there
+    same = all(Revision(there).read(path) == text for path, text in proposal.files.items())
+    return there if same and not merged else None
+
+
+def _pull_request(proposal: Proposal, api: Api) -> str:
+    """The address of the open pull request for a branch, which is opened if there is none."""
+    owner = api.repository.partition("/")[0]
+    where = f"pulls?state=open&base=main&head={owner}:{proposal.branch}"
+    if not api.get(where):
+        body = {"head": proposal.branch, "base": "main", "title": proposal.title}
+        api.send("POST", "pulls", body | {"body": "\n\n".join(proposal.facts)})
+    return str(api.get(where)[0]["html_url"])

@@ -47,7 +47,7 @@ def status(base: Revision, now: datetime) -> list[Status]:
         found.append(
             Status(
                 environment=each,
-                age=now - live.since if live else None,
+                age=max(timedelta(), now - live.since) if live else None,
                 metrics=evidence.metrics if evidence else {},
                 waiting=waiting.id if waiting and waits else None,
                 reasons=_refused(name, base, now) if waits else [],

@@ -33,8 +33,8 @@ class Target:
 
     @property
     def stack(self) -> str:
-        """What it is called where it runs: the project and the environment."""
-        return f"{self.release.model_version.partition('@')[0]}-{self.environment}"
+        """What it is called where it runs."""
+        return stack_name(self.environment, self.release)
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Running:
     release: str
     serving: bool
     current: bool
+
+
+def stack_name(environment: str, release: Release) -> str:
+    """The project's name, which is its model's, and the environment's."""
+    return f"{release.model_version.partition('@')[0]}-{environment}"
 
 
 def target(environment: str, at: Revision) -> Target:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckError, InputError
-from ..paths import LOCK, ONNX, PROVENANCE
-from ..revision import Revision
+from ..paths import LOCK, METRICS, ONNX, PROVENANCE
+from ..revision import Revision, git
 from ..serving.client import Client
 from .evidence import Evidence, evidence_path, load_evidence
 from .settings import load
@@ -50,14 +50,14 @@ def trace(what: str, base: Revision) -> Iterator[Hop]:
     evidence = load_evidence(release, base)
     if evidence is None:
         raise InputError(f"{what}: there is no {evidence_path(release)}")
-    yield Hop("release", release)
+    yield _unchanged(evidence, base)
     yield _same("model", evidence.model.sha256, served, "the server's")
     for name, image in (
         ("serving", evidence.images.serving),
         ("training", evidence.images.training),
     ):
         yield Hop(f"{name} image", image or "none was built")
-    yield from _in_git(evidence)
+    yield from _in_git(evidence, base)
 
 
 def _running(environment: str, release: Release, base: Revision) -> Hop:
@@ -87,10 +87,25 @@ def _served(url: str) -> Generator[Hop, None, tuple[str, str]]:
         return told["release"], told["model_sha256"]
 
 
-def _in_git(evidence: Evidence) -> Iterator[Hop]:
-    commit = Revision.of(evidence.git_sha)
-    assert commit is not None
+def _unchanged(evidence: Evidence, base: Revision) -> Hop:
+    """The evidence itself, which is written once: what changed it later is named."""
+    path = evidence_path(evidence.id).as_posix()
+    commits = git("log", "--format=%h", str(base.commit), "--", path).split()
+    if len(commits) == 1:
+        return Hop("release", evidence.id)
+    return Hop("release", evidence.id, f"{path} was changed after it was written, in {commits[0]}")
+
+
+def _in_git(evidence: Evidence, base: Revision) -> Iterator[Hop]:
+    if evidence.git_sha not in git("rev-list", str(base.commit)).split():
+        lost = "not in the history of main: it was rewritten, or is not all in this clone"
+        yield Hop("commit", evidence.git_sha, lost)
+        return
+    commit = Revision(evidence.git_sha)
     yield Hop("commit", evidence.git_sha)
+    good = ", ".join(f"{name} {value:.4g}" for name, value in evidence.metrics.items())
+    told = commit.load(METRICS)
+    yield Hop("metrics", good, None if evidence.metrics == told else f"{METRICS} there says {told}")
     lock = commit.read(LOCK)
     found = hashlib.sha256(lock.encode()).hexdigest() if lock is not None else None
     yield _same(str(LOCK), evidence.dvc_lock_sha256, found, "the commit's")

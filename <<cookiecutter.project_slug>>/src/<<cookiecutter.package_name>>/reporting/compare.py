@@ -17,7 +17,7 @@ from ..contract import Contract
 from ..errors import InputError
 from ..inference import OnnxModel
 from ..inputs import columns, model_inputs, target_values
-from ..metrics import METRICS, Scored, score
+from ..metrics import METRICS, Metric, Scored, catalogue, score
 from ..model import Model, Outputs
 from ..paths import MODEL, ONNX, PARTS
 from ..revision import WORKSPACE, Revision, is_clean
@@ -100,9 +100,9 @@ def compare(params: Params, base: Revision | None) -> Comparison:
         return Comparison("same", "the model is the very same file")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            before = _obtain(base, [ONNX], Path(folder, "champion"))
+            before = obtain(base, [ONNX], Path(folder, "champion"))
             wanted = [ONNX, PARTS["test"], *([MODEL] if params.task == "clustering" else [])]
-            after = _obtain(WORKSPACE, wanted, Path(folder, "challenger"))
+            after = obtain(WORKSPACE, wanted, Path(folder, "challenger"))
             old, new = OnnxModel(before.files[ONNX]), OnnxModel(after.files[ONNX])
             contract = _contract(new, params)
             test = pd.read_parquet(after.files[PARTS["test"]])
@@ -153,10 +153,12 @@ def judge(params: Params, champion: Scored, challenger: Scored) -> dict[str, Com
     no value for one of the models, or on most of the resamples, is left out.
     """
     how, task, rows = params.compare, params.task, len(champion.outputs["prediction"])
-    old, new = score(task, champion), score(task, challenger)
+    value = params.evaluate.value
+    known = catalogue(task, value)
+    old, new = score(task, champion, value), score(task, challenger, value)
     resampled: dict[str, list[float]] = {name: [] for name in new if name in old}
     for chosen in _resamples(rows, how):
-        before, after = (score(task, each.rows(chosen)) for each in (champion, challenger))
+        before, after = (score(task, each.rows(chosen), value) for each in (champion, challenger))
         for name, differences in resampled.items():
             if name in before and name in after:
                 differences.append(after[name] - before[name])
@@ -167,10 +169,10 @@ def judge(params: Params, champion: Scored, challenger: Scored) -> dict[str, Com
             continue
         difference = new[name] - old[name]
         # The rows of a resample may be fewer than those of the difference: compare.rows.
-        of_all = min(rows, METRICS[task][name].most_rows or rows)
+        of_all = min(rows, known[name].most_rows or rows)
         error = float(np.std(differences, ddof=1)) * (min(how.rows, of_all) / of_all) ** 0.5
         low, high = difference - reach * error, difference + reach * error
-        found[name] = Compared(old[name], new[name], low, high, _verdict(task, name, low, high))
+        found[name] = Compared(old[name], new[name], low, high, _verdict(known[name], low, high))
     return found
 
 
@@ -181,31 +183,31 @@ def _resamples(rows: int, how: config.Compare) -> Iterator[np.ndarray]:
         yield rng.choice(some, len(some))
 
 
-def _verdict(task: config.Task, name: str, low: float, high: float) -> Verdict:
-    if METRICS[task][name].better == "lower":
+def _verdict(metric: Metric, low: float, high: float) -> Verdict:
+    if metric.better == "lower":
         low, high = -high, -low
     return "better" if low > 0 else "worse" if high < 0 else "same"
 
 
 @dataclass(frozen=True)
-class _Obtained:
+class Obtained:
     """Files of a revision by their path in the project, and whether they were made again."""
 
     files: dict[Path, Path]
     remade: bool
 
 
-def _obtain(revision: Revision, paths: list[Path], folder: Path) -> _Obtained:
+def obtain(revision: Revision, paths: list[Path], folder: Path) -> Obtained:
     """Fetch outputs of stages by hash; where they are stored nowhere, make them again."""
     folder.mkdir()
     try:
-        return _Obtained({path: revision.fetch(path, folder) for path in paths}, remade=False)
+        return Obtained({path: revision.fetch(path, folder) for path in paths}, remade=False)
     except InputError as error:
         commit = Revision.of("HEAD") if revision == WORKSPACE and is_clean() else revision
         if commit is None or commit.commit is None:
             raise
         try:
-            return _Obtained(commit.remake(paths), remade=True)
+            return Obtained(commit.remake(paths), remade=True)
         except InputError as failed:
             raise InputError(f"{error}; nor can it be made again: {failed}") from failed
 

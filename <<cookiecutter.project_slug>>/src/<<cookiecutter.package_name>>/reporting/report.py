@@ -12,7 +12,7 @@ from ..contract import load_contract
 from ..errors import InputError
 from ..files import read_json, replacing, write_text
 from ..gate import broken
-from ..metrics import METRICS as TASK_METRICS
+from ..metrics import VALUE, catalogue
 from ..model import digest
 from ..paths import (
     CONTRACT,
@@ -251,7 +251,7 @@ def _metrics(facts: Facts) -> str:
     if not before and not after:
         return "There are none yet."
     names = list(dict.fromkeys([*after, *before]))
-    rows = [(plain(n), _number(before.get(n)), _number(after.get(n))) for n in names]
+    rows = [(_called(n, facts), _number(before.get(n)), _number(after.get(n))) for n in names]
     shown = table(("metric", plain(facts.name), "this"), rows)
     if facts.comparison.verdict is None and before:
         shown += "\n\nEach on its own test rows, so they say little about one another."
@@ -262,7 +262,7 @@ def _compared_metrics(facts: Facts) -> str:
     decide = judged(facts.params)
     rows = [
         (
-            f"{DOTS[each.verdict]} {f'**{name}**' if name in decide else name}",
+            f"{DOTS[each.verdict]} {_bold(_called(name, facts), name in decide)}",
             f"{each.champion:.4g}",
             f"{each.challenger:.4g}",
             f"{_arrow(each)} {each.challenger - each.champion:+.4g}",
@@ -288,6 +288,16 @@ def _compared_metrics(facts: Facts) -> str:
         + "those in bold decide. Interval of the difference by paired bootstrap."
         + "".join(f" {prose(note)}" for note in facts.comparison.notes)
     )
+
+
+def _called(metric: str, facts: Facts) -> str:
+    """A metric's name in Markdown, with its unit where that is the project's own."""
+    value = facts.params.evaluate.value
+    return plain(f"{metric} ({value.currency} a row)" if value and metric == VALUE else metric)
+
+
+def _bold(text: str, really: bool) -> str:
+    return f"**{text}**" if really else text
 
 
 def _arrow(each: Compared) -> str:
@@ -327,9 +337,10 @@ def _slices(facts: Facts) -> Section | None:
             tables.append(table(head, rows))
     if not tables:
         return None
-    better = TASK_METRICS[facts.params.task][name].better
+    better = catalogue(facts.params.task, facts.params.evaluate.value)[name].better
     return Section(
-        f"Slices by {name}", f"{better.capitalize()} is better.\n\n" + "\n\n".join(tables)
+        f"Slices by {_called(name, facts)}",
+        f"{better.capitalize()} is better.\n\n" + "\n\n".join(tables),
     )
 
 

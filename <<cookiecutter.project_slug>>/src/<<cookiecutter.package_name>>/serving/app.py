@@ -12,7 +12,7 @@ import msgspec
 
 from . import openapi, protocol
 from .batching import Batcher
-from .errors import Busy, Refused
+from .errors import Busy, Refused, Violation
 from .http import JSON, RETRY, Request, Respond, Response, header
 from .log import PredictionLog
 from .metrics import Metrics
@@ -65,12 +65,17 @@ class App:
             f"{version}/infer": self._infer,
             "/predict": self._predict,
         }
+        self._metrics.expect(self._post, model.inputs)
 
     def close(self) -> None:
         """End the threads; the log is written first."""
         self._batcher.close()
         if self._log is not None:
             self._log.close()
+
+    def tick(self) -> None:
+        """To be called every second: only the worker that is scraped would tell how it is."""
+        self._metrics.look(self._batcher.waiting_rows)
 
     def handle(self, request: Request, respond: Respond) -> None:
         """Answer a request, now or later."""
@@ -89,6 +94,8 @@ class App:
             else:
                 counted(self._about(path, request.method))
         except Exception as error:
+            if isinstance(error, Violation):
+                self._metrics.violation(error.column)
             counted(_failed(error))
 
     def _about(self, path: str, method: str) -> Response:
@@ -166,7 +173,7 @@ class App:
         return _json(openapi.document(self._model))
 
     def _scrape(self) -> Response:
-        self._metrics.waiting_rows.set(self._batcher.waiting_rows)
+        self.tick()
         return Response(200, METRICS, self._metrics.text())
 
 

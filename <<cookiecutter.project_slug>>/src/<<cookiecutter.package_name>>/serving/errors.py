@@ -13,6 +13,18 @@ class Refused(Exception):
         self.status = status
 
 
+class Violation(Refused):
+    """Input that is not as the contract says.
+
+    Attributes:
+        column: which one; empty where the contract has no such column.
+    """
+
+    def __init__(self, message: str, column: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
 class Busy(Refused):
     """Too much is waiting already: to be asked again a moment later."""
 

@@ -2,13 +2,20 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Histogram
 
 # Workers share their counts through files in this folder, which prometheus_client asks the
 # environment for when it is first imported.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
+# In the place of a column's name; Prometheus takes an empty label for none.
+NO_COLUMN = "not in the contract"
 
 
 @contextmanager
@@ -48,6 +55,10 @@ class Metrics:
             "mlops_waiting_rows", "Rows that wait for the model",
             registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
+        self._violations = Counter(
+            "mlops_contract_violations_total", "Requests refused for an input's sake", ["input"],
+            registry=registry,
+        )  # fmt: skip
         self.log_rows = Counter("mlops_log_rows_total", "Rows logged", registry=registry)
         self.log_dropped = Counter(
             "mlops_log_dropped_rows_total", "Rows that the log had no room for", registry=registry
@@ -59,17 +70,48 @@ class Metrics:
             "mlops_release", "1 for the release that is served", ["release"],
             registry=registry, multiprocess_mode="max",
         ).labels(release).set(1)  # fmt: skip
-        self._children: dict[tuple[str, int], tuple[object, object]] = {}
+        Gauge(
+            "mlops_started_seconds", "When the newest worker started, in seconds since 1970",
+            registry=registry, multiprocess_mode="max",
+        ).set_to_current_time()  # fmt: skip
+        Gauge(
+            "mlops_workers", "Processes that answer", registry=registry, multiprocess_mode="livesum"
+        ).set(1)
+        self._processor = Counter(
+            "mlops_cpu_seconds_total", "Processor time of all workers", registry=registry
+        )
+        self._processor_seconds = 0.0
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def expect(self, paths: Iterable[str], inputs: Iterable[str]) -> None:
+        """Count what is to come from 0: Prometheus sees no rise in what was not there before."""
+        for path in paths:
+            for status in (200, 400, 500, 503):
+                self._of(path, status)
+        for name in (NO_COLUMN, *inputs):
+            self._violations.labels(name)
+
+    def violation(self, column: str) -> None:
+        """Count a request that the contract refuses."""
+        self._violations.labels(column or NO_COLUMN).inc()
+
+    def look(self, waiting_rows: int) -> None:
+        """Take down what is so at the moment: rows that wait, and processor time until now."""
+        self.waiting_rows.set(waiting_rows)
+        used = time.process_time()
+        self._processor.inc(used - self._processor_seconds)
+        self._processor_seconds = used
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""
-        known = self._children.get((path, status))
-        if known is None:
-            known = self._requests.labels(path, str(status)), self._seconds.labels(path)
-            self._children[path, status] = known
-        counter, histogram = known
-        counter.inc()  # type: ignore[attr-defined]
-        histogram.observe(seconds)  # type: ignore[attr-defined]
+        counter, histogram = self._children.get((path, status)) or self._of(path, status)
+        counter.inc()
+        histogram.observe(seconds)
+
+    def _of(self, path: str, status: int) -> "tuple[Counter, Histogram]":
+        found = self._requests.labels(path, str(status)), self._seconds.labels(path)
+        self._children[path, status] = found
+        return found
 
     def text(self) -> bytes:
         """The metrics in Prometheus's text format."""

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..inference import OnnxModel
 from . import hooks
-from .errors import Refused
+from .errors import Refused, Violation
 from .protocol import InferRequest, InferResponse, Tensor, flat
 from .settings import Settings
 from .signature import Values, columns, shown, signature
@@ -148,16 +148,17 @@ class ServedModel:
                 continue
             datatypes, check = self._checks[i]
             if tensor.datatype not in datatypes:
-                raise Refused(
+                raise Violation(
                     f"input {tensor.name}: datatype {tensor.datatype:.40}, not "
-                    f"{' or '.join(sorted(datatypes))}"
+                    f"{' or '.join(sorted(datatypes))}",
+                    tensor.name,
                 )
             if found[i] is not None:
                 raise Refused(f"input {tensor.name}: given twice")
             found[i] = check(values)
         if None in found:
             missing = [name for name, i in self._index.items() if found[i] is None]
-            raise Refused(f"inputs missing: {', '.join(missing)}")
+            raise Violation(f"inputs missing: {', '.join(missing)}", missing[0])
         asked: set[str] = set()
         for wanted in request.outputs:
             if all(each.name != wanted.name for each in self.outputs):
@@ -178,7 +179,7 @@ class ServedModel:
             except KeyError:
                 row = next(i for i, row in enumerate(rows, 1) if name not in row)
                 hint = "; send null where it is missing" if each.column.nullable else ""
-                raise Refused(f"row {row}: there is no {name}{hint}") from None
+                raise Violation(f"row {row}: there is no {name}{hint}", name) from None
             found.append(each.check(values))
         others = {
             name: self._other(name, [row.get(name) for row in rows], {})
@@ -257,7 +258,8 @@ class ServedModel:
 
     def _other(self, name: str, values: Values, given: dict[str, Values]) -> Values:
         if name not in self.others:
-            raise Refused(f"input {name:.60}: there is none; there are {', '.join(self.inputs)}")
+            known = ", ".join(self.inputs)
+            raise Violation(f"input {name:.60}: there is none; there are {known}", "")
         if name in given:
             raise Refused(f"input {name}: given twice")
         for row, value in enumerate(values, 1):

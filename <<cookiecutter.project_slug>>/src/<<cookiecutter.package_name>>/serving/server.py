@@ -133,6 +133,7 @@ class _Server:
         loop = asyncio.get_running_loop()
         while True:
             self._site.tick(loop.time())
+            self._app.tick()
             if self._parent is not None and os.getppid() != self._parent:
                 self._stopping.set()  # it was killed: whoever starts it anew needs the port
             await asyncio.sleep(1)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from .errors import Refused
+from .errors import Violation
 
 # The largest number that the model computes with.
 LARGEST = float(np.finfo(np.float32).max)
@@ -54,7 +54,7 @@ class Input:
         self.column = column
 
     def check(self, values: Values) -> Values:
-        """The values, one a row, as `array` takes them. Raises Refused, naming the first wrong."""
+        """The values, one a row, as `array` takes them. Raises Violation, naming a wrong one."""
         if not self.types.issuperset(map(type, values)):
             self._check_types(values)
         return values
@@ -70,14 +70,14 @@ class Input:
     def _check_each(self, values: Values, holds: Callable[[Any], bool], what: str) -> None:
         for row, value in enumerate(values, 1):
             if value is not None and not holds(value):
-                raise Refused(f"input {self.name}, row {row}: {shown(value)} {what}")
+                wrong = f"input {self.name}, row {row}: {shown(value)} {what}"
+                raise Violation(wrong, self.name)
 
     def _check_missing(self, values: Values, missing: str | None) -> None:
         if not self.column.nullable and missing in values:
             row = values.index(missing) + 1
-            raise Refused(
-                f"input {self.name}, row {row}: missing, and the contract does not have it nullable"
-            )
+            wrong = "missing, and the contract does not have it nullable"
+            raise Violation(f"input {self.name}, row {row}: {wrong}", self.name)
 
 
 class Number(Input):

@@ -1,0 +1,1 @@
+"""GitHub, set up as a file of this repository says: rules, environments, labels, variables."""

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# The whole story on one machine: `make demo`. Each command is shown before it runs, in a project baked for it.
+set -euo pipefail
+
+project=$1
+# As on a machine without Docker, whatever this one runs: the server is a process.
+export DOCKER_HOST=unix:///nowhere
+uv run --no-dev cookiecutter --no-input --output-dir "$(dirname "$project")" .
+cd "$project"
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+run() { echo "\$ $*" && "$@"; }
+mlops() { run uv run mlops "$@"; }
+refused() { if "$@"; then echo "this should have been refused" && exit 1; fi; }
+# What somebody does who agrees with what a command proposed.
+merge() {
+  branch=$(git for-each-ref --sort=-creatordate --count=1 --format='%(refname:short)' "refs/heads/$1/")
+  run git merge --quiet --ff-only "$branch"
+}
+released() {
+  mlops release
+  merge release
+  mlops apply dev
+  for name in staging prod; do
+    mlops promote "$name"
+    merge promote
+    mlops apply "$name"
+  done
+}
+stop() { for name in dev staging prod; do uv run mlops stop "$name" > build/stopped.txt 2>&1 || true; done; }
+
+say "From the data to a verified model"
+run make run
+git config user.name Demo && git config user.email demo@example.com
+git checkout --quiet -B main
+# Ports that nobody uses, and no hour to wait for: the defaults are in environments/.
+for name in dev staging prod; do
+  port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  sed -i.bak "s/^LISTEN=.*/LISTEN=127.0.0.1:$port/" "environments/$name/config.env"
+  sed -i.bak "s/^soak_minutes: .*/soak_minutes: 0/" "environments/$name/policy.yaml"
+done
+rm environments/*/*.bak
+git add --all && git commit --quiet --message "Reproduce the pipeline"
+run uv run dvc metrics show
+mlops gate
+mlops predict data/example/flights.parquet --output build/predictions.csv
+run head -n 4 build/predictions.csv
+
+say "A release of it, to dev, staging and prod: each is a checked copy, applied by starting what Git says"
+trap stop EXIT
+released
+mlops load "$(sed -n 's/^LISTEN=//p' environments/prod/config.env)" --seconds 2
+mlops trace prod
+
+say "A change: hardly any learning. What its pull request says, and that it cannot be merged"
+sed -i.bak 's/^    learning_rate: .*/    learning_rate: 0.02/' params.yaml && rm params.yaml.bak
+mkdir -p build
+uv run dvc repro > build/repro.log
+mlops report --base main --log build/repro.log
+cat build/report/report.md
+refused mlops gate --base main
+run git checkout --quiet -- .
+uv run dvc checkout --quiet
+
+say "Another one, which is good enough: through dev and staging to prod"
+sed -i.bak 's/^    max_iter: 100$/    max_iter: 110/' params.yaml && rm params.yaml.bak
+uv run dvc repro > build/repro.log
+mlops gate --base main
+git commit --quiet --all --message "Learn a little longer"
+released
+
+say "Back, in one command, and it sticks: the next promotion is held"
+mlops rollback prod --reason "answers are wrong since noon"
+merge rollback
+mlops apply prod
+refused mlops promote prod
+mlops status

@@ -1,0 +1,81 @@
+"""What Git says is what runs: on a Docker Engine and as a process, without losing a request."""
+
+from __future__ import annotations
+
+import time
+from http.client import HTTPConnection
+from json import loads
+
+import pytest
+from deploy.load import Load, steady
+from deploy.site import Site
+
+# Each is a promotion, a rollback, and the promotion again.
+ROUNDS = {"containers": 7, "processes": 2}
+
+
+@pytest.fixture(params=["processes", "containers"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """A site of each kind."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Site)
+    return found
+
+
+def answer(port: int, path: str) -> dict[str, object]:
+    """Ask a server for something."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    content: dict[str, object] = loads(connection.getresponse().read())
+    connection.close()
+    return content
+
+
+def example(port: int) -> dict[str, object]:
+    """Return the row that the model brings as an example."""
+    name = answer(port, "/v2")["name"]
+    parameters = answer(port, f"/v2/models/{name}")["parameters"]
+    assert isinstance(parameters, dict)
+    row = parameters["example"]["row"]
+    assert isinstance(row, dict)
+    return row
+
+
+def settle(site: Site, environment: str, load: Load, before: str) -> None:
+    """Apply an environment, and look at who answered meanwhile and who answers after."""
+    wanted, started = site.named(environment), time.monotonic()
+    site.mlops("apply", environment)
+    after = time.monotonic()
+    time.sleep(0.3)
+    assert set(load.since(started)) <= {before, wanted}
+    assert set(load.since(after)) == {wanted}
+
+
+def test_no_request_is_lost_through_promotions_and_rollbacks(
+    site: Site, request: pytest.FixtureRequest
+) -> None:
+    """More than twenty on the engine, and each answer is of a release that Git named then."""
+    rounds = ROUNDS["containers" if site.engine else "processes"]
+    first = site.named("dev")
+    site.promote("staging", "prod")
+    site.mlops("apply", "prod")
+    with steady(site.ports["prod"], example(site.ports["prod"])) as load:
+        current = first
+        for number in range(rounds):
+            # Other models, too: an answer that mixed two of them would not pass the smoke test.
+            site.change(**({"estimators__boosting__max_iter": 21 + number} if number < 2 else {}))
+            new = site.release()
+            site.promote("staging", "prod")
+            settle(site, "prod", load, current)
+            site.merge("rollback", "prod", "--reason", "to see it work")
+            assert site.named("prod") == current
+            settle(site, "prod", load, new)
+            site.merge("unhold", "prod")
+            site.promote("prod")
+            settle(site, "prod", load, current)
+            current = new
+    counted = load.since(0)
+    print(sum(counted.values()), "requests")
+    assert not [each for each in counted if each.startswith("failed")], counted
+    assert len(counted) == rounds + 1
+    assert not [each for each in site.drift() if each.startswith("prod")]

@@ -1,0 +1,33 @@
+"""`make demo` on a clone: the whole story, as it is told to somebody new."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from pipeline.running import shell
+
+
+def test_make_demo_tells_the_whole_story(template: Path, tmp_path: Path) -> None:
+    clone = shutil.copytree(template, tmp_path / "clone")
+    done = subprocess.run(
+        ["make", "demo"],
+        cwd=clone,
+        env=shell(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told[-3000:]
+    for environment in ("dev", "staging", "prod"):
+        assert len(re.findall(rf"mlops apply {environment}\ntried: ", told)) >= 1, environment
+    (trace,) = re.findall(r"mlops trace prod\n((?:ok  .+\n)+)", told)
+    assert trace.splitlines()[-1].startswith("ok  source data/example/flights.parquet: ")
+    assert "worse" in told
+    assert "roc_auc" in re.findall(r"error: .+", told)[0]
+    assert "error: prod is on hold: answers are wrong since noon" in told
+    left = subprocess.run(["pgrep", "-f", str(clone)], capture_output=True, text=True)
+    assert left.returncode == 1, "servers are left"

@@ -1,0 +1,163 @@
+"""A stand-in for the part of GitHub's API that changes go through: pull requests and issues.
+
+Branches are those of the bare repository. A pull request is of a branch, and there is one for each
+at most; when a person, or GitHub itself, merges it, the bare repository has the merge.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflows.github import TOKEN, Answer, Call, GitHub
+from workflows.world import git
+
+APP_TOKEN = "made-up-app-token"  # noqa: S105
+APP = "mlops[bot]"
+BOT = "github-actions[bot]"
+
+
+@dataclass
+class Hosting(GitHub):
+    """A repository with its pull requests and issues.
+
+    Attributes:
+        visibility: who may see it.
+        pulls: its pull requests, the oldest first.
+        issues: its issues, the oldest first.
+        merges_alone: whether its settings let pull requests merge themselves.
+    """
+
+    visibility: str = "public"
+    pulls: list[dict[str, Any]] = field(default_factory=list)
+    issues: list[dict[str, Any]] = field(default_factory=list)
+    merges_alone: bool = True
+
+    def __post_init__(self) -> None:
+        self.tokens = {TOKEN: BOT, APP_TOKEN: APP}
+
+    def open_pulls(self) -> dict[str, dict[str, Any]]:
+        """Return the open pull requests by their branch."""
+        return {each["head"]["ref"]: each for each in self.pulls if each["state"] == "open"}
+
+    def open_issues(self) -> list[str]:
+        """Return the titles of the open issues."""
+        return [each["title"] for each in self.issues if each["state"] == "open"]
+
+    def merge(self, branch: str) -> str:
+        """Merge a pull request, and return the commit that main was before."""
+        pull = self.open_pulls()[branch]
+        before = git(self.origin, "rev-parse", "main")
+        folder = self.folder / "merge"
+        git(self.folder, "clone", "--quiet", str(self.origin), str(folder))
+        message = f"Merge pull request #{pull['number']}\n\n{pull['title']}"
+        git(folder, "merge", "--quiet", "--no-ff", "--message", message, f"origin/{branch}")
+        git(folder, "push", "--quiet", "origin", "HEAD:main", f":{branch}")
+        shutil.rmtree(folder)
+        pull["state"] = "closed"
+        return before
+
+    def answer(self, call: Call) -> Answer:
+        """Answer a request as GitHub does."""
+        path = call.path.removeprefix(f"/repos/{self.repository}")
+        routes: list[tuple[str, str, Callable[..., Answer]]] = [
+            ("GET", "", lambda call: (200, {"visibility": self.visibility})),
+            ("GET", "/pulls", self._list_pulls),
+            ("POST", "/pulls", self._open_pull),
+            ("GET", "/issues", self._list_issues),
+            ("POST", "/issues", self._open_issue),
+            ("PATCH", "/issues/([0-9]+)", self._patch_issue),
+            ("POST", "/graphql", self._graphql),
+        ]
+        for method, pattern, handler in routes:
+            match = re.fullmatch(pattern, path)
+            if call.method == method and match and call.method not in self.faults:
+                self.calls.append(call)
+                return handler(call, *match.groups())
+        return super().answer(call)
+
+    def _list_pulls(self, call: Call) -> Answer:
+        owner, _, branch = call.query["head"].partition(":")
+        assert owner == self.repository.partition("/")[0]
+        assert call.query["state"] == "open"
+        return 200, [each for each in self.pulls if each is self.open_pulls().get(branch)]
+
+    def _open_pull(self, call: Call) -> Answer:
+        branch, base = call.body["head"], call.body["base"]
+        if branch in self.open_pulls():
+            message = f"A pull request already exists for {self.repository}:{branch}."
+            return 422, {"message": "Validation Failed", "errors": [{"message": message}]}
+        ahead = self._git("rev-list", "--count", f"{base}..{branch}")
+        if ahead.returncode or ahead.stdout.strip() == "0":
+            message = f"No commits between {base} and {branch}"
+            return 422, {"message": "Validation Failed", "errors": [{"message": message}]}
+        number = 1 + len(self.pulls) + len(self.issues)
+        self.pulls.append(
+            {
+                "number": number,
+                "html_url": f"https://github.com/{self.repository}/pull/{number}",
+                "state": "open",
+                "title": call.body["title"],
+                "body": call.body["body"],
+                "head": {"ref": branch},
+                "user": {"login": call.login},
+                "auto_merge": None,
+            }
+        )
+        return 201, self.pulls[-1]
+
+    def _list_issues(self, call: Call) -> Answer:
+        assert call.query["state"] == "open"
+        return 200, [
+            each
+            for each in self.issues
+            if each["state"] == "open" and call.query["labels"] in each["labels"]
+        ]
+
+    def _open_issue(self, call: Call) -> Answer:
+        number = 1 + len(self.pulls) + len(self.issues)
+        page = f"https://github.com/{self.repository}/issues/{number}"
+        self.issues.append({"number": number, "html_url": page, "state": "open", **call.body})
+        return 201, self.issues[-1]
+
+    def _patch_issue(self, call: Call, number: str) -> Answer:
+        (issue,) = (each for each in self.issues if each["number"] == int(number))
+        issue.update(call.body)
+        return 200, issue
+
+    def _graphql(self, call: Call) -> Answer:
+        """Answer what `gh pr merge --auto` asks: which fields there are, which number, to do it."""
+        query = call.body["query"]
+        kinds = re.findall(r"(\w+): ?__type\(", query)
+        if kinds:
+            return 200, {"data": {kind: {"fields": []} for kind in kinds}}
+        variables = call.body["variables"]
+        if "enablePullRequestAutoMerge" in query:
+            number = int(variables["input"]["pullRequestId"].removeprefix("PR_"))
+            if not self.merges_alone:
+                message = "Pull request Auto merge is not allowed for this repository"
+                return 200, {"data": None, "errors": [{"message": message}]}
+            (pull,) = (each for each in self.pulls if each["number"] == number)
+            pull["auto_merge"] = {"by": call.login}
+            return 200, {"data": {"enablePullRequestAutoMerge": {"clientMutationId": ""}}}
+        (asked,) = (each for each in variables.values() if isinstance(each, int))
+        (pull,) = (each for each in self.pulls if each["number"] == asked)
+        return 200, {"data": {"repository": {"pullRequest": self._as_node(pull)}}}
+
+    def _as_node(self, pull: dict[str, Any]) -> dict[str, Any]:
+        owner = self.repository.partition("/")[0]
+        return {
+            "id": f"PR_{pull['number']}",
+            "number": pull["number"],
+            "url": pull["html_url"],
+            "title": pull["title"],
+            "state": pull["state"].upper(),
+            "headRefName": pull["head"]["ref"],
+            "headRepositoryOwner": {"login": owner},
+            "isCrossRepository": False,
+            "mergeStateStatus": "BLOCKED",
+            "commits": {"nodes": [], "totalCount": 1},
+        }

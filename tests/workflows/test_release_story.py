@@ -1,0 +1,333 @@
+"""The baked workflows that release, executed: `cd`, `deploy`, `promote` and `rollback`.
+
+Git, Docker, Compose, BuildKit, the registry, the proxy and `gh` are real; GitHub's API, who attests
+and who verifies that are stand-ins, and so are the base images.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import helpers
+import pytest
+from images.engine import Builder, Engine
+from pipeline.running import STAGES, Project
+from workflows import events
+from workflows.act import Outcome, needs_act
+from workflows.events import REPOSITORY
+from workflows.github import serve
+from workflows.hosting import APP, BOT, Hosting
+from workflows.releases import Machines, Releases, settle
+from workflows.world import git
+
+pytestmark = needs_act
+
+VERIFY = "Was the image built by cd, from the commit that Git says?"
+APPLY = "Apply"
+GO_ON = "Propose what may come next"
+GO_BACK = "Propose to go back where it failed"
+PROPOSE = "Propose it to the first environment"
+# What is started in the place of the server, and never serves.
+BROKEN = "import time\n\ntime.sleep(10_000)\n"
+# The real one is built where `mlops build` is tested; it takes a minute.
+TRAINING = 'ARG BASE=python\nARG UV=astral\nFROM ${BASE}\nCOPY params.yaml /\nCMD ["true"]\n'
+
+Begin = Callable[[Machines | None], Releases]
+
+
+@pytest.fixture(scope="module")
+def begun(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
+    """A project with a model, and where DVC stores it. It is called as no other test's is."""
+    folder = tmp_path_factory.mktemp("story")
+    names = {"project_slug": "flight-story", "package_name": "flight_delays"}
+    baked = helpers.bake(template, folder / "bake", **names)
+    project = Project(baked, baked / ".venv")
+    project.init()
+    project.run("uv", "sync", "--locked")
+    project.git("checkout", "--quiet", "-B", "main")
+    project.sample("data/small.parquet", 10)
+    project.run("dvc", "remote", "modify", "storage", "url", str(folder / "store"))
+    project.set(
+        "params.yaml",
+        source__path="data/small.parquet",
+        estimators__boosting__max_iter=20,
+        evaluate={"importance_rows": 50, "slice_rows": 50},
+        gates={"roc_auc": {"min": 0.4}},
+        verify__edge_rows=300,
+    )
+    project.write("deploy/images/training.Dockerfile", TRAINING)
+    settle(project)
+    project.commit()
+    ran, _ = project.repro()
+    assert ran == STAGES
+    project.run("dvc", "push")
+    project.commit()
+    return project, folder / "store"
+
+
+@pytest.fixture
+def begin(begun: tuple[Project, Path], tmp_path: Path) -> Iterator[Begin]:
+    """Put the project on GitHub, with machines or without."""
+    started: list[Releases] = []
+    project, store = begun
+    origin = tmp_path / "hub" / f"{REPOSITORY}.git"
+    origin.mkdir(parents=True)
+    git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
+    clone = project.copy(tmp_path / "project")
+    clone.git("remote", "add", "origin", str(origin))
+    clone.git("push", "--quiet", "origin", "main")
+    github = Hosting(REPOSITORY, origin, tmp_path / "api")
+
+    def start(machines: Machines | None) -> Releases:
+        started.append(Releases(tmp_path, clone, github, store, machines))
+        return started[0]
+
+    with serve(github):
+        yield start
+        for each in started:
+            each.stop()
+
+
+@pytest.fixture
+def world(begin: Begin, engine: Engine, registry: str, builder: Builder, haproxy: None) -> Releases:
+    """The project on GitHub, with a registry and a Docker Engine."""
+    return begin(Machines(engine, registry, builder))
+
+
+@pytest.fixture
+def bare(begin: Begin) -> Releases:
+    """The project on GitHub, without images: what it releases runs as a process."""
+    return begin(None)
+
+
+def results(done: Outcome) -> dict[str, str]:
+    """Return the result of each job."""
+    return dict(sorted(done.jobs.items()))
+
+
+def all_well(done: Outcome) -> None:
+    """Require that every job succeeded or had nothing to do."""
+    assert set(done.jobs.values()) <= {"success", "skipped"}, done.told
+
+
+def test_from_a_merge_to_prod_and_back(world: Releases) -> None:
+    """One long story, for each step stands on those before."""
+    pushed = world.pushed()
+    done = world.go("cd", pushed)
+    assert results(done) == dict.fromkeys(("attest", "build", "plan", "propose"), "success"), (
+        done.told
+    )
+    (branch,) = world.github.open_pulls()
+    first = branch.removeprefix("release/")
+    pull = world.github.open_pulls()[branch]
+    assert pull["user"]["login"] == BOT
+    assert pull["auto_merge"] is None
+    assert "There is no app" in done.log("propose")
+    facts = world.facts("dev", ref=branch)
+    assert facts["RELEASE_ID"] == first
+    assert facts["GIT_SHA"] == world.commit("main")
+    kept = [json.loads(each.read_text()) for each in world.attestations.iterdir()]
+    images = {facts["SERVING_IMAGE"], facts["TRAINING_IMAGE"]}
+    assert {f"{each['name']}@{each['digest']}" for each in kept} == images
+    assert len({(each["name"], each["type"]) for each in kept}) == len(kept) == 4
+
+    # Again: the same images, and the same pull request.
+    all_well(world.go("cd"))
+    assert world.facts("dev", ref=branch) == facts
+    assert [*world.github.open_pulls().values()] == [pull]
+
+    merged = world.merge(branch)
+    again = world.go("cd", pushed)
+    all_well(again)
+    assert f"{first} is released already" in again.log("propose", PROPOSE)
+    assert world.github.open_pulls() == {}
+
+    done = world.go("deploy", merged, app=True)
+    all_well(done)
+    assert done.outputs["plan", "look"]["environments"] == '["dev"]'
+    assert done.steps["apply"][VERIFY] == "success"
+    assert "There is no host" in done.summaries["apply"]
+    assert world.answers("dev") == first
+    branch = f"promote/staging/{first}"
+    assert world.github.open_pulls()[branch]["user"]["login"] == APP
+
+    # Somebody asks for what is proposed already.
+    done = world.go("promote", events.dispatch(world.commit("main"), environment="staging"))
+    all_well(done)
+    assert [*world.github.open_pulls()] == [branch]
+    assert world.github.open_pulls()[branch]["html_url"] in done.summaries["promote"]
+
+    done = world.go("deploy", world.merge(branch))
+    all_well(done)
+    assert done.outputs["plan", "look"]["environments"] == '["staging"]'
+    assert (world.answers("staging"), world.answers("prod")) == (first, None)
+    assert "prod wants 60" in done.summaries["propose"]
+    assert world.github.open_pulls() == {}
+
+    # It has soaked: the clock proposes it, and touches nothing where no host is known.
+    policy = world.show("main", "environments/prod/policy.yaml").decode()
+    soaked = policy.replace("soak_minutes: 60", "soak_minutes: 0")
+    world.change({"environments/prod/policy.yaml": soaked})
+    done = world.go("deploy", events.schedule(world.commit("main")))
+    all_well(done)
+    assert done.steps["apply"][APPLY] == "skipped"
+    done = world.go("deploy", world.merge(f"promote/prod/{first}"))
+    all_well(done)
+    assert world.answers("prod") == first
+
+    # Where a host is known, the clock mends what drifted.
+    settings = world.show("main", "environments/dev/config.env").decode()
+    world.change({"environments/dev/config.env": settings.replace("512M", "640M")})
+    assert world.machines is not None
+    host = {"DOCKER_HOST": world.machines.engine.host or "unix:///var/run/docker.sock"}
+    world.project.run("mlops", "stop", "prod", env=world.docker())
+    done = world.go("deploy", events.schedule(world.commit("main")), variables=host)
+    all_well(done)
+    assert f"dev: runs {first} with other settings" in done.log("apply", "Did it drift?")
+    assert "There is no host" not in done.summaries["apply"]
+    assert [world.answers(each) for each in ("dev", "staging", "prod")] == [first] * 3
+
+
+def test_what_must_not_be_served_is_not(world: Releases, tmp_path: Path) -> None:
+    """An image that nobody vouches for, and one that never serves; what is good still does."""
+    all_well(world.go("cd", app=True))
+    (branch,) = world.github.open_pulls()
+    assert world.github.open_pulls()[branch]["auto_merge"] == {"by": APP}
+    first = branch.removeprefix("release/")
+    merged = world.merge(branch)
+    vouched = world.attestations.rename(tmp_path / "vouched")
+
+    world.attestations.mkdir()
+    done = world.go("deploy", merged)
+    assert results(done) == {
+        "apply": "failure",
+        "plan": "success",
+        "propose": "success",
+        "report": "success",
+    }, done.told
+    assert done.steps["apply"][VERIFY] == "failure"
+    assert APPLY not in done.steps["apply"] or done.steps["apply"][APPLY] == "skipped"
+    assert "no attestations found for subject sha256:" in done.log("apply", VERIFY)
+    assert world.answers("dev") is None
+    assert world.github.open_issues() == ["dev does not run what Git says"]
+    assert "cd did not build its image" in world.github.issues[0]["body"]
+    assert "no earlier release to go back to" in done.summaries["propose"]
+    assert world.github.open_pulls() == {}
+
+    # Nor is it where GitHub does not say who may read the repository, which decides on that.
+    world.github.faults["GET"] = 500
+    done = world.go("deploy", merged)
+    assert done.steps["apply"][VERIFY] == "failure"
+    assert world.answers("dev") is None
+    world.github.faults.clear()
+
+    # What the step is good for: without it, the image is served.
+    unverified = world.workflow("deploy").replacing("apply", VERIFY, "true")
+    all_well(world.go("deploy", merged, unverified))
+    assert world.answers("dev") == first
+    assert world.github.open_issues() == []
+    assert [*world.github.open_pulls()] == [f"promote/staging/{first}"]
+    world.attestations.rmdir()
+    vouched.rename(world.attestations)
+
+    main = "src/flight_delays/serving/__main__.py"
+    sound = world.show("main", main).decode()
+    world.change({main: BROKEN})
+    world.github.merges_alone = False
+    done = world.go("cd", app=True)
+    all_well(done)
+    assert "cannot merge itself: allow auto-merge" in done.log("propose")
+    (branch,) = (each for each in world.github.open_pulls() if each.startswith("release/"))
+    done = world.go("deploy", world.merge(branch))
+    assert results(done)["apply"] == "failure", done.told
+    assert done.steps["apply"][VERIFY] == "success"
+    assert done.steps["apply"][APPLY] == "failure"
+    assert world.answers("dev") == first
+    assert world.github.open_issues() == ["dev does not run what Git says"]
+    assert f"{first} still serves" in world.github.issues[-1]["body"]
+    assert "Nothing is promoted while there is" in done.summaries["propose"]
+    back = f"rollback/dev/{first}"
+    assert {*world.github.open_pulls()} == {f"promote/staging/{first}", back}
+
+    done = world.go("deploy", world.merge(back))
+    all_well(done)
+    assert world.answers("dev") == first
+    assert world.github.open_issues() == []
+
+    # Mended, and yet nothing comes to dev by itself.
+    world.change({main: sound})
+    done = world.go("cd")
+    all_well(done)
+    assert "dev is on hold: it could not be deployed: https://" in done.summaries["propose"]
+    assert {*world.github.open_pulls()} == {f"promote/staging/{first}"}
+
+
+def image_less(world: Releases) -> str:
+    """Release what is on main without images, and return the release."""
+    world.update()
+    world.project.run("mlops", "release")
+    (branch,) = (each for each in world.branches() if each.startswith("release/"))
+    git(world.origin, "update-ref", "refs/heads/main", f"refs/heads/{branch}")
+    git(world.origin, "branch", "--quiet", "-D", branch)
+    return branch.removeprefix("release/")
+
+
+def test_without_images_a_process_serves_and_people_promote_and_go_back(bare: Releases) -> None:
+    first = image_less(bare)
+    done = bare.go("deploy")
+    all_well(done)
+    assert done.steps["apply"][VERIFY] == "skipped"
+    assert bare.answers("dev") == first
+    pull = bare.github.open_pulls()[f"promote/staging/{first}"]
+    bare.merge(pull["head"]["ref"])
+
+    bare.change({"note.txt": "another commit\n"})
+    second = image_less(bare)
+    done = bare.go("promote", events.dispatch(bare.commit("main"), environment="staging"))
+    all_well(done)
+    assert bare.github.open_pulls()[f"promote/staging/{second}"]["user"]["login"] == BOT
+    bare.merge(f"promote/staging/{second}")
+
+    # The reason is a person's, and is not run.
+    asked = {"environment": "staging", "release": "", "reason": '$(touch /tmp/oh) `id`; "wrong"'}
+    done = bare.go("rollback", events.dispatch(bare.commit("main"), **asked), app=True)
+    all_well(done)
+    back = bare.github.open_pulls()[f"rollback/staging/{first}"]
+    assert back["user"]["login"] == APP
+    assert f"Reason: {asked['reason']}" in back["body"]
+    bare.merge(f"rollback/staging/{first}")
+    done = bare.go("promote", events.dispatch(bare.commit("main"), environment="staging"))
+    assert done.jobs == {"promote": "failure"}
+    assert "staging is on hold: $(touch /tmp/oh) `id`" in done.log("promote")
+
+    done = bare.go("rollback", events.dispatch(bare.commit("main"), **asked))
+    assert done.jobs == {"rollback": "failure"}
+    assert "no earlier release to go back to" in done.log("rollback")
+
+
+def test_what_cannot_be_attested_or_released_is_told(bare: Releases) -> None:
+    plan = bare.workflow("cd").only("plan")
+    told = bare.go("cd", workflow=plan).outputs["plan", "look"]
+    assert told == {"release": "true", "attest": "true"}
+    bare.github.visibility = "private"
+    done = bare.go("cd", workflow=plan)
+    assert done.outputs["plan", "look"] == {"release": "true", "attest": "false"}
+    assert "a private repository has attestations with GitHub Enterprise Cloud" in done.log("plan")
+    told = bare.go("cd", workflow=plan, variables={"ATTESTATIONS": "true"}).outputs["plan", "look"]
+    assert told["attest"] == "true"
+    bare.change({"dvc.lock": None})
+    done = bare.go("cd", workflow=plan)
+    assert done.outputs["plan", "look"]["release"] == "false"
+    assert "there is no dvc.lock yet" in done.log("plan")
+
+
+def test_a_refused_pull_request_is_a_failure_that_says_why(bare: Releases) -> None:
+    first = image_less(bare)
+    bare.github.faults["POST"] = 403
+    done = bare.go("promote", events.dispatch(bare.commit("main"), environment="staging"))
+    assert done.jobs == {"promote": "failure"}
+    told = f"promote/staging/{first} is pushed, and has no pull request yet"
+    assert told in done.log("promote")
+    assert "Resource not accessible by integration" in done.log("promote")
