@@ -22,7 +22,7 @@ from typing import Any
 GROUP = 1_000_000
 # Parts of `mlops report`, none within another: module and function.
 PARTS = {
-    "both models and the test rows from DVC": ("reporting.compare", "_obtain"),
+    "both models and the test rows from DVC": ("reporting.compare", "obtain"),
     "both models' answers and latency": ("reporting.compare", "_side"),
     "bootstrap": ("reporting.compare", "judge"),
     "`dvc.lock` and the remote": ("lock", "check"),
