@@ -50,6 +50,18 @@ def test_a_release_is_of_what_is_committed(released: Released) -> None:
     assert "Release " in released.mlops("release").stdout, "DVC has the model"
 
 
+def test_releases_that_wait_side_by_side_have_versions_of_their_own(released: Released) -> None:
+    def version(line: str) -> str:
+        return line.rpartition("MODEL_VERSION=")[2].split()[0]
+
+    first = version((released.project.folder / "environments/dev/release.env").read_text())
+    waiting = released.mlops("release", "--dry-run").stdout
+    (released.project.folder / "note.txt").write_text("one more")
+    released.commit()
+    later = released.mlops("release", "--dry-run").stdout
+    assert len({first, version(waiting), version(later)}) == 3
+
+
 def test_status_and_guard_say_where_it_is(released: Released) -> None:
     assert released.evidence.stem in released.mlops("status").stdout
     assert "by the rules" in released.mlops("guard", "--base", "HEAD~1").stdout

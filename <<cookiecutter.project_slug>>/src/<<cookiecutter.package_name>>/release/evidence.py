@@ -157,11 +157,12 @@ def of_source(found: Source, base: Revision, images: Images, run: str | None) ->
 
     Args:
         found: what it is made of; its commit is checked out.
-        base: where earlier releases are, for the version and the champion.
+        base: where earlier releases are, for the champion.
         images: what was built of it.
         run: where that was.
     """
-    number = len(base.files(RELEASES, ".json")) + 1
+    # What was merged so far is counted, not what was released: two that wait side by side differ.
+    number = git("rev-list", "--count", "--first-parent", found.commit)
     return Evidence(
         id=found.id,
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",

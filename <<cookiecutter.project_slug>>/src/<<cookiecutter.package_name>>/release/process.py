@@ -80,8 +80,10 @@ class Server:
     def start(self, variables: dict[str, str]) -> None:
         """Start it with these variables beside those of the environment."""
         module = f"{__name__.partition('.')[0]}.serving"
-        with self.file.open("w") as held, self.log.open("wb") as log:
+        # What the file says is lost with the lock alone: it is how a server that lives is reached.
+        with self.file.open("a") as held, self.log.open("wb") as log:
             fcntl.flock(held, fcntl.LOCK_EX)
+            held.truncate(0)
             subprocess.Popen(
                 ["/bin/sh", "-c", _START, str(self.file), sys.executable, "-m", module],
                 env=os.environ | variables,
@@ -195,6 +197,7 @@ def _wanted(target: Target, suffix: str = "") -> Server:
 def _try(target: Target, variables: dict[str, str]) -> None:
     """Run the server on a port of its own, and ask it. Raises CheckError when it is not right."""
     server = _wanted(target, _TRIAL)
+    server.end()  # one that a killed apply left
     server.start(variables | {"MLOPS_PORT": "0", "MLOPS_LOG": "", "MLOPS_DRAIN_SECONDS": "0"})
     try:
         url = server.url(target.settings.ready_seconds)
