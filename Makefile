@@ -21,9 +21,10 @@ test: $(UV) ## Test the template and what it bakes
 lint: $(UV) ## Run every check of .pre-commit-config.yaml on every file
 	uv run pre-commit run --all-files
 
-bench: $(UV) ## Measure speed and memory, and write docs/bench.md and docs/bench-serving.md
+bench: $(UV) ## Measure speed and memory, and write docs/bench.md, docs/bench-serving.md and docs/monitoring.md
 	PYTHONPATH=tests uv run python -m bench.bench
 	PYTHONPATH=tests uv run python -m bench.serving
+	PYTHONPATH=tests uv run python -m monitoring.power
 
 .uv/bin/uv:
 	python3 -m venv .uv || { echo "Install uv first: https://docs.astral.sh/uv/"; exit 1; }

@@ -30,10 +30,11 @@ class OneWorkerATask(LoadScopeScheduling):  # type: ignore[misc]
         tasks = sorted((task for task in helpers.CHOICES["task"] if task in test), key=test.index)
         if file in ("tests/workflows/test_batch.py", "tests/workflows/test_ci.py"):
             return "ci"  # one repository for both
-        if file.startswith(("tests/deploy/", "tests/images/", "tests/workflows/test_release")):
-            return "engine"  # there is one
-        served = ("tests/alerts/test_live", "tests/serving/", "tests/github/test_github")
-        if file.startswith(served):
+        one_engine = ("tests/deploy/", "tests/images/", "tests/workflows/test_release")
+        if file.startswith((*one_engine, "tests/monitoring/test_volume")):
+            return "engine"
+        served = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
+        if file.startswith(tuple(f"tests/{each}" for each in served)):
             return tasks[0] if tasks else "classification"
         if not file.startswith("tests/pipeline/"):
             return nodeid

@@ -29,7 +29,7 @@ def expected(answers: dict[str, str]) -> list[str]:
 
 def found(project: Path) -> list[str]:
     """Return the paths that a bake holds."""
-    return [path.as_posix() for path in files(project)]
+    return sorted(path.as_posix() for path in files(project))
 
 
 def conditions(path: str, trees: dict[tuple[str, str], set[str]]) -> str:

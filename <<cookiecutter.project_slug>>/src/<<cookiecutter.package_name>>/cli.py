@@ -603,8 +603,8 @@ def monitor(
     for line in found.summary():
         typer.echo(line)
     typer.echo(f"{folder}/report.html")
-    if found.last.alarms:
-        raise CheckError("\n".join(found.last.alarms))
+    if found.alarms:
+        raise CheckError("\n".join(found.alarms))
 
 
 @feedback.command("import")

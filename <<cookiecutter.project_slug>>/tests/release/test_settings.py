@@ -31,7 +31,8 @@ def test_what_it_says(repository: Repository) -> None:
     assert (found.listen, found.ready_seconds) == ("127.0.0.1:8001", 60)
     assert found.url == "http://127.0.0.1:8001"
     assert found.server == {"MLOPS_LOG": "s3://bucket/log"}
-    found = load("dev", _at(repository, f"{GOOD}URL=https://flights.example.com\nREADY_SECONDS=5\n"))
+    more = "URL=https://flights.example.com\nREADY_SECONDS=5\n"
+    found = load("dev", _at(repository, GOOD + more))
     assert (found.url, found.ready_seconds) == ("https://flights.example.com", 5)
 
 
@@ -43,7 +44,7 @@ def test_what_it_says(repository: Repository) -> None:
         (("CPUS=0.5\n", ""), "CPUS missing"),
         (("CPUS=0.5", "CPUS=1\nCPUS=2"), "line 5: CPUS stands here twice"),
         (("MEMORY=512M", "MEMORY=lots"), "line 5: MEMORY=lots is not a size: 512M, 2G"),
-        (("MEMORY=512M", 'MEMORY="512M"'), "line 5: MEMORY=\"512M\": write NAME=value"),
+        (("MEMORY=512M", 'MEMORY="512M"'), 'line 5: MEMORY="512M": write NAME=value'),
         (("s3://bucket", "$BUCKET"), "line 6: MLOPS_LOG=$BUCKET/log: write NAME=value"),
         (("REPLICAS", "REPLICA"), "line 3: REPLICA is none of LISTEN, REPLICAS"),
         (("MLOPS_LOG", "MLOPS_LOGS"), "line 6: MLOPS_LOGS is no setting of the server"),

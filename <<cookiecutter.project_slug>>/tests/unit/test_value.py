@@ -12,7 +12,13 @@ from pydantic import ValidationError
 from stored import Stored
 
 from <<cookiecutter.package_name>> import draft, paths
-from <<cookiecutter.package_name>>.config import Evaluate, Gate, Params, Value, load_params
+from <<cookiecutter.package_name>>.config import (
+    Evaluate,
+    Gate,
+    Params,
+    Value,
+    load_params,
+)
 from <<cookiecutter.package_name>>.errors import InputError
 from <<cookiecutter.package_name>>.files import read_json
 from <<cookiecutter.package_name>>.gate import broken

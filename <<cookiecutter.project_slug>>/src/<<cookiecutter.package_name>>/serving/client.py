@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from ..errors import CheckError, InputError
 
+# The id of requests for the example: monitoring leaves them out.
+EXAMPLE = "mlops-example"
 DATATYPES = {str: "BYTES", bool: "BOOL", float: "FP32", int: "FP32"}
 
 
@@ -66,7 +68,7 @@ class Client:
             {"name": k, "datatype": DATATYPES[type(v)], "shape": [rows], "data": [v] * rows}
             for k, v in self.example["row"].items()
         ]
-        return json.dumps({"inputs": inputs}).encode()
+        return json.dumps({"id": EXAMPLE, "inputs": inputs}).encode()
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Any:
         headers = {"content-type": "application/json"} if body else {}

@@ -1,0 +1,223 @@
+"""The prediction log, read back: each row once, in the window of its time, none lost silently."""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..errors import InputError
+from ..serving.client import EXAMPLE
+from ..serving.log import RELEASE, REQUEST, ROW, TIME
+from .feedback import FOLDER
+from .keys import Seen, keys
+from .storage import Storage, Unreadable, explained
+
+BATCH_ROWS = 131_072
+_OWN = (TIME, REQUEST, ROW, RELEASE)
+# How the server names its files: a folder a day, and the time of the first row.
+_NAMED = re.compile(r"(?:.*/)?(\d{4}-\d\d-\d\d/\d{6})-[^/]*")
+# A file holds the rows of seconds. One whose time is further off was told by a clock that jumped.
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Period:
+    """Windows that follow one another: where each begins, and the end of the last."""
+
+    edges: Sequence[datetime]
+
+    @staticmethod
+    def of(start: datetime, end: datetime, days: int) -> "Period":
+        """Windows of so many days back from `end`; the first may be shorter."""
+        edges = [end]
+        while edges[0] > start:
+            edges.insert(0, max(start, edges[0] - timedelta(days=days)))
+        return Period(edges)
+
+    @property
+    def start(self) -> datetime:
+        """Where the first window begins."""
+        return self.edges[0]
+
+    @property
+    def end(self) -> datetime:
+        """Where the last window ends: it is the first moment after it."""
+        return self.edges[-1]
+
+    @property
+    def windows(self) -> int:
+        """How many there are."""
+        return len(self.edges) - 1
+
+    def places(self, moments: np.ndarray) -> np.ndarray:
+        """The number of each moment's window; -1, or beyond the last, where it is in none."""
+        edges = np.array([each.replace(tzinfo=None) for each in self.edges], "datetime64[us]")
+        found: np.ndarray = np.searchsorted(edges, moments, side="right") - 1
+        return found
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that cannot be read, or not to its end; `rows` are those read before."""
+
+    name: str
+    why: str
+    rows: int
+
+
+@dataclass
+class Account:
+    """What became of every row: `rows` is the sum of what stands below it.
+
+    Attributes:
+        files: how many were read, broken ones, too.
+        rows: how many they hold, as far as they can be read.
+        counted: rows of the period and the release, by window.
+        examples: rows that smoke and load tests asked for.
+        duplicates: rows whose request and row were there before.
+        others: rows of other releases, by release.
+        elsewhere: rows of other times.
+        misdated: of all, rows more than a day off the time of their file, which counts in place of
+            theirs.
+        broken: files that cannot be read.
+        unknown: columns that neither the contract nor the model names, by the rows that have them.
+    """
+
+    counted: list[int]
+    files: int = 0
+    rows: int = 0
+    examples: int = 0
+    duplicates: int = 0
+    others: dict[str, int] = field(default_factory=dict)
+    elsewhere: int = 0
+    misdated: int = 0
+    broken: list[Broken] = field(default_factory=list)
+    unknown: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a window: columns by name, and a number for each row by which it is known."""
+
+    window: int
+    columns: dict[str, pa.Array]
+    keys: np.ndarray
+
+
+class Log:
+    """The log in a storage. `known` are the columns that it may have, beside its own."""
+
+    def __init__(self, storage: Storage, known: Collection[str]) -> None:
+        self._storage = storage
+        self._known = {*_OWN, *known}
+
+    def read(
+        self, period: Period, release: str, columns: Collection[str], account: Account
+    ) -> Iterator[Part]:
+        """Yield the rows of a release in a period, and account for all others.
+
+        Raises InputError where there is no log, or its store does not answer.
+        """
+        names = self._storage.names()
+        if names is None:
+            raise InputError(f"{self._storage.address}: there is no prediction log")
+        seen = Seen()
+        for name in names:
+            moment = _moment(name)
+            near = moment is None or period.start - _DAY <= moment < period.end + _DAY
+            if near and not name.startswith(f"{FOLDER}/"):
+                account.files += 1
+                yield from self._file(name, moment, period, release, columns, account, seen)
+
+    def _file(
+        self,
+        name: str,
+        moment: datetime | None,
+        period: Period,
+        release: str,
+        columns: Collection[str],
+        account: Account,
+        seen: Seen,
+    ) -> Iterator[Part]:
+        read = 0
+        try:
+            file = self._storage.open(name)
+            for unknown in {*file.schema_arrow.names} - self._known:
+                _count(account.unknown, unknown, file.metadata.num_rows)
+            for batch in _batches(file, columns):
+                read += batch.num_rows
+                account.rows += batch.num_rows
+                places = period.places(_moments(batch, moment, account))
+                yield from _taken(batch, places, release, account, seen)
+        except Unreadable as error:
+            account.broken.append(Broken(name, str(error), read))
+
+
+def _count(counts: dict[str, int], what: str, rows: int) -> None:
+    counts[what] = counts.get(what, 0) + rows
+
+
+def _moment(name: str) -> datetime | None:
+    found = _NAMED.fullmatch(name)
+    if found is None:
+        return None
+    try:
+        return datetime.strptime(found[1], "%Y-%m-%d/%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _batches(file: pq.ParquetFile, columns: Collection[str]) -> Iterator[pa.RecordBatch]:
+    there = set(file.schema_arrow.names)
+    missing = [each for each in _OWN if each not in there]
+    if missing:
+        raise Unreadable(f"it has no column {', '.join(missing)}")
+    wanted = [*_OWN, *(each for each in columns if each in there)]
+    batches = file.iter_batches(BATCH_ROWS, columns=wanted)
+    while True:
+        with explained():
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _moments(batch: pa.RecordBatch, of_file: datetime | None, account: Account) -> np.ndarray:
+    """When each row was answered; where that cannot be, when its file was begun."""
+    times = batch[TIME].cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
+    if of_file is None:
+        return np.asarray(times)
+    begun = np.datetime64(of_file.replace(tzinfo=None), "us")
+    wrong = ~(np.abs(times - begun) <= np.timedelta64(_DAY))
+    account.misdated += int(wrong.sum())
+    return np.where(wrong, begun, times)
+
+
+def _taken(
+    batch: pa.RecordBatch, places: np.ndarray, release: str, account: Account, seen: Seen
+) -> Iterator[Part]:
+    """The rows to be counted, by window."""
+    numbers = keys(batch[REQUEST], batch[ROW])
+    asked = pc.not_equal(batch[REQUEST], EXAMPLE).fill_null(True).to_numpy(zero_copy_only=False)
+    account.examples += int((~asked).sum())
+    fresh = seen.first(numbers) & asked
+    account.duplicates += int((asked & ~fresh).sum())
+    inside = (places >= 0) & (places < len(account.counted))
+    account.elsewhere += int((fresh & ~inside).sum())
+    mine = pc.equal(batch[RELEASE], release).fill_null(False).to_numpy(zero_copy_only=False)
+    other = fresh & inside & ~mine
+    if other.any():
+        for each in pc.value_counts(batch[RELEASE].filter(pa.array(other))).to_pylist():
+            _count(account.others, str(each["values"]), each["counts"])
+    chosen = fresh & inside & mine
+    for window in np.unique(places[chosen]).tolist():
+        rows = chosen & (places == window)
+        account.counted[window] += int(rows.sum())
+        part = batch if rows.all() else batch.filter(pa.array(rows))
+        columns = {name: part[name] for name in part.schema.names}
+        yield Part(window, columns, numbers[rows])

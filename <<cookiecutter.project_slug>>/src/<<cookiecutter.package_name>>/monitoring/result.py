@@ -1,0 +1,170 @@
+"""What monitoring found: the content of result.json, from which the reports are made."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .log import Account
+from .performance import Measured
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How something of a column differs from the reference; see drift.Difference.
+
+    Attributes:
+        needed: the distance that matters: monitoring.minimum_effect, or the usual one.
+        alarm: whether it is large, and no chance.
+    """
+
+    p: float
+    distance: float
+    needed: float
+    test: str
+    sizes: dict[str, float]
+    new: dict[str, float]
+    vanished: dict[str, float]
+    alarm: bool = False
+
+    @property
+    def share(self) -> float:
+        """The distance as a share of what matters."""
+        return self.distance / self.needed if self.needed else float(self.distance > 0)
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Shares for a picture: by category, or between edges, of which there is one more."""
+
+    labels: list[str]
+    edges: list[float]
+    before: list[float]
+    now: list[float]
+
+
+@dataclass(frozen=True)
+class ColumnResult:
+    """A column in a window.
+
+    Attributes:
+        kind: what it holds.
+        is_output: whether the model says it.
+        ignored: whether it raises no alarm by params.yaml.
+        rows: values that are there.
+        values, missing: how both differ; None where that cannot be told.
+        missing_before, missing_now: the shares.
+        histogram: both distributions; in the last window only.
+    """
+
+    kind: str
+    is_output: bool
+    ignored: bool
+    rows: int
+    values: Shift | None
+    missing: Shift | None
+    missing_before: float
+    missing_now: float
+    histogram: Histogram | None = None
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """A metric of labelled rows: live, on the test rows, and whether it is worse by no chance."""
+
+    live: Measured
+    test: Measured | None
+    p: float | None = None
+    alarm: bool = False
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """A window.
+
+    Attributes:
+        start, end: in UTC; the end is not part of it.
+        rows: rows of the release.
+        labelled: those whose truth is known; metrics are of at most compare.rows of them.
+        too_few: whether there are too few rows to judge the columns.
+        columns: by name; empty where there are too few.
+        violations: rows that break the contract, by column and rule.
+        metrics: of labelled rows.
+        estimates: metrics that are to be expected, for want of labels.
+        slices: the first metric by column and value; in the last window with labels only.
+        alarms: what people are to know, a line each.
+    """
+
+    start: str
+    end: str
+    rows: int
+    labelled: int
+    too_few: bool
+    columns: dict[str, ColumnResult] = field(default_factory=dict)
+    violations: dict[str, dict[str, int]] = field(default_factory=dict)
+    metrics: dict[str, MetricResult] = field(default_factory=dict)
+    estimates: dict[str, Measured] = field(default_factory=dict)
+    slices: dict[str, dict[str, MetricResult]] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Labels: how many are known, matched in the period, changed by a later import, unmatched."""
+
+    labels: int
+    matched: int
+    changed: int
+    unmatched: int
+    broken: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """All of it; `windows` follow one another.
+
+    The last one is judged, and the last one that has labels: they come later than their rows.
+    """
+
+    environment: str
+    release: str
+    model: str
+    commit: str
+    made: str
+    log: str
+    reference_rows: tuple[int, int]
+    settings: dict[str, object]
+    account: Account
+    feedback: Feedback
+    windows: list[WindowResult]
+    notes: list[str]
+
+    @property
+    def last(self) -> WindowResult:
+        """The window that is judged."""
+        return self.windows[-1]
+
+    @property
+    def measured(self) -> WindowResult | None:
+        """The newest window with enough labels for metrics."""
+        return next((each for each in reversed(self.windows) if each.metrics), None)
+
+    @property
+    def alarms(self) -> list[str]:
+        """What people are to know, a line each."""
+        found, measured = [*self.last.alarms], self.measured
+        if measured is not None and measured is not self.last:
+            when = f"{measured.start:.10} to {measured.end:.10}"
+            lines = [line for line in measured.alarms if line.startswith("performance:")]
+            found += [f"{line}; labels of {when}" for line in lines]
+        return found
+
+    def summary(self) -> Iterator[str]:
+        """What was looked at, in lines for the terminal."""
+        last = self.last
+        yield (
+            f"{self.environment}: {self.release}, {last.start:.16} to {last.end:.16}, "
+            f"{last.rows:,} rows, {last.labelled:,} of them labelled"
+        )
+        if last.too_few:
+            least = self.settings["minimum_rows"]
+            yield f"fewer than {least} rows: drift is not judged"
+        yield from self.notes
