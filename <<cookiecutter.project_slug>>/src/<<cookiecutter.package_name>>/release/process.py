@@ -201,7 +201,7 @@ def _try(target: Target, variables: dict[str, str]) -> None:
     server.start(variables | {"MLOPS_PORT": "0", "MLOPS_LOG": "", "MLOPS_DRAIN_SECONDS": "0"})
     try:
         url = server.url(target.settings.ready_seconds)
-        smoke(url, target.release.id, WITHIN, target.model_sha256)
+        list(smoke(url, target.release.id, WITHIN, target.model_sha256))
     finally:
         server.end()
 

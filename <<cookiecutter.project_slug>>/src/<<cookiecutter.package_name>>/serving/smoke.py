@@ -25,8 +25,8 @@ def smoke(
     within_ms: float = 250,
     model: str | None = None,
     wait: float = 0,
-) -> list[str]:
-    """Return a line for each check, all of which hold.
+) -> Iterator[str]:
+    """Yield a line for each check that holds.
 
     Args:
         url: where the server is.
@@ -38,13 +38,15 @@ def smoke(
         CheckError: one does not hold.
     """
     deadline = monotonic() + wait
-    while True:
+    while monotonic() < deadline:
         try:
-            return [*_checks(url, release, within_ms, model)]
+            held = [*_checks(url, release, within_ms, model)]
         except CheckError:
-            if monotonic() >= deadline:
-                raise
-        sleep(PAUSE_SECONDS)
+            sleep(PAUSE_SECONDS)
+        else:
+            yield from held
+            return
+    yield from _checks(url, release, within_ms, model)
 
 
 def _checks(url: str, release: str | None, within_ms: float, model: str | None) -> Iterator[str]:
@@ -98,4 +100,9 @@ def main() -> None:
     parser.add_argument("--within", type=float, default=250)
     parser.add_argument("--wait", type=float, default=0)
     told = parser.parse_args()
-    run(lambda: print(*smoke(told.url, told.release, told.within, told.model, told.wait), sep="\n"))
+    for line in smoke(told.url, told.release, told.within, told.model, told.wait):
+        print(line)
+
+
+if __name__ == "__main__":
+    run(main)
