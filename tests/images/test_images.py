@@ -11,15 +11,13 @@ import json
 import shutil
 import subprocess
 import tarfile
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from images.conftest import RELEASE, REVISION
-from images.engine import HAPROXY, RESTRICTED, Engine, free_port, wait_for
+from images.engine import RESTRICTED, Engine, wait_for
 from pipeline.running import EXAMPLE, PACKAGE, Project
 
 MEGABYTE = 10**6
@@ -291,75 +289,3 @@ print([name for name in (".git", ".env", ".dvc/cache", "models") if Path(name).e
 print(os.getuid())
 """
     assert python_in(engine, training, code).splitlines() == ["[]", "[]", "10001"]
-
-
-class Composed:
-    """The Compose file of a project, for one server image, on free ports.
-
-    Attributes:
-        server: the address of the server that is published.
-        proxy: the address of the proxy.
-    """
-
-    def __init__(self, engine: Engine, project: Project, image: str, folder: Path) -> None:
-        self._engine = engine
-        self.server, self.proxy = (f"127.0.0.1:{free_port()}" for _ in range(2))
-        self._release = folder / "release.env"
-        self._release.write_text(f"SERVING_IMAGE={image}\n", encoding="utf-8")
-        self._file = project.folder / "deploy" / "compose.yaml"
-        self._env = {"LISTEN": self.server, "PROXY_LISTEN": self.proxy, "PROXY_IMAGE": HAPROXY}
-
-    def __call__(self, *arguments: str, profile: str = "", replicas: int = 0) -> str:
-        """Run `docker compose` with these arguments."""
-        return self._engine.docker(
-            "compose",
-            *("--file", self._file, "--env-file", self._release),
-            *arguments,
-            env=self._env | {"COMPOSE_PROFILES": profile, "REPLICAS": str(replicas)},
-        )
-
-
-@pytest.fixture
-def compose(engine: Engine, project: Project, serving: str, tmp_path: Path) -> Iterator[Composed]:
-    """Compose, with nothing running before or after."""
-    composed = Composed(engine, project, serving, tmp_path)
-    yield composed
-    composed("down", "--volumes", "--timeout", "1", profile="replicas")
-
-
-def test_compose_runs_one_server(compose: Composed, rows: list[dict[str, object]]) -> None:
-    """Read-only and without rights, with limits and a folder for its log that it may write to."""
-    compose("up", "--detach", "--wait")
-    assert ask(compose.server, "/predict", rows)[0] == 200
-    assert compose("ps", "--services") == "server"
-    compose("exec", "--no-TTY", "server", "touch", "/log/x")
-    (limit,) = compose("exec", "--no-TTY", "server", "sh", "-c", LIMIT).split()
-    assert int(limit) == 512 * 2**20
-
-
-@pytest.mark.usefixtures("haproxy")
-def test_no_request_is_lost_as_replicas_come_and_go(
-    compose: Composed, rows: list[dict[str, object]]
-) -> None:
-    """Through the proxy, steadily, while one is added and another is stopped."""
-    compose("up", "--detach", "--wait", profile="replicas")
-    wait_for(lambda: ask(compose.proxy)[0] == 200, "the proxy", 20)
-    answers: list[int] = []
-    done = threading.Event()
-
-    def keep_asking() -> None:
-        while not done.is_set():
-            answers.append(ask(compose.proxy, "/predict", rows)[0])
-            time.sleep(0.01)
-
-    asking = threading.Thread(target=keep_asking)
-    asking.start()
-    try:
-        compose("up", "--detach", "--wait", "--no-recreate", profile="replicas", replicas=1)
-        compose("stop", "server", profile="replicas")
-        time.sleep(2)
-    finally:
-        done.set()
-        asking.join()
-    assert len(answers) > 100
-    assert set(answers) == {200}
