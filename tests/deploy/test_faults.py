@@ -1,6 +1,6 @@
 """What goes wrong: after it, Git and what runs agree, or `status` says where they do not.
 
-Two hundred are killed at random: 160 proposals, 30 applies of processes, 10 of containers.
+Two hundred are killed at random: 170 proposals, 20 applies of processes, 10 of containers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from deploy.test_apply import answer
 from images.engine import HAPROXY, PYTHON, Engine, free_port, wait_for
 from pipeline.running import Run, one_line
 
-PROPOSALS, PROCESSES, CONTAINERS = 80, 30, 10
+PROPOSALS, PROCESSES, CONTAINERS = 85, 20, 10
 FULL_DISK = """
 set -e
 folder=$1; shift
