@@ -41,8 +41,9 @@ RUN find .venv/lib \( -name tests -o -name '*.pyi' -o -name '*.pyx' -o -name '*.
     \) -prune -exec rm -r {} +
 COPY src/<<cookiecutter.package_name>>/__init__.py src/<<cookiecutter.package_name>>/errors.py src/<<cookiecutter.package_name>>/inference.py src/<<cookiecutter.package_name>>/
 COPY src/<<cookiecutter.package_name>>/serving src/<<cookiecutter.package_name>>/serving
-# Bytecode that is never compared with its source, whose time and place differ from build to build.
-RUN python -m compileall -q --invalidation-mode unchecked-hash .venv/lib src
+# Bytecode that is never compared with its source, whose time and place differ from build to build. With a
+# seed of its own each time, what Python hashes, and so what it writes, could differ, too.
+RUN PYTHONHASHSEED=0 python -m compileall -q --invalidation-mode unchecked-hash .venv/lib src
 COPY models/model.onnx models/
 ARG MODEL_SHA256
 RUN [ -z "$MODEL_SHA256" ] || [ "$(sha256sum models/model.onnx)" = "$MODEL_SHA256  models/model.onnx" ] \
