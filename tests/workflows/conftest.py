@@ -39,6 +39,8 @@ def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) ->
     store.symlink_to(folder / "objects")
     project.git("remote", "add", "origin", str(origin))
     project.git("checkout", "--quiet", "-B", "main")
+    # Another test may have reproduced the project that this is a copy of.
+    project.git("rm", "-r", "--quiet", "--force", "--ignore-unmatch", "dvc.lock", "reports")
     project.sample("data/small.parquet", 5)
     project.run("dvc", "remote", "modify", "storage", "url", str(store))
     project.set(
