@@ -23,16 +23,12 @@ from typing import Any
 
 from ..errors import CheckError, InputError
 from .docker import docker, failure, program
-from .target import Running, Target
+from .target import STOP_SECONDS, WITHIN, Running, Target
 
 WHERE = "on a Docker Engine"
 FILES = Path("deploy")
 # Seconds in which the proxy has to find new servers: it looks for names and health each second.
 FOUND_SECONDS = 30
-# Milliseconds for a request, at the median: a machine may be busy.
-WITHIN = 1000
-# The most that servers take to answer what they were asked: see serving.settings.
-STOP_SECONDS = 30
 # The name by which the proxy looks for servers.
 ALIAS = "servers"
 _RUN_ARCHIVE = """

@@ -25,14 +25,10 @@ from ..files import replacing, sha256
 from ..paths import ONNX
 from ..revision import Revision
 from ..serving.smoke import smoke
-from .target import Running, Target, answering
+from .target import STOP_SECONDS, WITHIN, Running, Target, answering
 
 WHERE = "as a process"
 FOLDER = Path("build/environments")
-# Seconds in which a server that was told to go has gone: see serving.settings.
-STOP_SECONDS = 30
-# Milliseconds for a request, at the median: a machine may be busy.
-WITHIN = 1000
 _SERVER = ".server"
 _TRIAL = "-trial"
 # The shell writes its number, which is the server's, even when whoever started it was killed.

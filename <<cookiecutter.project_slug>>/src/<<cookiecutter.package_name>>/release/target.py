@@ -11,6 +11,10 @@ from .state import Release, named, release_path
 
 # How long a server that answers at all may take to say what it has.
 LOOK_SECONDS = 3
+# Milliseconds that a request to a new server may take, at the median: a machine may be busy.
+WITHIN = 1000
+# The most that servers take to answer what they were asked, and go: see serving.settings.
+STOP_SECONDS = 30
 
 
 @dataclass(frozen=True)

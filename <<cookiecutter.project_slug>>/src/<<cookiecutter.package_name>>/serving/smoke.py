@@ -100,9 +100,9 @@ def main() -> None:
     parser.add_argument("--within", type=float, default=250)
     parser.add_argument("--wait", type=float, default=0)
     told = parser.parse_args()
-    for line in smoke(told.url, told.release, told.within, told.model, told.wait):
-        print(line)
 
+    def checked() -> None:
+        for line in smoke(told.url, told.release, told.within, told.model, told.wait):
+            print(line)
 
-if __name__ == "__main__":
-    run(main)
+    run(checked)
