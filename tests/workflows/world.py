@@ -151,7 +151,8 @@ class World:
         return kept | {
             "HOME": str(home),
             "UV_CACHE_DIR": cache.stdout.strip(),
-            "UV_PROJECT_ENVIRONMENT": str(self.project.venv),
+            # Not the tests' own: a job's `uv run` has that environment import the job's checkout.
+            "UV_PROJECT_ENVIRONMENT": str(self.project.venv.parent.parent / "venv-of-jobs"),
             "DVC_NO_ANALYTICS": "1",
             "GIT_CONFIG_NOSYSTEM": "1",
             # A job's own home may not be where Git looks: the picture must reach `origin` from any.

@@ -283,6 +283,22 @@ class Monitoring(Section):
     ignore: list[str] = []
 
 
+class Retraining(Section):
+    """When `retrain` is started by itself: see docs/retrain.md.
+
+    Attributes:
+        environment: whose alarms start it.
+        alarms: those that do: defects of the data are mended, and not learned.
+        cool_down_days: how long after one was started the next may be.
+        weekly: how many may be started in seven days.
+    """
+
+    environment: str = "prod"
+    alarms: list[Literal["drift", "performance"]] = ["drift", "performance"]
+    cool_down_days: Annotated[float, Field(ge=0)] = 3
+    weekly: Annotated[int, Field(ge=0)] = 2
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
@@ -296,6 +312,7 @@ class Params(Section):
     compare: Compare
     verify: Verify
     monitoring: Monitoring = Monitoring()
+    retraining: Retraining = Retraining()
 
     @model_validator(mode="after")
     def _estimators_fit_the_task(self) -> Self:
