@@ -28,8 +28,9 @@ class OneWorkerATask(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
         tasks = sorted((task for task in helpers.CHOICES["task"] if task in test), key=test.index)
-        if file in ("tests/workflows/test_batch.py", "tests/workflows/test_ci.py"):
-            return "ci"  # one repository for both
+        one_world = ("batch", "ci", "monitor", "retrain")
+        if file in (f"tests/workflows/test_{each}.py" for each in one_world):
+            return "ci"  # what they are made of
         one_engine = ("tests/deploy/", "tests/images/", "tests/workflows/test_release")
         if file.startswith((*one_engine, "tests/monitoring/test_volume")):
             return "engine"

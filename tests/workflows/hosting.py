@@ -6,12 +6,15 @@ at most; when a person, or GitHub itself, merges it, the bare repository has the
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+import yaml
 from workflows.github import TOKEN, Answer, Call, GitHub
 from workflows.world import git
 
@@ -29,12 +32,16 @@ class Hosting(GitHub):
         pulls: its pull requests, the oldest first.
         issues: its issues, the oldest first.
         merges_alone: whether its settings let pull requests merge themselves.
+        dispatches: the workflows that were started, the oldest first, with their inputs.
+        runs: those that came of it, the oldest first, with their jobs.
     """
 
     visibility: str = "public"
     pulls: list[dict[str, Any]] = field(default_factory=list)
     issues: list[dict[str, Any]] = field(default_factory=list)
     merges_alone: bool = True
+    dispatches: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tokens = {TOKEN: BOT, APP_TOKEN: APP}
@@ -46,6 +53,13 @@ class Hosting(GitHub):
     def open_issues(self) -> list[str]:
         """Return the titles of the open issues."""
         return [each["title"] for each in self.issues if each["state"] == "open"]
+
+    def add_run(self, workflow: str, jobs: Mapping[str, str], started: datetime) -> None:
+        """Let a workflow have run, with the result of each of its jobs."""
+        moment = f"{started:%Y-%m-%dT%H:%M:%SZ}"
+        told = [{"name": n, "conclusion": jobs[n], "started_at": moment} for n in jobs]
+        number = 1000 + len(self.runs)
+        self.runs.append({"id": number, "workflow": workflow, "created_at": moment, "jobs": told})
 
     def merge(self, branch: str) -> str:
         """Merge a pull request, and return the commit that main was before."""
@@ -70,6 +84,9 @@ class Hosting(GitHub):
             ("GET", "/issues", self._list_issues),
             ("POST", "/issues", self._open_issue),
             ("PATCH", "/issues/([0-9]+)", self._patch_issue),
+            ("POST", "/actions/workflows/([^/]+)/dispatches", self._dispatch),
+            ("GET", "/actions/workflows/([^/]+)/runs", self._list_runs),
+            ("GET", "/actions/runs/([0-9]+)/jobs", self._list_jobs),
             ("POST", "/graphql", self._graphql),
         ]
         for method, pattern, handler in routes:
@@ -80,10 +97,13 @@ class Hosting(GitHub):
         return super().answer(call)
 
     def _list_pulls(self, call: Call) -> Answer:
-        owner, _, branch = call.query["head"].partition(":")
-        assert owner == self.repository.partition("/")[0]
         assert call.query["state"] == "open"
-        return 200, [each for each in self.pulls if each is self.open_pulls().get(branch)]
+        found = self.open_pulls()
+        if "head" in call.query:
+            owner, _, branch = call.query["head"].partition(":")
+            assert owner == self.repository.partition("/")[0]
+            found = {name: each for name, each in found.items() if name == branch}
+        return 200, [*found.values()]
 
     def _open_pull(self, call: Call) -> Answer:
         branch, base = call.body["head"], call.body["base"]
@@ -127,6 +147,31 @@ class Hosting(GitHub):
         (issue,) = (each for each in self.issues if each["number"] == int(number))
         issue.update(call.body)
         return 200, issue
+
+    def _dispatch(self, call: Call, workflow: str) -> Answer:
+        file = self._git("show", f"{call.body['ref']}:.github/workflows/{workflow}")
+        if file.returncode:
+            return 404, {"message": "Not Found"}
+        starts = yaml.safe_load(file.stdout)[True]  # to YAML 1.1 the key `on` is true
+        known = starts["workflow_dispatch"]["inputs"]
+        unknown = [name for name in call.body["inputs"] if name not in known]
+        if unknown:
+            return 422, {"message": f"Unexpected inputs provided: {json.dumps(unknown)}"}
+        self.dispatches.append((workflow, call.body["inputs"]))
+        return 204, None
+
+    def _list_runs(self, call: Call, workflow: str) -> Answer:
+        since = call.query["created"].removeprefix(">=")
+        found = [
+            {"id": each["id"], "created_at": each["created_at"]}
+            for each in reversed(self.runs)
+            if each["workflow"] == workflow and each["created_at"] >= since
+        ]
+        return 200, {"total_count": len(found), "workflow_runs": found}
+
+    def _list_jobs(self, call: Call, number: str) -> Answer:
+        (run,) = (each for each in self.runs if each["id"] == int(number))
+        return 200, {"total_count": len(run["jobs"]), "jobs": run["jobs"]}
 
     def _graphql(self, call: Call) -> Answer:
         """Answer what `gh pr merge --auto` asks: which fields there are, which number, to do it."""

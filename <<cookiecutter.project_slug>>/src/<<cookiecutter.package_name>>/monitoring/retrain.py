@@ -63,6 +63,7 @@ def _committed() -> Revision:
     head = Revision.of("HEAD")
     if head is None or SNAPSHOT not in head.outputs:
         raise InputError(f"{LOCK}: there is no model to replace; run `uv run dvc repro` and commit")
+    git("var", "GIT_COMMITTER_IDENT")  # better refused now than after hours of training
     return head
 
 
