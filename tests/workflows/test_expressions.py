@@ -76,7 +76,8 @@ def evaluate() -> Iterator[Evaluate]:
         assert node.stdout is not None
 
         def ask(text: str, event: Event, *, cancelled: bool = False, **contexts: Any) -> Any:
-            known = {"github": github(event), "vars": {}, "secrets": {}, "needs": {}} | contexts
+            known = {"github": github(event), "vars": {}, "secrets": {}, "needs": {}}
+            known |= {"inputs": event.payload.get("inputs") or {}, **contexts}
             results = [each["result"] for each in known["needs"].values()]
             functions = {
                 "success": all(each == "success" for each in results) and not cancelled,
@@ -212,6 +213,54 @@ JOBS: dict[tuple[str, str], list[Row]] = {
             ("skipped", "skipped", False, False),
         ]
     ],
+    ("monitor", "plan"): [*ON_MAIN, (CLOCK, {}, False, True)],
+    ("monitor", "watch"): [
+        (CLOCK, {"plan": said("success", environments='["prod"]')}, False, True),
+        (CLOCK, {"plan": said("success", environments="[]")}, False, False),
+        (CLOCK, {"plan": said("failure")}, False, False),
+    ],
+    ("monitor", "tell"): [
+        (CLOCK, {"plan": said("success"), "watch": said(watch)}, cancelled, runs)
+        for watch, cancelled, runs in [
+            ("success", False, True),
+            ("failure", False, True),
+            ("skipped", False, False),
+            ("failure", True, False),
+        ]
+    ],
+    ("monitor", "retrain"): [
+        (CLOCK, {"tell": said(tell, retrain=retrain)}, cancelled, runs)
+        for tell, retrain, cancelled, runs in [
+            ("success", "drift in prod", False, True),
+            ("success", "", False, False),
+            ("success", "drift in prod", True, False),
+            ("failure", "", False, False),
+            ("skipped", "", False, False),
+        ]
+    ],
+    ("retrain", "plan"): [*ON_MAIN, (CLOCK, {}, False, True)],
+    ("retrain", "retrain"): [
+        (CLOCK, {"plan": said("success", start="true")}, False, True),
+        (CLOCK, {"plan": said("success", start="false")}, False, False),
+        (CLOCK, {"plan": said("failure")}, False, False),
+    ],
+    ("retrain", "propose"): [
+        (CLOCK, {"retrain": said("success", branch="retrain/x")}, False, True),
+        (CLOCK, {"retrain": said("success", branch="")}, False, False),
+        (CLOCK, {"retrain": said("failure")}, False, False),
+        (CLOCK, {"retrain": said("skipped")}, False, False),
+    ],
+    ("retrain", "tell"): [
+        (event, {"plan": said("success"), "retrain": said(retrain)}, cancelled, runs)
+        for event, retrain, cancelled, runs in [
+            (events.dispatch(sha=SHA, issues="1 2"), "success", False, True),
+            (events.dispatch(sha=SHA, issues="1 2"), "failure", False, True),
+            (events.dispatch(sha=SHA, issues="1 2"), "skipped", False, True),
+            (events.dispatch(sha=SHA, issues="1 2"), "failure", True, False),
+            (BUTTON, "success", False, False),
+            (CLOCK, "success", False, False),
+        ]
+    ],
     ("batch", "score"): [row for row in ON_MAIN if row[0] is not PUSH],
     ("promote", "promote"): [row for row in ON_MAIN if row[0] is not PUSH],
     ("rollback", "rollback"): [row for row in ON_MAIN if row[0] is not PUSH],
@@ -251,6 +300,14 @@ STEPS = {
 }
 # Those that look at what was found out, with what lets the step run and what does not.
 WANTED = "steps.wanted.outputs"
+REACHED = "steps.log.outputs.reached"
+
+
+def log(reached: str) -> dict[str, Any]:
+    """Return the steps of a job that looked whether a log can be reached."""
+    return {"log": {"outputs": {"reached": reached}}}
+
+
 DECIDED: dict[str, list[tuple[Event, dict[str, Any], bool]]] = {
     f"{WANTED}.image != ''": [
         (PUSH, {"steps": {"wanted": {"outputs": {"image": image}}}}, bool(image))
@@ -284,10 +341,25 @@ DECIDED: dict[str, list[tuple[Event, dict[str, Any], bool]]] = {
             ("false", "", {"before": said("failure")}, True),
         ]
     ],
-    "startsWith(vars.DOCKER_HOST, 'ssh://')": [
-        (PUSH, {"vars": {"DOCKER_HOST": "ssh://me@there"}}, True),
-        (PUSH, {"vars": {"DOCKER_HOST": "unix:///run/docker.sock"}}, False),
-        (PUSH, {}, False),
+    f"{REACHED} == 'true'": [
+        (CLOCK, {"steps": log(reached)}, reached == "true") for reached in ("true", "false")
+    ],
+    f"failure() && {REACHED} == 'true'": [
+        (CLOCK, {"steps": log(reached), "needs": {"before": said(before)}}, runs)
+        for reached, before, runs in [
+            ("true", "failure", True),
+            ("true", "success", False),
+            ("false", "failure", False),
+        ]
+    ],
+    f"!cancelled() && {REACHED} == 'true'": [
+        (CLOCK, {"steps": log(reached), "needs": {"before": said(before)}}, reached == "true")
+        for reached in ("true", "false")
+        for before in ("success", "failure")
+    ],
+    "steps.train.outputs.branch != ''": [
+        (CLOCK, {"steps": {"train": {"outputs": {"branch": branch}}}}, bool(branch))
+        for branch in ("retrain/x", "")
     ],
     "github.event_name == 'push' && needs.report.outputs.failed != ''": [
         (event, {"needs": {"report": said("success", failed=failed)}}, runs)
@@ -302,13 +374,17 @@ DECIDED: dict[str, list[tuple[Event, dict[str, Any], bool]]] = {
         ]
     ],
 }
-# Those of the project's own action: a context that lets the step run, and one that does not.
+# Those of the project's own actions: a context that lets the step run, and one that does not.
 INPUTS = {
     "inputs.data == 'true'": ({"data": "true"}, {"data": "false"}),
     "inputs.role != ''": ({"role": "r"}, {"role": ""}),
     "inputs.provider != ''": ({"provider": "p"}, {"provider": ""}),
     "inputs.client-id != ''": ({"client-id": "c"}, {"client-id": ""}),
     "inputs.key != ''": ({"key": "k"}, {"key": ""}),
+    "startsWith(inputs.address, 'ssh://')": (
+        {"address": "ssh://me@there"},
+        {"address": "unix:///run/docker.sock"},
+    ),
     "inputs.app != ''": ({"app": "a"}, {"app": ""}),
     "inputs.app == ''": ({"app": ""}, {"app": "a"}),
 }

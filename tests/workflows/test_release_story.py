@@ -189,6 +189,14 @@ def test_from_a_merge_to_prod_and_back(world: Releases) -> None:
     assert "There is no host" not in done.summaries["apply"]
     assert [world.answers(each) for each in ("dev", "staging", "prod")] == [first] * 3
 
+    # What they log is in volumes there, which are read by way of that host.
+    done = world.go("monitor", events.dispatch(world.commit("main")), variables=host)
+    all_well(done)
+    assert "Not monitored" not in done.log("watch")
+    for each in ("dev", "staging", "prod"):
+        assert f"Too few rows to judge {each}" in done.summaries["watch"]
+    assert world.github.open_issues() == []
+
 
 def test_what_must_not_be_served_is_not(world: Releases, tmp_path: Path) -> None:
     """An image that nobody vouches for, and one that never serves; what is good still does."""

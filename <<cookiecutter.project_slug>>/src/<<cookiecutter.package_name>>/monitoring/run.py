@@ -10,6 +10,7 @@ from ..files import replacing
 from ..release.evidence import load_evidence
 from ..release.target import target
 from ..revision import Revision
+from . import problems
 from .feedback import Imported, store
 from .log import Period
 from .monitor import Monitor
@@ -60,6 +61,7 @@ def run(
     with replacing(folder) as temporary:
         temporary.mkdir()
         write(result, temporary)
+        problems.write(result, params.retraining, temporary)
     return result
 
 
