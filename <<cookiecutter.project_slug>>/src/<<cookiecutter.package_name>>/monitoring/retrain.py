@@ -14,7 +14,7 @@ from ..errors import CheckError, InputError
 from ..files import read_json, write_text
 from ..gate import broken
 from ..paths import LOCK, METRICS, PROVENANCE, SLICES, SNAPSHOT
-from ..reporting.compare import compare
+from ..reporting.compare import Comparison, compare
 from ..reporting.report import report
 from ..revision import WORKSPACE, Revision, git
 
@@ -50,9 +50,9 @@ def retrain(reason: str, folder: Path) -> Retrained:
         _ingest(head)
         log = folder / "repro.log"
         write_text(log, _dvc("repro", "--pull", "--allow-missing"))
-        _judge(head)
+        found = _judged(head)
         _dvc("push")
-        headline = report(str(head.commit), folder / "report", log)
+        headline = report(str(head.commit), folder / "report", log, found)
         return Retrained(_commit(head, reason, headline), headline)
 
 
@@ -96,8 +96,8 @@ def _imports() -> Iterator[str]:
             yield name
 
 
-def _judge(head: Revision) -> None:
-    """Raises CheckError unless the model is better than HEAD's, and keeps all gates."""
+def _judged(head: Revision) -> Comparison:
+    """Compare with HEAD. Raises CheckError unless the model is better, and keeps all gates."""
     params = load_params()
     found = compare(params, head)
     if lines := broken(params, read_json(METRICS), read_json(SLICES), found):
@@ -111,6 +111,7 @@ def _judge(head: Revision) -> None:
         )
         verdict = "is not better" if found.verdict else "cannot be compared"
         raise CheckError(f"the model of the fresh data {verdict}: {told}")
+    return found
 
 
 def _commit(head: Revision, reason: str, headline: str) -> str:

@@ -104,19 +104,20 @@ class Headline:
         return f"> [!{self.kind}]\n> {said}\n"
 
 
-def report(name: str, folder: Path, log: Path | None) -> str:
+def report(name: str, folder: Path, log: Path | None, comparison: Comparison | None = None) -> str:
     """Write `report.md` and its pictures to `folder`, and return the verdict as plain text.
 
     Args:
         name: the base revision, as Git knows it; all zeros for none.
         folder: is replaced as a whole.
         log: what `dvc repro` printed, to tell which stages ran; None leaves that out.
+        comparison: with the base revision, where it was made already.
     Raises:
         InputError: `folder` holds something else than a report.
     """
     if folder.exists() and not (folder / "report.md").is_file() and not _is_empty(folder):
         raise InputError(f"{folder}: holds something else, which a report would replace")
-    facts = _facts(name)
+    facts = _facts(name, comparison)
     with replacing(folder) as temporary:
         temporary.mkdir()
         drawn = _draw(facts, temporary)
@@ -129,9 +130,9 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def _facts(name: str) -> Facts:
+def _facts(name: str, comparison: Comparison | None) -> Facts:
     params, base = load_params(), Revision.of(name)
-    comparison = compare(params, base)
+    comparison = comparison or compare(params, base)
     metrics, parts = (WORKSPACE.load(path) or {} for path in (METRICS, SLICES))
     return Facts(
         name=_short(name) if base else "nothing",
