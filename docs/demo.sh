@@ -3,6 +3,7 @@
 set -euo pipefail
 
 project=$1
+drift=$PWD/docs/drift.py
 # As on a machine without Docker, whatever this one runs: the server is a process.
 export DOCKER_HOST=unix:///nowhere
 uv run --no-dev cookiecutter --no-input --output-dir "$(dirname "$project")" .
@@ -34,10 +35,12 @@ run make run
 git config user.name Demo && git config user.email demo@example.com
 git checkout --quiet -B main
 # Ports that nobody uses, and no hour to wait for: the defaults are in environments/.
+warehouse=$(dirname "$PWD")/warehouse
 for name in dev staging prod; do
   port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
   sed -i.bak "s/^LISTEN=.*/LISTEN=127.0.0.1:$port/" "environments/$name/config.env"
   sed -i.bak "s/^soak_minutes: .*/soak_minutes: 0/" "environments/$name/policy.yaml"
+  echo MLOPS_LOG_SECONDS=1 >> "environments/$name/config.env"
 done
 rm environments/*/*.bak
 git add --all && git commit --quiet --message "Reproduce the pipeline"
@@ -74,4 +77,30 @@ mlops rollback prod --reason "answers are wrong since noon"
 merge rollback
 mlops apply prod
 refused mlops promote prod
+mlops status
+
+say "Data that grows: the source is a copy of where rows arrive, and Git names the ones that were learned from"
+rm -rf "$warehouse" && mkdir "$warehouse"
+run cp data/example/flights.parquet "$warehouse/2013.parquet"
+run uv run dvc import-url --quiet "$warehouse" data/flights
+sed -i.bak 's|^  path: data/example/flights.parquet|  path: data/flights|' params.yaml && rm params.yaml.bak
+uv run dvc repro > build/repro.log
+git add --all && git commit --quiet --message "Import the flights"
+
+say "The world changes: a new carrier, which is late in the morning. What production says of it"
+listen=$(sed -n 's/^LISTEN=//p' environments/prod/config.env)
+run uv run python "$drift" data/example/flights.parquet "http://$listen/predict" build/environments/prod/log build/labels.csv "$warehouse/2014.parquet"
+mlops feedback import prod build/labels.csv
+refused mlops monitor prod
+
+say "A retraining on the fresh data, as a pull request: its verdict, by the gates of any other change"
+mlops retrain --reason "drift in prod" > build/retrain.log
+sed '/^### Plots$/,$d' build/retrain/report/report.md
+tail -n 3 build/retrain.log
+merge retrain
+run uv run dvc checkout --quiet
+mlops gate --base HEAD^
+mlops release
+merge release
+mlops apply dev
 mlops status
