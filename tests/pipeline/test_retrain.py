@@ -116,7 +116,8 @@ def test_classification_of_rows_that_break_the_contract_is_told(project: Project
     assert state(project) == before
 
 
-def test_classification_that_is_interrupted_leaves_nothing(project: Project) -> None:
+def test_classification_beside_which_somebody_works_on(project: Project) -> None:
+    """It takes nothing of theirs: not into its commit, and not away, even when interrupted."""
     before = state(project)
     warehouse(project).add(taught=True)
     process = subprocess.Popen(
@@ -130,7 +131,9 @@ def test_classification_that_is_interrupted_leaves_nothing(project: Project) -> 
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("Running stage 'evaluate'"):
+            project.write("README.md", "# Mine\n")
+            project.write("note.txt", "half done\n")
             os.killpg(process.pid, signal.SIGINT)  # as the terminal does
     assert process.wait() == 130
-    assert state(project) == before
+    assert state(project) == (" M README.md\n?? note.txt\n", *before[1:])
     assert stale(project) == set()

@@ -35,8 +35,8 @@ class Retrained:
 def retrain(reason: str, folder: Path) -> Retrained:
     """Read the source again, reproduce, and commit what is better than HEAD's model.
 
-    The workspace is as before afterwards, whatever comes of it. DVC's remote has the data of a
-    branch that is returned; nothing is pushed to Git's.
+    What it writes in the workspace is taken back, whatever comes of it. DVC's remote has the data
+    of a branch that is returned; nothing is pushed to Git's.
 
     Args:
         reason: why, for those who read it later.
@@ -46,7 +46,7 @@ def retrain(reason: str, folder: Path) -> Retrained:
         InputError: the workspace is not committed; the source cannot be read; the pipeline stops.
     """
     head = _committed()
-    with _put_back():
+    with _put_back(head):
         _ingest(head)
         log = folder / "repro.log"
         write_text(log, _dvc("repro", "--pull", "--allow-missing"))
@@ -68,14 +68,28 @@ def _committed() -> Revision:
 
 
 @contextmanager
-def _put_back() -> Iterator[None]:
-    """Take back all that is not committed, and bring back the data that belongs to HEAD."""
+def _put_back(head: Revision) -> Iterator[None]:
+    """Take back what the pipeline wrote, and no more: somebody may work on while it runs."""
     try:
         yield
     finally:
-        git("checkout", "--quiet", "--force", "HEAD", "--", ".")
-        git("clean", "--quiet", "--force", "-d")
+        written, known = _written(head), []
+        git("reset", "--quiet", "--", *written)  # where DVC stages what it writes
+        for path in written:
+            if head.read_bytes(Path(path)) is None:
+                Path(path).unlink(missing_ok=True)
+            else:
+                known.append(path)
+        git("checkout", "--quiet", str(head.commit), "--", *known)
         _run("checkout", "--quiet", "--force", "--allow-missing")
+
+
+def _written(head: Revision) -> list[str]:
+    """The files that Git keeps, or would, of what the pipeline and updates of data write."""
+    outputs = map(str, {**head.outputs, **WORKSPACE.outputs})
+    paths = [str(LOCK), *_imports(), *outputs]
+    told = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *paths)
+    return sorted({*filter(None, told.split("\0"))})
 
 
 def _ingest(head: Revision) -> None:
@@ -115,7 +129,7 @@ def _judged(head: Revision) -> Comparison:
 
 
 def _commit(head: Revision, reason: str, headline: str) -> str:
-    """Commit the workspace on a branch of its own, which is named after the data."""
+    """Commit what was written on a branch of its own, which is named after the data."""
     day = read_json(PROVENANCE)["retrieved_at"][:10]
     branch = f"retrain/{day}-{WORKSPACE.outputs[SNAPSHOT].md5[:8]}"
     facts = f"Reason: {' '.join(reason.split())}\nData: {WORKSPACE.outputs[SNAPSHOT].md5}\n"
@@ -123,7 +137,7 @@ def _commit(head: Revision, reason: str, headline: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         git("read-tree", str(head.commit), env=index)
-        git("add", "--all", env=index)
+        git("add", "--all", "--", *_written(head), env=index)
         tree = git("write-tree", env=index)
     commit = git("commit-tree", tree, "-p", str(head.commit), text=message)
     git("update-ref", f"refs/heads/{branch}", commit)
@@ -136,7 +150,7 @@ def _dvc(*arguments: str) -> str:
     if code:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         errors = [line for line in lines if line.lower().startswith("error: ")]
-        why = (errors or lines or ["no reason given"])[0].partition(": ")[2]
+        why = errors[0][len("error: ") :] if errors else (lines or ["no reason given"])[-1]
         raise InputError(f"dvc {arguments[0]}: {why}")
     return said
 
