@@ -21,10 +21,11 @@ test: $(UV) ## Test the template and what it bakes
 lint: $(UV) ## Run every check of .pre-commit-config.yaml on every file
 	uv run pre-commit run --all-files
 
-bench: $(UV) ## Measure speed and memory, and write docs/bench.md, docs/bench-serving.md and docs/monitoring.md
+bench: $(UV) ## Measure speed and memory, and write docs/bench.md, docs/bench-serving.md, docs/monitoring.md and docs/year.md
 	PYTHONPATH=tests uv run python -m bench.bench
 	PYTHONPATH=tests uv run python -m bench.serving
 	PYTHONPATH=tests uv run python -m monitoring.power
+	PYTHONPATH=tests uv run python -m monitoring.year
 
 .uv/bin/uv:
 	python3 -m venv .uv || { echo "Install uv first: https://docs.astral.sh/uv/"; exit 1; }

@@ -34,6 +34,8 @@ class OneWorkerATask(LoadScopeScheduling):  # type: ignore[misc]
         one_engine = ("tests/deploy/", "tests/images/", "tests/workflows/test_release")
         if file.startswith((*one_engine, "tests/monitoring/test_volume")):
             return "engine"
+        if file == "tests/monitoring/test_year.py":
+            return "year"
         served = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
         if file.startswith(tuple(f"tests/{each}" for each in served)):
             return tasks[0] if tasks else "classification"

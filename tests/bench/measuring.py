@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -146,6 +147,28 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, its first column to the left and the others to the right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+LIGHT = {
+    "text": "#1f2328",
+    "faint": "#59636e",
+    "grid": "#d1d9e0",
+    "bar": "#afb8c1",
+    "us": "#0969da",
+}
+DARK = {"text": "#f0f6fc", "faint": "#9198a1", "grid": "#3d444d", "bar": "#656c76", "us": "#4493f8"}
+
+
+def draw(
+    project: Path, picture: Callable[[Mapping[str, str]], Mapping[str, object]], report: Path
+) -> None:
+    """Draw a Vega-Lite specification beside the report, in colours for light and dark pages."""
+    for name, colours in {"light": LIGHT, "dark": DARK}.items():
+        target = report.with_name(f"{report.stem}-{name}.svg")
+        with tempfile.TemporaryDirectory() as folder:
+            spec = Path(folder) / "spec.json"
+            spec.write_text(json.dumps(picture(colours)), encoding="utf-8")
+            worker(project, "draw", spec, target)
 
 
 def replace(path: Path, text: str) -> None:

@@ -41,6 +41,7 @@ from bench.contenders import (
 from bench.measuring import (
     WORKER,
     bake,
+    draw,
     in_turns,
     install,
     megabytes,
@@ -784,15 +785,6 @@ Beyond the connections and the queued rows that its settings allow the server an
 
 # The picture
 
-LIGHT = {
-    "text": "#1f2328",
-    "faint": "#59636e",
-    "grid": "#d1d9e0",
-    "bar": "#afb8c1",
-    "us": "#0969da",
-}
-DARK = {"text": "#f0f6fc", "faint": "#9198a1", "grid": "#3d444d", "bar": "#656c76", "us": "#4493f8"}
-
 
 def picture(servers: Mapping[str, Measured], colours: Mapping[str, str]) -> dict[str, Any]:
     """A Vega-Lite specification: answers a second under load, by server, on a log scale."""
@@ -858,16 +850,6 @@ def picture(servers: Mapping[str, Measured], colours: Mapping[str, str]) -> dict
     }
 
 
-def draw(project: Path, servers: Mapping[str, Measured], report: Path) -> None:
-    """Draw the picture beside the report, for light and for dark pages."""
-    for name, colours in {"light": LIGHT, "dark": DARK}.items():
-        target = report.with_name(f"{report.stem}-{name}.svg")
-        with tempfile.TemporaryDirectory() as folder:
-            spec = Path(folder) / "spec.json"
-            spec.write_text(json.dumps(picture(servers, colours)), encoding="utf-8")
-            worker(project, "draw", spec, target)
-
-
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(
@@ -885,7 +867,7 @@ def main() -> None:
         results, project = measure_all(Path(folder).resolve(), QUICK if quick else FULL)
         text = report(results)
         if not quick:
-            draw(project, results.servers, REPORT)
+            draw(project, partial(picture, results.servers), REPORT)
     if quick:
         print(text)
     else:

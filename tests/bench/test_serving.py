@@ -10,12 +10,14 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench import contenders, servers, serving
 from bench.contenders import HELLO, MLFLOW, MLSERVER, OURS, UNLOGGED, WHOLE
+from bench.measuring import DARK, draw
 from bench.peers import without
 from bench.servers import Load
 from bench.serving import Growth, Grpc, Measured, Results, Turn
@@ -112,7 +114,7 @@ def test_verdict_on_grpc_follows_from_the_numbers() -> None:
 
 
 def test_picture_has_every_server_and_stands_out_ours() -> None:
-    spec: Any = serving.picture(MADE.servers, serving.DARK)
+    spec: Any = serving.picture(MADE.servers, DARK)
     rates = {each["server"]: each["rate"] for each in spec["data"]["values"]}
     assert rates == {HELLO: 40_000, UNLOGGED: 20_000, OURS: 10_000, MLSERVER: 1_000}
     assert OURS in spec["layer"][0]["encoding"]["color"]["condition"]["test"]
@@ -202,7 +204,7 @@ def test_servers_of_a_small_project_are_measured(small: Reproduced, tmp_path: Pa
         assert turn.ready > 0
         assert turn.memory > 1e6
         assert all(each.rate > 0 and each.median <= each.p99 for each in (turn.one, turn.many))
-    serving.draw(project.folder, found, tmp_path / "report.md")
+    draw(project.folder, partial(serving.picture, found), tmp_path / "report.md")
     pictures = [(tmp_path / f"report-{name}.svg").read_text() for name in ("light", "dark")]
     assert all(OURS in picture and HELLO in picture for picture in pictures)
     growth = serving.measure_growth(bench)

@@ -1,0 +1,107 @@
+"""A year in production: months in order through a real server, alarms, retraining that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from bench.measuring import LIGHT
+from monitoring.year import LIVED, STARTS, Year, page, picture
+from pipeline.running import Reproduced
+
+# Less to examine; and after a retraining a month without one, which is what all of it costs most.
+QUICK = {
+    "compare__resamples": 40,
+    "evaluate__importance_rows": 50,
+    "verify__edge_rows": 300,
+    "retraining__cool_down_days": 45,
+}
+
+
+COUNT = """
+import json, sys
+import pyarrow.parquet as pq
+print(json.dumps([pq.read_metadata(path).num_rows for path in sys.argv[1:]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def year(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Year]:
+    """The year, lived."""
+    folder = tmp_path_factory.mktemp("year")
+    found = Year.begin(installed("classification").copy(folder / "project"), folder, **QUICK)
+    try:
+        for name in LIVED:
+            found.live(name)
+        yield found
+    finally:
+        found.site.mlops("stop", "prod")
+
+
+@pytest.fixture(scope="module")
+def without(year: Year) -> dict[str, float]:
+    """How good the first model is, month by month."""
+    return year.without()
+
+
+def test_every_row_counts_once_in_its_month_and_is_labelled(year: Year) -> None:
+    assert [each.name for each in year.lived] == [*LIVED]
+    for month in year.lived:
+        account, feedback = month.result["account"], month.result["feedback"]
+        assert account["counted"] == [month.rows]
+        assert account["duplicates"] == account["examples"] == account["misdated"] == 0
+        assert account["others"] == account["unknown"] == {}
+        assert account["broken"] == feedback["broken"] == []
+        assert account["rows"] == month.rows + account["elsewhere"]
+        assert month.window["labelled"] == feedback["matched"] == month.rows
+    months = year.project.python(COUNT, *(str(year.months / f"{name}.parquet") for name in LIVED))
+    assert [month.rows for month in year.lived] == months
+    assert feedback["labels"] == sum(months)
+
+
+def test_what_git_named_answered(year: Year) -> None:
+    for month in year.lived:
+        assert month.answered == {month.release} == {month.result["release"]}
+    for before, after in zip(year.lived, year.lived[1:], strict=False):
+        assert (before.release != after.release) == before.better
+    assert not [line for line in year.site.drift() if "prod" in line]
+
+
+def test_alarms_start_retrainings_and_nothing_else_does(year: Year) -> None:
+    assert any(month.alarms for month in year.lived)
+    for month in year.lived:
+        assert not [line for line in month.alarms if line.startswith(("log:", "feedback:"))]
+        if month.retraining:
+            assert any(line.startswith(STARTS) for line in month.alarms)
+
+
+def test_better_model_is_judged_promoted_and_serves(year: Year) -> None:
+    better = [month for month in year.lived if month.better]
+    assert better
+    served = {month.release for month in year.lived}
+    assert len(served) == 1 + len(better)
+    assert year.site.named("prod") == year.lived[-1].release
+    commits = year.project.git("log", "--format=%s%n%b", "main")
+    assert commits.count("Retrain on the data of") == len(better)
+    for month in better:
+        assert month.retraining
+        assert month.retraining.said.startswith("Better than")
+
+
+def test_retraining_helps(year: Year, without: dict[str, float]) -> None:
+    with_it, without_it = year.helped(without)
+    assert with_it > without_it
+    same = [month for month in year.lived if month.release == year.lived[0].release]
+    for month in same:  # offline and live are one model on the same rows
+        assert month.live["value"] == pytest.approx(without[month.name], abs=1e-4)
+
+
+def test_page_and_picture_tell_each_month(year: Year, without: dict[str, float]) -> None:
+    lines = page(year, without, minutes=3).splitlines()
+    for month in year.lived:
+        (line,) = [each for each in lines if each.startswith(f"| {month.name} ")]
+        assert f"| {month.rows:,} | **{month.live['value']:.3f}** " in line
+        assert line.endswith("| **better** |") == month.better
+    spec = picture(year, without, LIGHT)
+    assert len(spec["data"]["values"]) == 2 * len(LIVED)
+    assert len(spec["layer"][0]["data"]["values"]) == sum(month.better for month in year.lived)
