@@ -235,7 +235,7 @@ def test_folder_that_holds_something_else_is_not_replaced(logged: Ask, tmp_path:
     found.monitor(f"--output={tmp_path / 'new'}")
     found.monitor(f"--output={tmp_path / 'new'}")  # its own it may
     names = {each.name for each in (tmp_path / "new").iterdir()}
-    assert names == {"report.html", "report.md", "result.json"}
+    assert names == {"problems", "report.html", "report.md", "result.json"}
 
 
 # Feedback

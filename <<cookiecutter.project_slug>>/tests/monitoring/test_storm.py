@@ -1,8 +1,10 @@
 """However many alarms there are, only so many retrainings start."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
+
 from <<cookiecutter.package_name>>.config import Retraining
 from <<cookiecutter.package_name>>.monitoring.storm import Past, refusal
 
@@ -50,4 +52,4 @@ def test_a_storm_of_alarms_starts_a_few() -> None:
         if refusal(Past([], begun), HOW, now) is None:
             begun.append(now)
     assert len(begun) == 8
-    assert min(b - a for a, b in zip(begun, begun[1:], strict=False)) >= timedelta(days=1)
+    assert min(b - a for a, b in pairwise(begun)) >= timedelta(days=1)
