@@ -145,6 +145,35 @@ def test_a_proposal_is_pushed_where_there_is_a_remote(
     assert repository.git("ls-remote", "origin", proposal.branch).startswith(other)
 
 
+def test_a_proposal_that_somebody_else_pushes_at_that_moment(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.live("dev")
+    origin = tmp_path / "origin.git"
+    repository.git("init", "--quiet", "--bare", str(origin))
+    repository.git("remote", "add", "origin", str(origin))
+    repository.git("push", "--quiet", "origin", "main")
+    repository.git("fetch", "--quiet")
+    proposal = changes.promote("staging", _head())
+    theirs = changes.propose(proposal, _head(), repository.now)
+    repository.git("push", "--quiet", "origin", f"{theirs}:refs/heads/theirs")
+    ours = write(replace(proposal, title="The same"), _head())
+    # Where a push meets another one, Git refuses it: the branch is locked, or no longer as it was.
+    hook = origin / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    first = f"git update-ref refs/heads/{proposal.branch} {theirs}"
+    hook.write_text(f"#!/bin/sh\nunset GIT_QUARANTINE_PATH\n{first}\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    assert publish(proposal, ours).startswith("Pushed promote/staging/r1.")
+    assert repository.git("ls-remote", "origin", proposal.branch).startswith(theirs)
+
+    # What is refused for another reason stays refused.
+    hook.write_text("#!/bin/sh\necho no >&2\nexit 1\n", encoding="utf-8")
+    another = replace(proposal, branch="promote/staging/other")
+    with pytest.raises(InputError, match="git push: "):
+        publish(another, ours)
+
+
 def test_a_reason_of_many_lines_makes_no_trailers(repository: Repository) -> None:
     repository.live("dev")
     repository.live("dev")

@@ -77,10 +77,8 @@ def publish(proposal: Proposal, commit: str) -> str:
     if "origin" not in git("remote").split():
         git("update-ref", f"refs/heads/{proposal.branch}", commit)
         return f"Next: git merge --ff-only {proposal.branch}"
-    there = _proposed(proposal, commit)
-    git("update-ref", f"refs/heads/{proposal.branch}", there or commit)
-    if there is None:
-        git("push", "--quiet", "--force", "origin", f"{commit}:refs/heads/{proposal.branch}")
+    there = _proposed(proposal, commit) or _pushed(proposal, commit)
+    git("update-ref", f"refs/heads/{proposal.branch}", there)
     # What `gh` takes for its repository, too: https://cli.github.com/manual/gh_help_environment
     named = os.environ.get("GH_REPO")
     on_github = named or "github.com" in git("remote", "get-url", "origin")
@@ -104,6 +102,18 @@ def _proposed(proposal: Proposal, commit: str) -> str | None:
     merged = git("merge-base", there, f"{commit}^") == there
     same = all(Revision(there).read(path) == text for path, text in proposal.files.items())
     return there if same and not merged else None
+
+
+def _pushed(proposal: Proposal, commit: str) -> str:
+    """Give the remote's branch the commit, unless somebody proposed the same at that moment."""
+    try:
+        git("push", "--quiet", "--force", "origin", f"{commit}:refs/heads/{proposal.branch}")
+    except InputError:
+        there = _proposed(proposal, commit)
+        if there is None:
+            raise
+        return there
+    return commit
 
 
 def _pull_request(proposal: Proposal, api: Api) -> str:
