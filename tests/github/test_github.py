@@ -11,7 +11,7 @@ from github.hub import ACTIONS, Environment
 from pipeline.running import one_line
 
 AS_DECLARED = "example-org/flight-delays is as .github/settings.yaml says"
-ENVIRONMENTS = {"dev", "staging", "prod", "bot"}
+ENVIRONMENTS = {"dev", "staging", "prod", "bot", "retrain"}
 ENGINEERING, TEAM = "example-org/ml-engineering", {"type": "Team", "id": 7}
 MAIN = {"protected_branches": False, "custom_branch_policies": True}
 
@@ -221,7 +221,9 @@ def test_a_private_repository_of_a_free_account(desk: Desk) -> None:
         assert "not enforced: rulesets: Upgrade to GitHub Pro or make" in error
         assert "instead: make the repository public" in error
         assert "not enforced: repository: GitHub did not keep allow_auto_merge: false" in error
-        names = ", ".join(f"environment {name}" for name in ("dev", "staging", "prod", "bot"))
+        names = ", ".join(
+            f"environment {name}" for name in ("dev", "staging", "prod", "bot", "retrain")
+        )
         assert f"not enforced: {names}: Failed to create the environment protection" in error
         assert "private repository: images are attested" in run.stdout
         assert AS_DECLARED not in run.stdout
