@@ -18,45 +18,35 @@ __all__ = ["builder", "copy", "engine", "haproxy", "installed", "registry", "rep
 Bake = Callable[..., Path]
 
 
-def group(nodeid: str) -> str:
-    """Return which tests one worker has all of, as they share something expensive.
+class OneWorkerATask(LoadScopeScheduling):  # type: ignore[misc]
+    """Keep tests that share an expensive project in one worker, which makes it once.
 
     By file and by the first task in a test's name, not by the mark `xdist_group`: that one means
     nothing to xdist 3.8 with pytest 9.2 (pytest-xdist#1386).
     """
-    file, _, test = nodeid.partition("::")
-    tasks = sorted((task for task in helpers.CHOICES["task"] if task in test), key=test.index)
-    one_world = ("batch", "ci", "monitor", "retrain")
-    if file in (f"tests/workflows/test_{each}.py" for each in one_world):
-        return "ci"  # what they are made of
-    one_engine = ("tests/deploy/", "tests/images/", "tests/workflows/test_release")
-    if file.startswith((*one_engine, "tests/monitoring/test_volume")):
-        return "engine"
-    if file == "tests/monitoring/test_year.py":
-        return "year"
-    served = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
-    if file.startswith(tuple(f"tests/{each}" for each in served)):
-        return tasks[0] if tasks else "classification"
-    if not file.startswith("tests/pipeline/"):
-        return nodeid
-    return file if file.endswith("failures.py") else tasks[0] if tasks else nodeid
-
-
-class OneWorkerAGroup(LoadScopeScheduling):  # type: ignore[misc]
-    """Keep the tests of a group in one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return group(nodeid)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the group that takes longest: at the end all but one would wait for it."""
-    items.sort(key=lambda item: group(item.nodeid) != "engine")
+        file, _, test = nodeid.partition("::")
+        tasks = sorted((task for task in helpers.CHOICES["task"] if task in test), key=test.index)
+        one_world = ("batch", "ci", "monitor", "retrain")
+        if file in (f"tests/workflows/test_{each}.py" for each in one_world):
+            return "ci"  # what they are made of
+        one_engine = ("tests/deploy/", "tests/images/", "tests/workflows/test_release")
+        if file.startswith((*one_engine, "tests/monitoring/test_volume")):
+            return "engine"
+        if file == "tests/monitoring/test_year.py":
+            return "year"
+        served = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
+        if file.startswith(tuple(f"tests/{each}" for each in served)):
+            return tasks[0] if tasks else "classification"
+        if not file.startswith("tests/pipeline/"):
+            return nodeid
+        return file if file.endswith("failures.py") else tasks[0] if tasks else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
     """Group tests for `--dist loadgroup`."""
-    return OneWorkerAGroup(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return OneWorkerATask(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")
