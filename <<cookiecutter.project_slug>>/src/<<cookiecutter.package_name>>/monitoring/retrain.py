@@ -14,7 +14,7 @@ from ..errors import CheckError, InputError
 from ..files import read_json, write_text
 from ..gate import broken
 from ..paths import LOCK, METRICS, PROVENANCE, SLICES, SNAPSHOT
-from ..reporting.compare import Comparison, compare
+from ..reporting.compare import Comparison, compare, judged
 from ..reporting.report import report
 from ..revision import WORKSPACE, Revision, git
 
@@ -121,7 +121,7 @@ def _judged(head: Revision) -> Comparison:
             f"{name} {each.champion:.4g} → {each.challenger:.4g} ({each.low:+.3g} to "
             f"{each.high:+.3g})"
             for name, each in found.metrics.items()
-            if name in params.gates
+            if name in {*params.gates, *judged(params)}
         )
         verdict = "is not better" if found.verdict else "cannot be compared"
         raise CheckError(f"the model of the fresh data {verdict}: {told}")
