@@ -35,7 +35,6 @@ run make run
 git config user.name Demo && git config user.email demo@example.com
 git checkout --quiet -B main
 # Ports that nobody uses, and no hour to wait for: the defaults are in environments/.
-warehouse=$(dirname "$PWD")/warehouse
 for name in dev staging prod; do
   port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
   sed -i.bak "s/^LISTEN=.*/LISTEN=127.0.0.1:$port/" "environments/$name/config.env"
@@ -80,6 +79,7 @@ refused mlops promote prod
 mlops status
 
 say "Data that grows: the source is a copy of where rows arrive, and Git names the ones that were learned from"
+warehouse=$(dirname "$PWD")/warehouse
 rm -rf "$warehouse" && mkdir "$warehouse"
 run cp data/example/flights.parquet "$warehouse/2013.parquet"
 run uv run dvc import-url --quiet "$warehouse" data/flights

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.running import EXAMPLE, Project
+from pipeline.running import EXAMPLE, QUICK, Project
 
 # Some rows of the example, by time: the first 800, or the next ones. Taught ones have a carrier
 # that there was not before, and that is mostly late: who knows it is better.
@@ -53,10 +53,9 @@ class Warehouse:
             "params.yaml",
             source__path="data/flights",
             estimators__boosting__max_iter=20,
-            evaluate={"importance_rows": 50, "slice_rows": 50},
             gates={"roc_auc": {"regression": 0}},
             compare__resamples=50,
-            verify__edge_rows=300,
+            **QUICK,
         )
         project.repro()
         project.run("dvc", "push")

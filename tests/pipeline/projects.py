@@ -7,7 +7,7 @@ from pathlib import Path
 
 import helpers
 import pytest
-from pipeline.running import STAGES, Project, Reproduced
+from pipeline.running import QUICK, STAGES, Project, Reproduced
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +52,7 @@ def small(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Re
         project.set(
             "params.yaml",
             source__path="data/small.parquet",
-            evaluate={"importance_rows": 50, "slice_rows": 50},
-            verify__edge_rows=300,
+            **QUICK,
         )
         if task != "clustering":
             project.set("params.yaml", estimators__boosting__max_iter=20)

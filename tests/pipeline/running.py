@@ -25,6 +25,12 @@ STAGES = ["ingest", "validate", "split", "train", "evaluate", "convert", "verify
 PACKAGE = "flight_delays"
 EXAMPLE = "data/example/flights.parquet"
 
+# What makes a project quick to examine, where nothing rests on how closely.
+QUICK: dict[str, Any] = {
+    "evaluate": {"importance_rows": 50, "slice_rows": 50},
+    "verify__edge_rows": 300,
+}
+
 SAMPLE = """
 import sys, pyarrow.parquet as pq
 table = pq.read_table(sys.argv[1])

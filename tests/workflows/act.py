@@ -90,6 +90,14 @@ class Workflow:
         ]
         return self.with_jobs({**self.jobs, job: {**self.jobs[job], "steps": steps}})
 
+    def changing(self, job: str, name: str, old: str, new: str) -> Workflow:
+        """Return the workflow with something else in the commands of a step, where it stands."""
+        steps = [dict(step) for step in self.jobs[job]["steps"]]
+        (step,) = (each for each in steps if each.get("name") == name)
+        assert step["run"].count(old) == 1
+        step["run"] = step["run"].replace(old, new)
+        return self.with_jobs({**self.jobs, job: {**self.jobs[job], "steps": steps}})
+
     def with_jobs(self, jobs: dict[str, Any]) -> Workflow:
         """Return the workflow with other jobs."""
         return Workflow({**self.content, "jobs": jobs})

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pipeline.running import STAGES, Project, Reproduced
+from pipeline.running import QUICK, STAGES, Project, Reproduced
 from workflows.act import Workflow
 from workflows.events import REPOSITORY
 from workflows.github import GitHub, serve
-from workflows.world import World, git
+from workflows.world import World, hub
 
 
 def _push(project: Project, branch: str) -> None:
@@ -31,9 +31,7 @@ def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) ->
     """
     folder = tmp_path_factory.mktemp("world")
     project = installed("classification").copy(folder / "project")
-    origin = folder / "hub" / f"{REPOSITORY}.git"
-    origin.mkdir(parents=True)
-    git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
+    origin = hub(folder)
     store = folder / "store"
     (folder / "objects").mkdir()
     store.symlink_to(folder / "objects")
@@ -48,9 +46,8 @@ def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) ->
         source__path="data/small.parquet",
         split__test=0.5,
         estimators__boosting__max_iter=20,
-        evaluate={"importance_rows": 50, "slice_rows": 50},
         gates={"roc_auc": {"min": 0.4, "regression": 0}, "log_loss": {"max": 0.9}},
-        verify__edge_rows=300,
+        **QUICK,
     )
     _push(project, "first")
     ran, _ = project.repro()

@@ -97,16 +97,6 @@ class Watched(Releases):
         return found
 
 
-def changed(tell: Workflow, old: str, new: str) -> Workflow:
-    """Return the workflow with something else in the commands that tell people."""
-    job = tell.jobs["tell"]
-    steps = [dict(each) for each in job["steps"]]
-    (script,) = (each for each in steps if each["name"] == TELL)
-    assert script["run"].count(old) == 1
-    script["run"] = script["run"].replace(old, new)
-    return tell.with_jobs({**tell.jobs, "tell": {**job, "steps": steps}})
-
-
 @pytest.fixture
 def watched(world: World) -> Iterator[Watched]:
     """A repository whose prod is served by a process, and has answered usual rows."""
@@ -160,7 +150,7 @@ def test_people_are_told_once_of_each_problem_and_when_it_is_over(watched: Watch
     # What that rests on: where nobody looks whether there is one, there is a second.
     told, event = drift["body"], events.dispatch(watched.commit("main"))
     tell = watched.workflow("monitor").only("tell")
-    watched.run_on(event, changed(tell, "select(.title == env.TITLE)", "empty"))
+    watched.run_on(event, tell.changing("tell", TELL, "select(.title == env.TITLE)", "empty"))
     assert github.open_issues() == ["drift in prod"] * 2
     # If there are two all the same, both are kept up to date.
     for each in github.issues:

@@ -13,14 +13,14 @@ from pathlib import Path
 import helpers
 import pytest
 from images.engine import Builder, Engine
-from pipeline.running import STAGES, Project
+from pipeline.running import QUICK, STAGES, Project
 from workflows import events
 from workflows.act import Outcome, needs_act
 from workflows.events import REPOSITORY
 from workflows.github import serve
 from workflows.hosting import APP, BOT, Hosting
 from workflows.releases import Machines, Releases, settle
-from workflows.world import git
+from workflows.world import git, hub
 
 pytestmark = needs_act
 
@@ -53,9 +53,8 @@ def begun(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pro
         "params.yaml",
         source__path="data/small.parquet",
         estimators__boosting__max_iter=20,
-        evaluate={"importance_rows": 50, "slice_rows": 50},
         gates={"roc_auc": {"min": 0.4}},
-        verify__edge_rows=300,
+        **QUICK,
     )
     project.write("deploy/images/training.Dockerfile", TRAINING)
     settle(project)
@@ -72,9 +71,7 @@ def begin(begun: tuple[Project, Path], tmp_path: Path) -> Iterator[Begin]:
     """Put the project on GitHub, with machines or without."""
     started: list[Releases] = []
     project, store = begun
-    origin = tmp_path / "hub" / f"{REPOSITORY}.git"
-    origin.mkdir(parents=True)
-    git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
+    origin = hub(tmp_path)
     clone = project.copy(tmp_path / "project")
     clone.git("remote", "add", "origin", str(origin))
     clone.git("push", "--quiet", "origin", "main")

@@ -15,7 +15,7 @@ from workflows.events import REPOSITORY
 from workflows.github import serve
 from workflows.hosting import APP, BOT, Hosting
 from workflows.releases import Releases
-from workflows.world import git
+from workflows.world import hub
 
 pytestmark = needs_act
 
@@ -39,9 +39,7 @@ def importing(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -
 def world(importing: Warehouse, tmp_path: Path) -> Iterator[Releases]:
     """It on GitHub."""
     project = importing.copy(tmp_path)
-    origin = tmp_path / "hub" / f"{REPOSITORY}.git"
-    origin.mkdir(parents=True)
-    git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
+    origin = hub(tmp_path)
     project.git("remote", "add", "origin", str(origin))
     project.git("push", "--quiet", "origin", "main")
     github = Hosting(REPOSITORY, origin, tmp_path / "api")
@@ -107,9 +105,7 @@ def test_better_model_is_proposed_once_and_passes_ci(world: Releases, warehouse:
     assert done.jobs["retrain"] == "skipped"
     assert told(world).startswith("Not started: the last one started at ")
     # Without the guard it would.
-    storm = world.workflow("retrain")
-    (look,) = (each for each in storm.jobs["plan"]["steps"] if each["name"] == LOOK)
-    look["run"] = look["run"].replace("start=false", "start=true")
+    storm = world.workflow("retrain").changing("plan", LOOK, "start=false", "start=true")
     done = world.go("retrain", workflow=storm, event=events.schedule(world.commit("main")))
     assert done.jobs["retrain"] == "success"
     assert "no fresh data" in done.log("retrain", TRAIN)

@@ -33,6 +33,14 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+def hub(folder: Path) -> Path:
+    """Make the bare repository of a world in its folder, and return it."""
+    origin = folder / "hub" / f"{REPOSITORY}.git"
+    origin.mkdir(parents=True)
+    git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
+    return origin
+
+
 @dataclass(frozen=True)
 class World:
     """A repository with its branches, DVC's remote, GitHub, and a machine that runs jobs.
@@ -126,8 +134,7 @@ class World:
             (home / ".config" / "gh" / "config.yml").write_text(
                 f"http_unix_socket: {self.github.socket}\n", encoding="utf-8"
             )
-        hub = self.origin.parents[1]
-        there = f'[url "file://{hub}/"]\n\tinsteadOf = {self.github.url}/\n'
+        there = f'[url "file://{self.origin.parents[1]}/"]\n\tinsteadOf = {self.github.url}/\n'
         # What the real checkout says about its folder, and what file:// needs for trial merges.
         there += "[safe]\n\tdirectory = *\n[init]\n\tdefaultBranch = main\n"
         (home / ".gitconfig").write_text(there, encoding="utf-8")

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -200,6 +202,33 @@ def git(*arguments: str, text: str = "", env: dict[str, str] | None = None) -> s
     return done.stdout.decode("utf-8").rstrip("\n")
 
 
+def commit(base: Revision, message: str, change: Callable[[dict[str, str]], object]) -> str:
+    """Commit a change of `base` without touching the workspace; no branch names it yet.
+
+    Args:
+        base: what is changed.
+        message: the commit's.
+        change: makes the change in an index of its own, by Git commands with these variables.
+    Raises:
+        InputError: Git refuses.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git("read-tree", str(base.commit), env=index)
+        change(index)
+        tree = git("write-tree", env=index)
+    return git("commit-tree", tree, "-p", str(base.commit), text=message)
+
+
+def with_python(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which DVC's stages find this Python.
+
+    They call `python`, which without an active environment is another one, or none.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', '')}"
+    return {**environ, "PATH": path}
+
+
 def _git(
     *arguments: str, text: str = "", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
@@ -217,13 +246,10 @@ def _git(
 
 def _dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Run DVC in a clone, whose stages find this Python and the clone's own code."""
-    own = _environment()
-    # Stages call `python`, which without an active environment is another one, or none.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{own.get('PATH', '')}"
     return subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=clone,
-        env=own | {"PATH": path, "PYTHONPATH": str(clone.resolve() / "src")},
+        env=with_python(_environment()) | {"PYTHONPATH": str(clone.resolve() / "src")},
         capture_output=True,
         check=False,
     )

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from ..gate import broken
 from ..paths import LOCK, METRICS, PROVENANCE, SLICES, SNAPSHOT
 from ..reporting.compare import Comparison, compare, judged
 from ..reporting.report import report
-from ..revision import WORKSPACE, Revision, git
+from ..revision import WORKSPACE, Revision, commit, git, with_python
 
 
 @dataclass(frozen=True)
@@ -134,13 +133,9 @@ def _commit(head: Revision, reason: str, headline: str) -> str:
     branch = f"retrain/{day}-{WORKSPACE.outputs[SNAPSHOT].md5[:8]}"
     facts = f"Reason: {' '.join(reason.split())}\nData: {WORKSPACE.outputs[SNAPSHOT].md5}\n"
     message = f"Retrain on the data of {day}\n\n{headline}\n\n{facts}"
-    with tempfile.TemporaryDirectory() as folder:
-        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        git("read-tree", str(head.commit), env=index)
-        git("add", "--all", "--", *_written(head), env=index)
-        tree = git("write-tree", env=index)
-    commit = git("commit-tree", tree, "-p", str(head.commit), text=message)
-    git("update-ref", f"refs/heads/{branch}", commit)
+    written = ("--all", "--", *_written(head))
+    made = commit(head, message, lambda index: git("add", *written, env=index))
+    git("update-ref", f"refs/heads/{branch}", made)
     return branch
 
 
@@ -157,11 +152,10 @@ def _dvc(*arguments: str) -> str:
 
 def _run(*arguments: str) -> tuple[int, str]:
     """Run DVC, whose stages find this Python, and show what it says as it says it."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     said = []
     with subprocess.Popen(
         [sys.executable, "-m", "dvc", *arguments],
-        env=os.environ | {"PATH": path},
+        env=with_python(os.environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -6,14 +6,13 @@ the branch or nothing, and never a file half changed.
 
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputError, ProjectError
 from ..github.api import Api, Refused, repository
-from ..revision import Revision, git
+from ..revision import Revision, commit, git
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,13 @@ def trunk() -> str:
 
 def write(proposal: Proposal, base: Revision) -> str:
     """Write the commit, on `base`; no branch names it yet. Raises InputError where Git refuses."""
-    with tempfile.TemporaryDirectory() as folder:
-        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        git("read-tree", str(base.commit), env=index)
+
+    def change(index: dict[str, str]) -> None:
         for path, text in proposal.files.items():
             blob = git("hash-object", "-w", "--stdin", text=text)
             git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)
-        tree = git("write-tree", env=index)
-    return git("commit-tree", tree, "-p", str(base.commit), text=proposal.message)
+
+    return commit(base, proposal.message, change)
 
 
 def publish(proposal: Proposal, commit: str) -> str:
