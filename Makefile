@@ -1,6 +1,7 @@
 # `make demo` shows the whole of it, `make test` tests it. Both need Python 3.11 or newer, Git and make;
 # uv is fetched into .uv/ when the machine has none.
 UV := $(if $(shell command -v uv),,.uv/bin/uv)
+unexport PYTHONDONTWRITEBYTECODE # without bytecode each process starts several times as slowly
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 DEMO := build/demo/flight-delays
 

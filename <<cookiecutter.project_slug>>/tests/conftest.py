@@ -1,78 +1,84 @@
-"""What the tests share: the project's own source, and one run of its pipeline on a sample of it.
+"""What the tests share: your files, and one run of your pipeline on a sample of your source."""
 
-Beside it, `made.py` makes small contracts, data and models, `stored.py` small projects in Git and
-DVC, and `workspace.py` copies the project.
-"""
-
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import subprocess
 from contextlib import chdir
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from stored import Stored
-from threadpoolctl import threadpool_limits
-from workspace import ROOT, Workspace
+from ruamel.yaml import YAML
 
-from <<cookiecutter.package_name>>.config import Params, load_params
-from <<cookiecutter.package_name>>.contract import Contract, conform, load_contract
-from <<cookiecutter.package_name>>.files import read_json
-from <<cookiecutter.package_name>>.paths import CONTRACT, PARAMS, PROVENANCE, SNAPSHOT
-from <<cookiecutter.package_name>>.pipeline import ingest
+from mlops.config.params import Params, load_params
+from mlops.contract import Contract, conform, load_contract
+from mlops.files import read_json
+from mlops.paths import CONTRACT, PARAMS, PROVENANCE, SNAPSHOT
+from mlops.pipeline import ingest
 
+ROOT = Path(__file__).resolve().parent.parent
 ROWS = 1500
+FILES = ("contract.yaml", "params.yaml", "dvc.yaml", "pyproject.toml")
+_yaml = YAML(typ="safe", pure=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that wait for the pipeline last."""
-    items.sort(key=_waits_for_the_pipeline)
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with your code, contract and parameters."""
 
+    folder: Path
 
-def _waits_for_the_pipeline(item: pytest.Item) -> bool:
-    return "finished" in getattr(item, "fixturenames", ())
+    def run(self, command: str) -> None:
+        """Run a stage's command; a module in this process, which saves what imports take."""
+        _, is_module, module = command.partition("python -m ")
+        with chdir(self.folder):
+            if is_module:
+                getattr(import_module(module), module.rpartition(".")[2])()
+            else:
+                subprocess.run(command, shell=True, check=True)  # noqa: S602  # as DVC does
 
+    def load(self, name: str) -> dict[str, Any]:
+        """The content of a YAML file."""
+        content: dict[str, Any] = _yaml.load(self.folder / name)
+        return content
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small models are trained: threads would wait for one another longer than they work."""
-    with threadpool_limits(1):
-        yield
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """Write a YAML file."""
+        _yaml.dump(content, self.folder / name)
 
 
 @pytest.fixture(scope="session")
-def own_params() -> Params:
-    """The project's params.yaml."""
+def params() -> Params:
+    """Your params.yaml."""
     return load_params(ROOT / PARAMS)
 
 
 @pytest.fixture(scope="session")
-def own_contract() -> Contract:
-    """The project's contract.yaml."""
+def contract() -> Contract:
+    """Your contract.yaml."""
     return load_contract(ROOT / CONTRACT)
 
 
 @pytest.fixture(scope="session")
-def sample(own_params: Params, own_contract: Contract) -> pa.Table:
-    """Rows of the project's source, evenly spread over time (or the file).
+def sample(params: Params, contract: Contract) -> pa.Table:
+    """Rows of your source, evenly spread over time (or the file).
 
     A few of every class and a few with a value in each feature are among them, however rare.
     """
-    table = _source(own_params)
-    data = conform(table.to_pandas(), own_contract)
-    if own_contract.time:
-        data = data.sort_values(own_contract.time, kind="stable")
-    chosen = {*_spread(data.index, ROWS)}
-    for name in own_contract.features:
-        chosen.update(_spread(data.index[data[name].notna()], 10))
-    if own_params.task == "classification":
-        for _, of_class in data.groupby(own_contract.target):
-            chosen.update(_spread(of_class.index, 10))
+    table = _source(params)
+    data = conform(table.to_pandas(), contract)
+    if contract.time:
+        data = data.sort_values(contract.time, kind="stable")
+    chosen = {*_spread(data.index.to_numpy(), ROWS)}
+    for name in contract.features:
+        chosen.update(_spread(data.index[data[name].notna()].to_numpy(), 10))
+    if params.task == "classification":
+        for _, of_class in data.groupby(contract.target):
+            chosen.update(_spread(of_class.index.to_numpy(), 10))
     return table.take(sorted(chosen))
 
 
@@ -82,99 +88,38 @@ def _source(params: Params) -> pa.Table:
     if (ROOT / f"{source}.dvc").exists() and not (ROOT / source).exists():
         pytest.skip(f"{source} is not here: run `uv run dvc pull`")
     if "://" in source or source.endswith((".url", ".sql")):
-        provenance = ROOT / PROVENANCE
-        has_snapshot = provenance.exists() and (ROOT / SNAPSHOT).exists()
-        if has_snapshot and read_json(provenance)["source"] == source:
+        known = (ROOT / PROVENANCE).exists() and (ROOT / SNAPSHOT).exists()
+        if known and read_json(ROOT / PROVENANCE)["source"] == source:
             return pq.read_table(ROOT / SNAPSHOT)
     with chdir(ROOT):
         return ingest.read(params.source)[0]
 
 
-def _spread(index: pd.Index, count: int) -> Iterable[int]:
-    return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _run(request: pytest.FixtureRequest) -> Iterator[Future[Workspace] | None]:
-    """The pipeline, which runs in a copy of the project while other tests go on."""
-    if not any(map(_waits_for_the_pipeline, request.session.items)):
-        yield None
-        return
-    try:
-        sample: pa.Table = request.getfixturevalue("sample")
-    except Exception:  # those tests that need it will say so
-        yield None
-        return
-    folder = request.getfixturevalue("tmp_path_factory").mktemp("run") / "project"
-    with ThreadPoolExecutor() as pool:
-        yield pool.submit(_reproduced, Workspace.make(folder, sample))
-
-
-def _reproduced(workspace: Workspace) -> Workspace:
-    stages, done = workspace.repro()
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert stages == [*workspace.load("dvc.yaml")["stages"]]
-    return workspace
+def _spread(index: np.ndarray, count: int) -> list[int]:
+    return [
+        int(i) for i in index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)]
+    ]
 
 
 @pytest.fixture(scope="session")
-def finished(sample: pa.Table, _run: Future[Workspace] | None) -> Workspace:
-    """A copy of the project after `dvc repro`. A test that changes something takes `project`."""
-    assert sample.num_rows > 0
-    assert _run is not None
-    return _run.result()
-
-
-@pytest.fixture
-def project(finished: Workspace, tmp_path: Path) -> Workspace:
-    """The same, for one test to change."""
-    return finished.copy(tmp_path / "project")
-
-
-@pytest.fixture(scope="session")
-def _planted(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    """A project with two commits, `poor` and `good`, called by what their models are."""
-    shared = tmp_path_factory.getbasetemp()
-    project = Stored.begin(shared / "planted" / "project", "binary", shared / "cache")
-    with chdir(project.folder):
-        for how in ("poor", "good"):
-            project.made(how)
-            project.git("tag", how)
-    return project
-
-
-@pytest.fixture
-def planted(_planted: Stored, stored: Stored) -> Stored:
-    """The same, for one test to change, in place of `stored`."""
-    shutil.rmtree(stored.folder)
-    shutil.copytree(_planted.folder, stored.folder, symlinks=True)
-    config = stored.folder / ".dvc/config"
-    config.write_text(config.read_text().replace(str(_planted.remote), str(stored.remote)))
-    os.chdir(stored.folder)
-    return stored
-
-
-@pytest.fixture
-def begin(
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[str], Stored]:
-    """Begins a small project of what is to be predicted, and goes there: see stored.py."""
-    shared = tmp_path_factory.getbasetemp()
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(shared / "site"))
-    for name in [*filter(lambda each: each.startswith("GIT_"), os.environ)]:
-        monkeypatch.delenv(name)
-
-    def go(what: str) -> Stored:
-        stored = Stored.begin(tmp_path / "project", what, shared / "cache")
-        monkeypatch.chdir(stored.folder)
-        return stored
-
-    return go
-
-
-@pytest.fixture
-def stored(begin: Callable[[str], Stored]) -> Stored:
-    """A small project that tells two classes apart."""
-    return begin("binary")
+def workspace(sample: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy of the project whose stages ran on the sample, with less to examine."""
+    folder = tmp_path_factory.mktemp("run") / "project"
+    folder.mkdir()
+    for name in FILES:
+        shutil.copy2(ROOT / name, folder / name)
+    (folder / ".dvc").mkdir()
+    shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
+    (folder / "data").mkdir()
+    pq.write_table(sample, folder / "data" / "sample.parquet")
+    made = Workspace(folder)
+    settings = made.load("params.yaml")
+    settings["source"] = {"path": "data/sample.parquet"}
+    search, evaluate = settings["train"]["search"], settings["evaluate"]
+    search["trials"] = min(search["trials"], 2)
+    evaluate["importance_rows"] = min(evaluate["importance_rows"], 100)
+    settings["verify"]["edge_rows"] = min(settings["verify"]["edge_rows"], 500)
+    made.write("params.yaml", settings)
+    for stage in made.load("dvc.yaml")["stages"].values():
+        made.run(stage["cmd"])
+    return made

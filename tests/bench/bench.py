@@ -29,7 +29,6 @@ from bench.measuring import (
     in_turns,
     install,
     megabytes,
-    package_of,
     program_of,
     ratio,
     replace,
@@ -208,10 +207,10 @@ def require_ran(repro: Done, stages: Sequence[str]) -> None:
 
 def measure_change(author: Path, turns: int) -> Pair:
     """`dvc repro` of a changed hyperparameter against the processes of the stages that it runs."""
-    package, python = package_of(author), program_of(author, "python")
+    python = program_of(author, "python")
 
     def alone() -> float:
-        modules = [f"{package}.pipeline.{stage}" for stage in CHANGED]
+        modules = [f"mlops.pipeline.{stage}" for stage in CHANGED]
         return sum(run(python, "-m", module, cwd=author).seconds for module in modules)
 
     found = in_turns(turns, {"repro": lambda: reproduce_change(author).seconds, "alone": alone})
@@ -254,17 +253,16 @@ def measure_report(author: Path, turns: int) -> tuple[Pair, Parts, Parts]:
 
 
 def _report_parts(author: Path) -> dict[str, float]:
-    said = worker(author, "report", package_of(author), BASE).splitlines()[-1]
+    said = worker(author, "report", BASE).splitlines()[-1]
     return dict(json.loads(said))
 
 
 def measure_stages(project: Path, turns: int) -> list[Stage]:
     """Each stage as a process of its own, against one that only imports the stage's module."""
-    package = package_of(project)
     python = program_of(project, "python")
 
     def measure(stage: str) -> Callable[[], tuple[float, float]]:
-        module = f"{package}.pipeline.{stage}"
+        module = f"mlops.pipeline.{stage}"
         return lambda: (
             run(python, "-m", module, cwd=project).seconds,
             run(python, "-c", f"import {module}", cwd=project).seconds,
@@ -320,7 +318,7 @@ def measure_rows(project: Path, folder: Path, family: str, suffix: str, sizes: S
 
 
 def _onnxruntime(project: Path, folder: Path, file: Path, family: str) -> float:
-    text = (project / "src" / package_of(project) / "predict.py").read_text(encoding="utf-8")
+    text = (project / "mlops/src/mlops/predict.py").read_text(encoding="utf-8")
     batch = re.search(r"^BATCH_ROWS = ([\d_]+)", text, re.MULTILINE)
     if batch is None:
         raise SystemExit("predict.py no longer says BATCH_ROWS")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.measuring import package_of, run
+from bench.measuring import run
 from bench.servers import (
     PEERS,
     Request,
@@ -25,6 +25,8 @@ from bench.servers import (
     tensors,
     version_of,
 )
+
+from mlops.revision import sources
 
 HELLO = "bare ASGI hello"
 OURS = "this project"
@@ -89,10 +91,9 @@ def hello(materials: Materials) -> Server:
 def ours(materials: Materials, name: str = OURS, log: bool = True, without: str = "") -> Server:
     """This project's server, one worker, as its image runs it; or without a part of it."""
     folder = materials.place(re.sub(r"\W+", "-", name))
-    package = package_of(materials.project)
-    command: list[str | Path] = ["python", "-m", f"{package}.serving"]
+    command: list[str | Path] = ["python", "-m", "mlops.serving"]
     if without:
-        command = ["python", PEERS / "without.py", package, without]
+        command = ["python", PEERS / "without.py", without]
     project = tomllib.loads((materials.project / "pyproject.toml").read_text(encoding="utf-8"))
     model = project["project"]["name"]
     return Server(
@@ -104,7 +105,7 @@ def ours(materials: Materials, name: str = OURS, log: bool = True, without: str 
         ask=lambda row: infer(f"/v2/models/{model}/infer", [row]),
         told=output("probability"),
         env={
-            "PYTHONPATH": str(materials.project / "src"),
+            "PYTHONPATH": sources(materials.project),
             "MLOPS_MODEL": "model.onnx",
             "MLOPS_PORT": "PORT",
             "MLOPS_WORKERS": "1",

@@ -119,11 +119,6 @@ def program_of(project: Path, name: str) -> Path:
     return project / ".venv" / "bin" / name
 
 
-def package_of(project: Path) -> str:
-    """The name of the project's package."""
-    return next((project / "src").glob("*/predict.py")).parent.name
-
-
 # The report
 
 

@@ -45,7 +45,6 @@ from bench.measuring import (
     in_turns,
     install,
     megabytes,
-    package_of,
     program_of,
     ratio,
     replace,
@@ -422,7 +421,7 @@ def prepare(folder: Path, cores: Cores, sizes: Sizes) -> Bench:
     install(project)
     # What its image holds, see deploy/images/serving.Dockerfile.
     venv = folder / "serving"
-    sync = "uv sync --quiet --locked --no-install-project --only-group serving".split()
+    sync = "uv sync --quiet --locked --no-install-workspace --package mlops-template-engine".split()
     run("env", f"UV_PROJECT_ENVIRONMENT={venv}", *sync, cwd=project)
     say("running the pipeline")
     run(program_of(project, "dvc"), "repro", cwd=project)
@@ -434,7 +433,7 @@ def prepared(
 ) -> Bench:
     """The same from a project whose pipeline has run, and a Python with what its server needs."""
     pipeline = folder / "pipeline.joblib"
-    said = json.loads(worker(project, "samples", package_of(project), str(max(ROWS)), pipeline))
+    said = json.loads(worker(project, "samples", str(max(ROWS)), pipeline))
     sklearn = version_of(project / ".venv", "scikit-learn")
     materials = Materials(folder, venvs, project, python, pipeline, sklearn)
     return Bench(materials, cores, sizes, said["rows"], said["probability"])

@@ -141,7 +141,7 @@ def test_other_stages_than_expected_end_it() -> None:
 def test_parts_of_the_report_are_functions_of_the_bake(
     baked: Callable[..., Path], module: str, function: str
 ) -> None:
-    file = baked() / "src" / "flight_delays" / f"{module.replace('.', '/')}.py"
+    file = baked() / "mlops" / "src" / "mlops" / f"{module.replace('.', '/')}.py"
     defined = [each.name for each in ast.parse(file.read_text()).body if hasattr(each, "name")]
     assert function in defined
 

@@ -169,14 +169,14 @@ def test_requests_are_written_with_their_lengths(tmp_path: Path) -> None:
 def test_parts_to_do_without_are_methods_of_the_bake(
     baked: Callable[..., Path], module: str, kind: str, function: str
 ) -> None:
-    file = baked() / "src" / "flight_delays" / f"{module.replace('.', '/')}.py"
+    file = baked() / "mlops" / "src" / "mlops" / f"{module.replace('.', '/')}.py"
     body = ast.parse(file.read_text()).body
     (found,) = [each for each in body if isinstance(each, ast.ClassDef) and each.name == kind]
     assert function in [each.name for each in found.body if isinstance(each, ast.FunctionDef)]
 
 
 def test_no_part_to_do_without_is_checked_elsewhere(baked: Callable[..., Path]) -> None:
-    file = baked() / "src" / "flight_delays" / "serving" / "signature.py"
+    file = baked() / "mlops" / "src" / "mlops" / "serving" / "signature.py"
     kinds = {
         each.name
         for each in ast.parse(file.read_text()).body

@@ -22,11 +22,11 @@ from typing import Any
 GROUP = 1_000_000
 # Parts of `mlops report`, none within another: module and function.
 PARTS = {
-    "both models and the test rows from DVC": ("reporting.compare", "obtain"),
-    "both models' answers and latency": ("reporting.compare", "_side"),
-    "bootstrap": ("reporting.compare", "judge"),
+    "both models and the test rows from DVC": ("comparison", "obtain"),
+    "both models' answers and latency": ("comparison", "_side"),
+    "bootstrap": ("comparison", "judge"),
     "`dvc.lock` and the remote": ("lock", "check"),
-    "pictures": ("reporting.report", "_draw"),
+    "pictures": ("report.report", "_draw"),
 }
 VERSIONS = ("dvc", "onnxruntime", "pandas", "pyarrow", "scikit-learn")
 
@@ -76,31 +76,31 @@ def _array(column: Any, kind: str) -> Any:
     return values.reshape(-1, 1)
 
 
-def report(package: str, base: str) -> None:
+def report(base: str) -> None:
     """Write the report as `mlops report` does, and print the seconds of its parts."""
     start = time.perf_counter()
     import_module("dvc.api")  # else a part of what happens to need it first
     spent = {"imports": 0.0, **dict.fromkeys(PARTS, 0.0)}
     for part, (name, function) in PARTS.items():
-        module = import_module(f"{package}.{name}")
+        module = import_module(f"mlops.{name}")
         setattr(module, function, _timed(getattr(module, function), spent, part))
-    paths = import_module(f"{package}.paths")
-    main = import_module(f"{package}.reporting.report").report
+    paths = import_module("mlops.paths")
+    main = import_module("mlops.report.report").report
     spent["imports"] = time.perf_counter() - start
     main(base, paths.REPORT, None)
     rest = time.perf_counter() - start - sum(spent.values())
     print(json.dumps(spent | {"all else": rest}))
 
 
-def samples(package: str, count: str, pipeline: str) -> None:
+def samples(count: str, pipeline: str) -> None:
     """Print test rows without missing values and their probabilities; keep the pipeline apart."""
     import joblib  # type: ignore[import-not-found]
     import pandas  # type: ignore[import-untyped]
 
-    contract = import_module(f"{package}.contract").load_contract()
-    model = import_module(f"{package}.model").Model.load()
-    test = pandas.read_parquet(import_module(f"{package}.paths").PARTS["test"])
-    inputs = import_module(f"{package}.inputs").model_inputs(test, contract)
+    contract = import_module("mlops.contract").load_contract()
+    model = import_module("mlops.model").Model.load()
+    test = pandas.read_parquet(import_module("mlops.paths").PARTS["test"])
+    inputs = import_module("mlops.inputs").model_inputs(test, contract)
     inputs = inputs[(inputs.notna() & (inputs != "")).all(axis=1)].head(int(count))
     kinds = {name: contract.columns[name].kind for name in inputs}
     values = [[_plain(value, kinds[name]) for value in inputs[name]] for name in inputs]

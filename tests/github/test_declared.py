@@ -174,9 +174,9 @@ def test_every_review_keeps_the_gate_and_what_engineers_own(baked: Bake, review:
         ".github/CODEOWNERS",
         "deploy/server.yaml",
         "releases/quarantine.txt",
-        "src/flight_delays/release/guard.py",
-        "src/flight_delays/github/plan.py",
-        "src/flight_delays/gate.py",
+        "mlops/src/mlops/release/guard.py",
+        "mlops/manifest",
+        "mlops/src/mlops/gate.py",
     ):
         assert owners(root, path) == [ENGINEERING]
 

@@ -28,7 +28,7 @@ Bake = Callable[..., Path]
 pytestmark = needs_kustomize
 each_environment = pytest.mark.parametrize("name", ENVIRONMENTS)
 
-SOURCE = PROJECT / "src" / "<<cookiecutter.package_name>>"
+SOURCE = PROJECT / "mlops" / "src" / "mlops"
 CONFIG = """\
 # A comment with REPLICAS=9 in it.
 LISTEN=127.0.0.1:8000

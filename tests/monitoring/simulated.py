@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np  # type: ignore[import-not-found]
 import pandas as pd  # type: ignore[import-untyped]
-from flight_delays.config import load_params  # type: ignore[import-not-found]
-from flight_delays.monitoring.feedback import FOLDER  # type: ignore[import-not-found]
-from flight_delays.monitoring.log import Period  # type: ignore[import-not-found]
-from flight_delays.monitoring.monitor import Monitor  # type: ignore[import-not-found]
-from flight_delays.monitoring.reference import describe  # type: ignore[import-not-found]
-from flight_delays.monitoring.storage import Storage  # type: ignore[import-not-found]
-from flight_delays.release.state import Release  # type: ignore[import-not-found]
+
+from mlops.config.params import load_params
+from mlops.monitoring.feedback import FOLDER
+from mlops.monitoring.log import Period
+from mlops.monitoring.monitor import Monitor
+from mlops.monitoring.reference import describe
+from mlops.monitoring.storage import Storage
+from mlops.release.state import Release
 
 START = datetime(2030, 1, 7, tzinfo=UTC)
 REFERENCE = 10_000

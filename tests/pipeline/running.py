@@ -20,9 +20,12 @@ from typing import Any
 import pytest
 import yaml
 
+from mlops.revision import sources
+
 TASKS = ("classification", "regression", "clustering")
 STAGES = ["ingest", "validate", "split", "train", "evaluate", "convert", "verify"]
 PACKAGE = "flight_delays"
+ENGINE = "mlops/src/mlops"
 EXAMPLE = "data/example/flights.parquet"
 
 # What makes a project quick to examine, where nothing rests on how closely.
@@ -80,7 +83,7 @@ class Project:
         """Return what `uv run` would set, and the copy's source first on Python's path."""
         known = shell(self.venv.parent.parent)
         known["PATH"] = f"{self.venv}/bin{os.pathsep}{known['PATH']}"
-        return known if self.owns_venv else known | {"PYTHONPATH": str(self.folder / "src")}
+        return known if self.owns_venv else known | {"PYTHONPATH": sources(self.folder)}
 
     def run(self, *command: str, code: int = 0, env: Mapping[str, str] | None = None) -> Run:
         """Run a command at the project's root and require its exit code."""
@@ -111,7 +114,7 @@ class Project:
 
     def stage(self, name: str, code: int = 0, env: Mapping[str, str] | None = None) -> Run:
         """Run a stage's module without DVC."""
-        return self.run("python", "-m", f"{PACKAGE}.pipeline.{name}", code=code, env=env)
+        return self.run("python", "-m", f"mlops.pipeline.{name}", code=code, env=env)
 
     def repro(self, *arguments: str, code: int = 0) -> tuple[list[str], Run]:
         """Run `dvc repro` and return the stages that ran, and the run."""
@@ -159,8 +162,8 @@ class Project:
         self.write(name, content)
 
     def append(self, module: str, code: str) -> None:
-        """Add code to a module of the package, which replaces what the module defined before."""
-        path = self.folder / "src" / PACKAGE / module
+        """Add code to a module of the engine, which replaces what the module defined before."""
+        path = self.folder / ENGINE / module
         path.write_text(f"{path.read_text(encoding='utf-8')}\n{code}\n", encoding="utf-8")
 
     def restore(self, *names: str) -> None:

@@ -22,7 +22,7 @@ ESTIMATORS = {
 }
 CATALOGUE = """
 import json
-from flight_delays.estimators import CATALOGUE
+from mlops.estimators import CATALOGUE
 print(json.dumps({task: list(entries) for task, entries in CATALOGUE.items()}))
 """
 

@@ -39,7 +39,7 @@ LARGE = 400  # rows; requests of 256 and more are put in a queue
 def slow(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose model takes its time."""
     found = project.copy(tmp_path_factory.mktemp("slow") / "project")
-    found.append("serving/hooks.py", SLOW)
+    found.append("../../../src/flight_delays/hooks.py", SLOW)
     return found
 
 
@@ -262,7 +262,8 @@ def test_workers_that_cannot_start_end_the_server(
 ) -> None:
     broken = project.copy(tmp_path / "project")
     broken.append(
-        "serving/hooks.py", "import os\nos.register_at_fork(after_in_child=lambda: os._exit(7))"
+        "../../../src/flight_delays/hooks.py",
+        "import os\nos.register_at_fork(after_in_child=lambda: os._exit(7))",
     )
     done = broken.run(*COMMAND, "--workers", "2", code=1)
     *log, last = done.stderr.splitlines()
@@ -272,7 +273,9 @@ def test_workers_that_cannot_start_end_the_server(
 
 def test_broken_steps_of_ones_own_are_told_at_the_start(project: Project, tmp_path: Path) -> None:
     broken = project.copy(tmp_path / "project")
-    broken.append("serving/hooks.py", "def before(inputs): return inputs['speed']")
+    broken.append(
+        "../../../src/flight_delays/hooks.py", "def before(inputs): return inputs['speed']"
+    )
     assert "KeyError: 'speed'" in one_line(broken.run(*COMMAND, code=1))
 
 

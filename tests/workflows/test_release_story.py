@@ -237,7 +237,7 @@ def test_what_must_not_be_served_is_not(world: Releases, tmp_path: Path) -> None
     world.attestations.rmdir()
     vouched.rename(world.attestations)
 
-    main = "src/flight_delays/serving/__main__.py"
+    main = "mlops/src/mlops/serving/__main__.py"
     sound = world.show("main", main).decode()
     world.change({main: BROKEN})
     world.github.merges_alone = False

@@ -18,7 +18,7 @@ def workflows(root: Path) -> dict[str, File]:
     documents = "\n".join(
         path.read_text(encoding="utf-8") for path in [*root.glob("docs/*.md"), *root.glob("*.md")]
     )
-    modules = [*root.glob("src/*/cli.py")]
+    modules = [*root.glob("mlops/src/mlops/cli.py")]
     known_commands = commands(modules[0].read_text(encoding="utf-8")) if modules else {}
     outputs = {
         f"./{path.parent.relative_to(root)}": {
@@ -154,7 +154,7 @@ def test_every_rule_has_a_mistake_that_it_finds() -> None:
 
 
 def test_commands_are_read_from_the_source() -> None:
-    source = (next(helpers.PROJECT.glob("src/*/cli.py"))).read_text(encoding="utf-8")
+    source = (next(helpers.PROJECT.glob("mlops/src/mlops/cli.py"))).read_text(encoding="utf-8")
     found = commands(source)
     assert {"gate", "lock", "report", "data init"} <= set(found)
     assert {"--base", "--output", "--log"} <= found["report"]

@@ -28,10 +28,11 @@ ENV UV_PYTHON=/usr/local/bin/python \
     UV_SYSTEM_CERTS=1
 WORKDIR /app
 COPY pyproject.toml uv.lock ./
+COPY mlops/pyproject.toml mlops/
 # s3, gs or azure, for a prediction log in such a store
 ARG LOG_STORE
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-install-project --only-group serving ${LOG_STORE:+--only-group log-$LOG_STORE}
+    uv sync --locked --no-install-workspace --package mlops-template-engine ${LOG_STORE:+--extra log-$LOG_STORE}
 # What no request reaches: tests, types and sources of C extensions; onnxruntime's converters and its
 # C library, a second copy of what its Python module holds.
 RUN find .venv/lib \( -name tests -o -name '*.pyi' -o -name '*.pyx' -o -name '*.px[di]' -o -name '*.[ah]' \
@@ -39,8 +40,10 @@ RUN find .venv/lib \( -name tests -o -name '*.pyi' -o -name '*.pyx' -o -name '*.
         -o -path '*/onnxruntime/quantization' -o -path '*/onnxruntime/tools' \
         -o -path '*/onnxruntime/transformers' -o -name 'libonnxruntime.so.*' \
     \) -prune -exec rm -r {} +
-COPY src/<<cookiecutter.package_name>>/__init__.py src/<<cookiecutter.package_name>>/errors.py src/<<cookiecutter.package_name>>/inference.py src/<<cookiecutter.package_name>>/
-COPY src/<<cookiecutter.package_name>>/serving src/<<cookiecutter.package_name>>/serving
+COPY mlops/src/mlops/__init__.py mlops/src/mlops/errors.py mlops/src/mlops/inference.py mlops/src/mlops/project.py src/mlops/
+COPY mlops/src/mlops/serving src/mlops/serving
+# Yours: what is done before and after the model.
+COPY src/<<cookiecutter.package_name>>/__init__.py src/<<cookiecutter.package_name>>/hooks.py src/<<cookiecutter.package_name>>/
 # Bytecode that is never compared with its source, whose time and place differ from build to build. With a
 # seed of its own each time, what Python hashes, and so what it writes, could differ, too.
 RUN PYTHONHASHSEED=0 python -m compileall -q --invalidation-mode unchecked-hash .venv/lib src
@@ -73,6 +76,7 @@ ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     ORT_DISABLE_TELEMETRY=1 \
     MLOPS_MODEL=/app/models/model.onnx \
+    MLOPS_PACKAGE=<<cookiecutter.package_name>> \
     MLOPS_HOST=0.0.0.0 \
     MLOPS_PORT=8080 \
     MLOPS_RELEASE=${RELEASE}
@@ -81,4 +85,4 @@ EXPOSE 8080
 # http.client, for it asks no proxy.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s --retries=3 \
     CMD ["python", "-c", "import os, http.client as h; c = h.HTTPConnection('127.0.0.1', int(os.environ['MLOPS_PORT']), timeout=2); c.request('GET', '/v2/health/ready'); raise SystemExit(c.getresponse().status != 200)"]
-ENTRYPOINT ["python", "-m", "<<cookiecutter.package_name>>.serving"]
+ENTRYPOINT ["python", "-m", "mlops.serving"]

@@ -28,8 +28,9 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_SYSTEM_CERTS=1
 WORKDIR /project
 COPY pyproject.toml uv.lock .python-version ./
+COPY mlops/pyproject.toml mlops/
 RUN --mount=type=cache,target=/root/.cache/uv \
-    mkdir -p /opt/python && uv sync --locked --no-dev --no-install-project
+    mkdir -p /opt/python && uv sync --locked --no-dev --no-install-workspace
 COPY . .
 # No model: it is what comes out. DVC is told that there is no Git here. uv notes the time at which it
 # looked at the project, by which the image would be another one each time.

@@ -1,1 +1,1 @@
-"""From raw data to a verified model: the stages of `dvc.yaml` and the `mlops` command."""
+"""What is yours: features, estimators, metrics, and steps around the served model."""

@@ -1,108 +1,23 @@
-"""The catalogue: task → name → estimator. Each entry survives export to ONNX, or is not in here."""
+"""Estimators of your own, beside those of the engine: see mlops/docs/extend.md.
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from mlops.config.section import Section
+from mlops.estimators import Entry
+from sklearn.ensemble import ExtraTreesClassifier
 
-import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.cluster import KMeans
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
+class ExtraTreesParams(Section):
+    n_estimators: int = 100
+
+ESTIMATORS["classification"]["extra_trees"] = Entry(
+    ExtraTreesClassifier, scaled=False, hyperparameters=ExtraTreesParams
 )
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import Pipeline
+"""
 
-from .config import Section, Task
-from .contract import Contract
-from .features import preprocessing
+from mlops.config.section import Task
+from mlops.estimators import Entry
 
-
-@dataclass(frozen=True)
-class Entry:
-    """An estimator of the catalogue.
-
-    Attributes:
-        estimator: takes the hyperparameters of config.py and `random_state`.
-        scaled: whether its inputs are scaled, see features.preprocessing.
-    """
-
-    estimator: Callable[..., BaseEstimator]
-    scaled: bool
-
-
-# HistGradientBoosting's own `categorical_features` exports wrongly, without an error: for it, too,
-# categories are one-hot encoded.
-CATALOGUE: dict[Task, dict[str, Entry]] = {
-    "classification": {
-        "linear": Entry(LogisticRegression, scaled=True),
-        "boosting": Entry(
-            partial(HistGradientBoostingClassifier, early_stopping=False), scaled=False
-        ),
-        "forest": Entry(RandomForestClassifier, scaled=False),
-        "mlp": Entry(MLPClassifier, scaled=True),
-    },
-    "regression": {
-        "linear": Entry(Ridge, scaled=True),
-        "boosting": Entry(
-            partial(HistGradientBoostingRegressor, early_stopping=False), scaled=False
-        ),
-        "forest": Entry(RandomForestRegressor, scaled=False),
-        "mlp": Entry(MLPRegressor, scaled=True),
-    },
-    "clustering": {"kmeans": Entry(KMeans, scaled=True)},
+# By task and name; params.yaml chooses one by its name.
+ESTIMATORS: dict[Task, dict[str, Entry]] = {
+    "classification": {},
+    "regression": {},
+    "clustering": {},
 }
-
-
-def build(
-    task: Task, name: str, hyperparameters: Section, contract: Contract, seed: int
-) -> Pipeline:
-    """An untrained pipeline: steps `features` and `model`, every random choice seeded."""
-    entry = CATALOGUE[task][name]
-    settings: dict[str, Any] = hyperparameters.model_dump()
-    return Pipeline(
-        [
-            ("features", preprocessing(contract, entry.scaled)),
-            ("model", entry.estimator(**settings, random_state=seed)),
-        ]
-    )
-
-
-def snap_thresholds(pipeline: Pipeline) -> None:
-    """Round the thresholds of boosted trees down to float32, in place.
-
-    A float32 input is at most a threshold exactly when it is at most the threshold rounded down, so
-    no prediction changes; and as ONNX keeps thresholds in float32, both then take every branch
-    alike, also for inputs that lie exactly on a threshold.
-    """
-    for trees in getattr(pipeline[-1], "_predictors", []):
-        for tree in trees:
-            exact = tree.nodes["num_threshold"]
-            near = exact.astype(np.float32)
-            below = np.nextafter(near, np.float32(-np.inf))
-            tree.nodes["num_threshold"] = np.where(near > exact, below, near)
-
-
-def thresholds(pipeline: Pipeline) -> dict[int, np.ndarray]:
-    """The thresholds of a tree model by column of its feature matrix; empty for other models."""
-    model = pipeline[-1]
-    found: dict[int, list[np.ndarray]] = {}
-
-    def add(columns: np.ndarray, values: np.ndarray, inner: np.ndarray) -> None:
-        for column in np.unique(columns[inner]):
-            found.setdefault(int(column), []).append(values[inner & (columns == column)])
-
-    for trees in getattr(model, "_predictors", []):
-        for tree in trees:
-            nodes = tree.nodes
-            add(nodes["feature_idx"], nodes["num_threshold"], ~nodes["is_leaf"].astype(bool))
-    if isinstance(model, RandomForestClassifier | RandomForestRegressor):
-        for member in model.estimators_:
-            tree = member.tree_
-            add(tree.feature, tree.threshold, tree.children_left != -1)
-    return {column: np.unique(np.concatenate(values)) for column, values in found.items()}

@@ -1,30 +1,19 @@
-"""The one place that computes features. It is trained, saved and exported inside the model."""
+"""From the contract's columns to what an estimator learns from: see mlops/docs/extend.md.
 
-import numpy as np
+Steps of scikit-learn that ONNX knows. They are trained, saved and exported inside the model.
+"""
+
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from .contract import Contract
+from mlops.contract import Contract
+from mlops.features import preprocessing as columns_as_they_are
 
 
 def preprocessing(contract: Contract, scaled: bool) -> ColumnTransformer:
-    """Raw columns in, one float32 matrix out.
+    """Raw columns in, one matrix of float32 out.
 
     Args:
         contract: names the features and their kinds.
-        scaled: True fills missing numbers with the median and scales to unit variance (for what
-            measures distances or descends gradients); False only fills them (trees do not care,
-            and a scaled number may fall on the other side of a threshold after rounding).
+        scaled: whether the estimator needs numbers without gaps and of unit variance.
     """
-    numbers = [name for name in contract.features if contract.columns[name].kind != "categorical"]
-    categories = [name for name in contract.features if name not in numbers]
-    fill = SimpleImputer(strategy="median")
-    encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
-    return ColumnTransformer(
-        [
-            ("numbers", make_pipeline(fill, StandardScaler()) if scaled else fill, numbers),
-            ("categories", Pipeline([("encode", encode)]), categories),
-        ]
-    )
+    return columns_as_they_are(contract, scaled)

@@ -1,6 +1,6 @@
 """This project's server without a part of it, which cannot be switched off in the product.
 
-without.py PACKAGE PART: `validation` takes the values of each column as they come (their number,
+without.py PART: `validation` takes the values of each column as they come (their number,
 names and datatypes are still looked at), `metrics` counts and times nothing, `nothing` leaves all.
 """
 
@@ -22,13 +22,13 @@ PARTS: dict[str, list[tuple[str, str, str, Callable[..., Any]]]] = {
 }
 
 
-def remove(package: str, part: str) -> None:
+def remove(part: str) -> None:
     """Replace a part of the server by what does nothing."""
     for module, kind, function, replacement in PARTS[part]:
-        setattr(getattr(import_module(f"{package}.{module}"), kind), function, replacement)
+        setattr(getattr(import_module(f"mlops.{module}"), kind), function, replacement)
 
 
 if __name__ == "__main__":
-    remove(*sys.argv[1:])
-    settings = import_module(f"{sys.argv[1]}.serving.settings").load_settings()
-    import_module(f"{sys.argv[1]}.serving.server").serve(settings)
+    remove(sys.argv[1])
+    settings = import_module("mlops.serving.settings").load_settings()
+    import_module("mlops.serving.server").serve(settings)

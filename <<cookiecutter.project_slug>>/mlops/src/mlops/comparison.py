@@ -1,0 +1,280 @@
+"""Champion against challenger on the same test rows: is a metric better, the same or worse?"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import NormalDist, median
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from .config.compare import Compare
+from .config.params import Params
+from .contract import Contract
+from .errors import InputError
+from .inference import OnnxModel
+from .inputs import columns, model_inputs, target_values
+from .metrics import METRICS, Metric, Scored, catalogue, score
+from .model import Model, Outputs
+from .paths import MODEL, ONNX, PARTS
+from .revision import WORKSPACE, Revision, is_clean
+
+Verdict = Literal["better", "same", "worse"]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A metric of both models on the same rows.
+
+    Attributes:
+        champion, challenger: its values.
+        low, high: interval of challenger minus champion, at the confidence asked for.
+        verdict: better or worse when the interval leaves no doubt, else the same.
+    """
+
+    champion: float
+    challenger: float
+    low: float
+    high: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model's answers for the test rows.
+
+    Attributes:
+        scored: the answers beside the truth.
+        classes: names of the classes in the order of the probabilities; empty unless there are.
+        latency: seconds to answer one row alone.
+    """
+
+    scored: Scored
+    classes: list[str]
+    latency: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came out.
+
+    Attributes:
+        verdict: of the gated metrics together: worse if one is worse, else better if one is better;
+            None where nothing could be compared.
+        reason: why there is no verdict, or none was needed.
+        undecided: the models differ and could be compared, but not here: something is missing, and
+            no gate may take that for good.
+        metrics: by name, in the task's order.
+        notes: what people should know of how they came about, a sentence each.
+        champion, challenger: the answers behind them.
+        test: the rows they are for.
+    """
+
+    verdict: Verdict | None
+    reason: str | None = None
+    undecided: bool = False
+    metrics: dict[str, Compared] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    champion: Side | None = None
+    challenger: Side | None = None
+    test: pd.DataFrame | None = None
+
+
+def compare(params: Params, base: Revision | None) -> Comparison:
+    """Compare the workspace's model with that of `base`. Fetches only what that needs.
+
+    Args:
+        params: of the workspace.
+        base: where the champion is; None where there is nothing to compare with.
+    """
+    challenger = WORKSPACE.outputs.get(ONNX)
+    champion = base.outputs.get(ONNX) if base else None
+    if challenger is None:
+        return Comparison(None, "there is no model: run `uv run dvc repro`", undecided=True)
+    if base is None or champion is None:
+        return Comparison(None, "no champion yet: this is the first model")
+    if champion.md5 == challenger.md5:
+        return Comparison("same", "the model is the very same file")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            before = obtain(base, [ONNX], Path(folder, "champion"))
+            wanted = [ONNX, PARTS["test"], *([MODEL] if params.task == "clustering" else [])]
+            after = obtain(WORKSPACE, wanted, Path(folder, "challenger"))
+            old, new = OnnxModel(before.files[ONNX]), OnnxModel(after.files[ONNX])
+            contract = _contract(new, params)
+            test = pd.read_parquet(after.files[PARTS["test"]])
+            space = _space(after.files.get(MODEL), contract, test)
+        except InputError as error:
+            return Comparison(None, str(error), undecided=True)
+    notes = [
+        f"The {who} was made again from its commit: this run reaches no store that has it."
+        for who, each in (("champion", before), ("challenger", after))
+        if each.remade
+    ]
+    if base.outputs.get(PARTS["test"]) != WORKSPACE.outputs.get(PARTS["test"]):
+        notes.append("The test rows are others than before: the champion may have learned of some.")
+    reason = _incomparable(old, new)
+    if reason:
+        return Comparison(None, reason)
+    sides = [_side(model, contract, test, space) for model in (old, new)]
+    metrics = judge(params, *(side.scored for side in sides))
+    gated = [metrics[name].verdict for name in judged(params) if name in metrics]
+    return Comparison(
+        _together(gated),
+        None if gated else f"{', '.join(judged(params))}: no value on these test rows",
+        metrics=metrics,
+        notes=notes,
+        champion=sides[0],
+        challenger=sides[1],
+        test=test,
+    )
+
+
+def judged(params: Params) -> list[str]:
+    """The metrics that decide: those with a gate on regression, else the task's first."""
+    gated = [name for name, gate in params.gates.items() if gate.regression is not None]
+    return gated or [next(iter(METRICS[params.task]))]
+
+
+def _together(verdicts: list[Verdict]) -> Verdict | None:
+    order: tuple[Verdict, ...] = ("worse", "better", "same")
+    return next((each for each in order if each in verdicts), None)
+
+
+def judge(params: Params, champion: Scored, challenger: Scored) -> dict[str, Compared]:
+    """Compare metric by metric, with the interval of the difference on these rows.
+
+    The standard error of the difference is that of a paired bootstrap, in which both models answer
+    the same resampled rows, and the interval is normal (Efron and Tibshirani, "An Introduction to
+    the Bootstrap", 1993, chapters 6 and 13.3), for which some 200 resamples do. A metric that has
+    no value for one of the models, or on most of the resamples, is left out.
+    """
+    how, task, rows = params.compare, params.task, len(champion.outputs["prediction"])
+    value = params.evaluate.value
+    known = catalogue(task, value)
+    old, new = score(task, champion, value), score(task, challenger, value)
+    resampled: dict[str, list[float]] = {name: [] for name in new if name in old}
+    for chosen in _resamples(rows, how):
+        before, after = (score(task, each.rows(chosen), value) for each in (champion, challenger))
+        for name, differences in resampled.items():
+            if name in before and name in after:
+                differences.append(after[name] - before[name])
+    reach = NormalDist().inv_cdf((1 + how.confidence) / 2)
+    found = {}
+    for name, differences in resampled.items():
+        if len(differences) < how.resamples / 2:
+            continue
+        difference = new[name] - old[name]
+        # The rows of a resample may be fewer than those of the difference: compare.rows.
+        of_all = min(rows, known[name].most_rows or rows)
+        error = float(np.std(differences, ddof=1)) * (min(how.rows, of_all) / of_all) ** 0.5
+        low, high = difference - reach * error, difference + reach * error
+        found[name] = Compared(old[name], new[name], low, high, _verdict(known[name], low, high))
+    return found
+
+
+def _resamples(rows: int, how: Compare) -> Iterator[np.ndarray]:
+    some = np.unique(np.linspace(0, rows - 1, min(rows, how.rows)).round().astype(int))
+    rng = np.random.default_rng(0)
+    for _ in range(how.resamples):
+        yield rng.choice(some, len(some))
+
+
+def _verdict(metric: Metric, low: float, high: float) -> Verdict:
+    if metric.better == "lower":
+        low, high = -high, -low
+    return "better" if low > 0 else "worse" if high < 0 else "same"
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """Files of a revision by their path in the project, and whether they were made again."""
+
+    files: dict[Path, Path]
+    remade: bool
+
+
+def obtain(revision: Revision, paths: list[Path], folder: Path) -> Obtained:
+    """Fetch outputs of stages by hash; where they are stored nowhere, make them again."""
+    folder.mkdir()
+    try:
+        return Obtained({path: revision.fetch(path, folder) for path in paths}, remade=False)
+    except InputError as error:
+        commit = Revision.of("HEAD") if revision == WORKSPACE and is_clean() else revision
+        if commit is None or commit.commit is None:
+            raise
+        try:
+            return Obtained(commit.remake(paths), remade=True)
+        except InputError as failed:
+            raise InputError(f"{error}; nor can it be made again: {failed}") from failed
+
+
+def _contract(challenger: OnnxModel, params: Params) -> Contract:
+    """What the challenger and the test rows were made by, which contract.yaml may be ahead of."""
+    task = challenger.metadata["task"]
+    if task != params.task:
+        raise InputError(
+            f"the model is for {task}, and params.yaml for {params.task}: run `uv run dvc repro`"
+        )
+    return Contract.parse(challenger.metadata["contract"])
+
+
+def _space(path: Path | None, contract: Contract, test: pd.DataFrame) -> np.ndarray | None:
+    """Where clusters are judged: the challenger's features, for both models."""
+    if path is None:
+        return None
+    pipeline = Model.load(path).pipeline
+    return np.asarray(pipeline[:-1].transform(model_inputs(test, contract)))
+
+
+def _incomparable(old: OnnxModel, new: OnnxModel) -> str | None:
+    """Why the two models cannot be asked the same, if so."""
+    before, after = (Contract.parse(each.metadata["contract"]) for each in (old, new))
+    for what, one, other in (
+        ("task", old.metadata["task"], new.metadata["task"]),
+        ("target", before.target, after.target),
+        ("classes", old.metadata.get("classes"), new.metadata.get("classes")),
+    ):
+        if one != other:
+            return f"different {what}: the champion's is {_said(one)}, now it is {_said(other)}"
+    for name in [*before.features, *filter(None, [before.target])]:
+        if name not in after.columns:
+            return f"different columns: the champion reads {name}, which is gone"
+        if before.columns[name].kind != after.columns[name].kind:
+            return (
+                f"different columns: {name} was {before.columns[name].kind}, "
+                f"now it is {after.columns[name].kind}"
+            )
+    return None
+
+
+def _said(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "none")
+
+
+def _side(
+    model: OnnxModel, contract: Contract, test: pd.DataFrame, space: np.ndarray | None
+) -> Side:
+    asked = columns(model_inputs(test, Contract.parse(model.metadata["contract"])))
+    truth = target_values(test, contract)
+    outputs: Outputs = model.predict(asked)
+    names, classes = model.metadata.get("classes") or [], None
+    if names:
+        assert truth is not None
+        classes = np.arange(2) if truth.dtype.kind == "i" else np.asarray(names)
+        outputs["prediction"] = outputs["prediction"].astype(classes.dtype)
+    one = {name: values[:1] for name, values in asked.items()}
+    return Side(Scored(outputs, truth, classes, space), names, _latency(model, one))
+
+
+def _latency(model: OnnxModel, row: dict[str, np.ndarray], turns: int = 200) -> float:
+    """Median seconds to answer one row."""
+    taken = []
+    for _ in range(turns):
+        start = time.perf_counter()
+        model.predict(row)
+        taken.append(time.perf_counter() - start)
+    return median(taken)

@@ -1,0 +1,1 @@
+"""params.yaml, typed: one module a section. What is wrong there is one line a mistake."""

@@ -1,0 +1,100 @@
+"""What can be set of each estimator: of the engine's catalogue and of the owner's."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ..errors import InputError
+from ..project import module
+from .section import Count, Fraction, Positive, Section, Task
+
+
+class LogisticRegressionParams(Section):
+    """Hyperparameters of `linear` for classification."""
+
+    C: Positive = 1.0
+    max_iter: Count = 1000
+
+
+class RidgeParams(Section):
+    """Hyperparameters of `linear` for regression."""
+
+    alpha: Positive = 1.0
+
+
+class BoostingParams(Section):
+    """Hyperparameters of `boosting`. Categories are one-hot encoded: see estimators."""
+
+    learning_rate: Positive = 0.1
+    max_iter: Count = 100
+    max_leaf_nodes: Annotated[int, Field(ge=2)] = 31
+    min_samples_leaf: Count = 20
+    l2_regularization: Annotated[float, Field(ge=0)] = 1.0
+
+
+class ForestParams(Section):
+    """Hyperparameters of `forest`."""
+
+    n_estimators: Count = 100
+    max_depth: Count | None = None
+    min_samples_leaf: Count = 2
+    max_features: Fraction | Literal["sqrt", "log2"] = "sqrt"
+
+
+class MlpParams(Section):
+    """Hyperparameters of `mlp`."""
+
+    hidden_layer_sizes: Annotated[list[Count], Field(min_length=1)] = [64, 32]
+    alpha: Annotated[float, Field(ge=0)] = 0.01
+    learning_rate_init: Positive = 0.001
+    max_iter: Count = 200
+    early_stopping: bool = True
+
+
+class KMeansParams(Section):
+    """Hyperparameters of `kmeans`."""
+
+    n_clusters: Annotated[int, Field(ge=2)] = 5
+    n_init: Count = 10
+    max_iter: Count = 300
+
+
+HYPERPARAMETERS: dict[Task, dict[str, type[Section]]] = {
+    "classification": {
+        "linear": LogisticRegressionParams,
+        "boosting": BoostingParams,
+        "forest": ForestParams,
+        "mlp": MlpParams,
+    },
+    "regression": {
+        "linear": RidgeParams,
+        "boosting": BoostingParams,
+        "forest": ForestParams,
+        "mlp": MlpParams,
+    },
+    "clustering": {"kmeans": KMeansParams},
+}
+
+
+def hyperparameters(task: Task, named: Iterable[str]) -> dict[str, type[Section]]:
+    """What can be set of each estimator that `task` has, those of the owner among them.
+
+    The owner's are imported only when one in `named` is not the engine's: they bring scikit-learn,
+    which takes a second. Raises InputError when one of them has the name of one of the engine's.
+    """
+    known = HYPERPARAMETERS[task]
+    if known.keys() >= set(named):
+        return known
+    return known | {name: entry.hyperparameters for name, entry in own_estimators(task).items()}
+
+
+def own_estimators(task: Task) -> dict[str, Any]:
+    """The entries of the owner's `ESTIMATORS` for `task`, by name: see estimators.Entry."""
+    own: dict[str, Any] = getattr(module("estimators"), "ESTIMATORS", {}).get(task, {})
+    if taken := sorted(own.keys() & HYPERPARAMETERS[task].keys()):
+        raise InputError(
+            f"estimators.py: ESTIMATORS: the engine has an estimator {taken[0]!r}; "
+            "give yours another name"
+        )
+    return own

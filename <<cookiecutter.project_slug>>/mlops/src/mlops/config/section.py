@@ -1,0 +1,17 @@
+"""What every section of params.yaml is made of."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Task = Literal["classification", "regression", "clustering"]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml. Unknown keys are refused, and `"1"` is not a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

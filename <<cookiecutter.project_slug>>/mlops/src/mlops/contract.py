@@ -1,0 +1,254 @@
+"""`contract.yaml`, typed: the one place that names the columns, and what must hold for them."""
+
+import json
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from .config.section import Task
+from .errors import InputError
+from .files import load
+from .paths import CONTRACT
+
+Kind = Literal["numeric", "categorical", "boolean", "datetime"]
+Role = Literal["feature", "target", "time", "id", "slice"]
+
+# Names of the model's outputs, which an input cannot have too: see model.Outputs.
+OUTPUTS = {"prediction", "probability", "lower", "upper", "distances"}
+
+BOOLEANS = {
+    "true": True, "t": True, "yes": True, "y": True, "1": True, "1.0": True,
+    "false": False, "f": False, "no": False, "n": False, "0": False, "0.0": False,
+}  # fmt: skip
+
+
+def _bound(value: Any) -> Any:
+    """YAML reads 2013-01-01 as a date, JSON as text; a bound is a moment in UTC, or a number."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime.combine(value, time())
+    return value
+
+
+Bound = Annotated[float | datetime | None, BeforeValidator(_bound)]
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class Column(BaseModel):
+    """One column: what it holds, what it is for, and the values it may take.
+
+    `range` is `[low, high]`, both included, either of them null for "no bound". `format` tells how
+    a datetime is written (strptime's codes) where it is not ISO 8601. `redact` keeps the values out
+    of the prediction log.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    kind: Kind
+    role: Annotated[list[Role], BeforeValidator(_as_list), Field(min_length=1)]
+    nullable: bool = False
+    range: Annotated[list[Bound], Field(min_length=2, max_length=2)] | None = None
+    allowed: Annotated[list[str], Field(min_length=1)] | None = None
+    format: str | None = None
+    redact: bool = False
+    description: str | None = None
+
+    @model_validator(mode="after")
+    def _keys_fit_the_kind(self) -> Self:
+        if self.allowed is not None and self.kind != "categorical":
+            raise ValueError("`allowed` is for categorical columns; use `range` for others")
+        if self.format is not None and self.kind != "datetime":
+            raise ValueError("`format` is for datetime columns")
+        if self.range is not None:
+            self._check_range(self.range)
+        if self.kind == "datetime" and not {"feature", "target"}.isdisjoint(self.role):
+            raise ValueError(
+                "a datetime can be neither feature nor target; add columns such as hour or month"
+            )
+        if "time" in self.role and self.kind != "datetime":
+            raise ValueError("a column with role time must be of kind datetime")
+        if {"feature", "target"} <= set(self.role):
+            raise ValueError("a column cannot be feature and target at once")
+        return self
+
+    def _check_range(self, bounds: list[Any]) -> None:
+        suits = {"numeric": float, "datetime": datetime}.get(self.kind)
+        if suits is None or not all(b is None or isinstance(b, suits) for b in bounds):
+            raise ValueError(
+                "`range` is numbers for numeric, dates for datetime, nothing for others"
+            )
+        low, high = bounds
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"`range` is the wrong way round: {low} is above {high}")
+
+
+class Contract(BaseModel):
+    """The columns by name, in the order of the model's inputs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    columns: Annotated[dict[str, Column], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _roles_add_up(self) -> Self:
+        for role in ("target", "time"):
+            names = self.with_role(role)
+            if len(names) > 1:
+                raise ValueError(f"columns: only one may have role {role}, not {', '.join(names)}")
+        taken = OUTPUTS & set(self.features)
+        if taken:
+            raise ValueError(
+                f"columns: {', '.join(sorted(taken))}: the model's output has this name"
+            )
+        if not self.features:
+            raise ValueError("columns: at least one must have role feature")
+        return self
+
+    @staticmethod
+    def parse(described: dict[str, Any]) -> "Contract":
+        """The contract that a model carries in its metadata: see pipeline.convert.metadata."""
+        return Contract.model_validate_json(json.dumps(described))
+
+    def with_role(self, role: Role) -> list[str]:
+        """Names of the columns that have `role`."""
+        return [name for name, column in self.columns.items() if role in column.role]
+
+    def only(self, names: Collection[str]) -> "Contract":
+        """The contract of some columns, in this one's order."""
+        return Contract(columns={k: column for k, column in self.columns.items() if k in names})
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the model's inputs, in order."""
+        return self.with_role("feature")
+
+    @property
+    def target(self) -> str | None:
+        """Name of what is predicted; None for clustering."""
+        return next(iter(self.with_role("target")), None)
+
+    @property
+    def time(self) -> str | None:
+        """Name of the column that orders the rows in time, where there is one."""
+        return next(iter(self.with_role("time")), None)
+
+    def check_task(self, task: Task) -> None:
+        """Raise InputError when the target does not suit the task."""
+        kind = self.columns[self.target].kind if self.target else None
+        suits = {
+            "classification": ("boolean", "categorical"),
+            "regression": ("numeric",),
+            "clustering": (None,),
+        }[task]
+        if kind not in suits:
+            wanted = {
+                "classification": "a boolean or categorical column with role target",
+                "regression": "a numeric column with role target",
+                "clustering": "no column with role target",
+            }[task]
+            has = f"{self.target} is {kind}" if self.target else "there is none"
+            raise InputError(f"{CONTRACT}: task {task} of params.yaml needs {wanted}; {has}")
+
+
+def load_contract(path: Path = CONTRACT) -> Contract:
+    """Read and check contract.yaml. Raises InputError, one line a mistake."""
+    return load(path, Contract)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule of the contract that rows break.
+
+    `rows` are the first few, counted from 1 as in the snapshot, each with its value as text.
+    """
+
+    column: str
+    rule: str
+    count: int
+    rows: list[tuple[int, str]]
+
+
+def conform(data: pd.DataFrame, contract: Contract, name: str = "the data") -> pd.DataFrame:
+    """The contract's columns of `data` (errors call it `name`), each in the type of its kind.
+
+    numeric: float64; boolean: nullable boolean; categorical: str; datetime: datetime64 in UTC,
+    without zone. What cannot be read as its kind becomes missing: `unreadable` finds those.
+    Raises InputError when a column is not there at all.
+    """
+    missing = [column for column in contract.columns if column not in data.columns]
+    if missing:
+        raise InputError(
+            f"{name} has no column {', '.join(missing)}, which the contract names; it has "
+            f"{', '.join(map(str, data.columns))}"
+        )
+    return pd.DataFrame(
+        {key: as_kind(data[key], column) for key, column in contract.columns.items()},
+        index=data.index,
+    )
+
+
+def unreadable(raw: pd.DataFrame, typed: pd.DataFrame, contract: Contract) -> Iterator[Violation]:
+    """The values of `raw` that `conform` could not read as their column's kind."""
+    for name, column in contract.columns.items():
+        broken = raw[name].notna() & typed[name].isna()
+        if broken.any():
+            yield violation(name, f"kind {column.kind}", raw.loc[broken, name])
+
+
+def violation(column: str, rule: str, values: pd.Series) -> Violation:
+    """A violation by `values`, whose index counts the rows from 0."""
+    first = values.head(5)
+    rows = [(int(row) + 1, _shown(value)) for row, value in zip(first.index, first, strict=True)]
+    return Violation(column, rule, len(values), rows)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def as_kind(values: pd.Series, column: Column) -> pd.Series:
+    """The values of a column in the type of its kind, as in `conform`."""
+    match column.kind:
+        case "numeric":
+            return _numbers(values)
+        case "boolean":
+            text = values.astype("string").str.strip().str.lower()
+            return text.map(BOOLEANS, na_action="ignore").astype("boolean")
+        case "datetime":
+            how = column.format or "ISO8601"
+            moment = pd.to_datetime(values, errors="coerce", utc=True, format=how)
+            return moment.dt.tz_localize(None).astype("datetime64[us]")
+        case "categorical":
+            return _text(values)
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    if pd.api.types.is_datetime64_any_dtype(values):
+        values = values.astype("string")  # a moment is no number of nanoseconds
+    if isinstance(values.dtype, pd.StringDtype):
+        # Arrow reads plain numbers several times faster; what it refuses, pandas may still read.
+        with suppress(pa.ArrowInvalid):
+            read = pa.array(values, pa.string()).cast(pa.float64())
+            return pd.Series(read.to_numpy(zero_copy_only=False), values.index)
+    return pd.to_numeric(values, errors="coerce").astype("float64")
+
+
+def _text(values: pd.Series) -> pd.Series:
+    """Values as text: 3.0 reads 3, as it did before a missing value beside it made it a float."""
+    text = values.astype("string")
+    if pd.api.types.is_float_dtype(values):
+        text = text.str.removesuffix(".0")
+    return text.astype("str")

@@ -1,0 +1,143 @@
+"""How well the model does on rows whose truth is known, and what to expect before it is."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import pyarrow as pa
+
+from ..config.compare import Compare
+from ..metrics import Metric, Scored
+
+# How often the truth is drawn from what the model says of it.
+DRAWS = 20
+
+
+class Sample:
+    """Rows of a stream, each as likely as any other, at most so many: those of the least keys."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._keys = np.zeros(0, "uint64")
+        self._columns: dict[str, list[pa.Array]] = {}
+        self.seen = 0
+
+    def add(self, keys: np.ndarray, columns: dict[str, pa.Array]) -> None:
+        """Take some rows; `keys` are as good as drawn at random."""
+        self.seen += len(keys)
+        self._keys = np.concatenate([self._keys, keys])
+        for name, values in columns.items():
+            self._columns.setdefault(name, []).append(values)
+        if len(self._keys) > 2 * self._most:
+            self._trim()
+
+    def _trim(self) -> None:
+        kept = np.sort(np.argsort(self._keys, kind="stable")[: self._most])
+        self._keys = self._keys[kept]
+        rows = pa.array(kept)
+        for name, parts in self._columns.items():
+            self._columns[name] = [pa.concat_arrays(parts).take(rows)]
+
+    def columns(self) -> dict[str, pa.Array]:
+        """The rows."""
+        self._trim()
+        return {name: parts[0] for name, parts in self._columns.items()}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric, its standard error, and the interval at the confidence asked for."""
+
+    value: float
+    error: float
+    low: float
+    high: float
+
+
+def measure(metrics: Mapping[str, Metric], scored: Scored, how: Compare) -> dict[str, Measured]:
+    """Metrics of some rows; one that has no value there, or on most resamples, is left out.
+
+    The standard error is that of a bootstrap, and the interval is normal: see compare.judge.
+    """
+    rows = len(scored.outputs["prediction"])
+    values: dict[str, list[float]] = {name: [] for name in metrics}
+    some = np.unique(np.linspace(0, rows - 1, min(rows, how.rows)).round().astype(int))
+    rng = np.random.default_rng(0)
+    for _ in range(how.resamples):
+        drawn = scored.rows(rng.choice(some, len(some)))
+        for name, value in _score(metrics, drawn):
+            values[name].append(value)
+    reach = NormalDist().inv_cdf((1 + how.confidence) / 2)
+    found = {}
+    for name, value in _score(metrics, scored):
+        if len(values[name]) >= how.resamples / 2:
+            error = float(np.std(values[name], ddof=1)) * (len(some) / rows) ** 0.5
+            found[name] = Measured(value, error, value - reach * error, value + reach * error)
+    return found
+
+
+def _score(metrics: Mapping[str, Metric], scored: Scored) -> Iterator[tuple[str, float]]:
+    for name, metric in metrics.items():
+        try:
+            value = float(metric.compute(scored))
+        except ValueError:
+            continue
+        if np.isfinite(value):
+            yield name, value
+
+
+def worse(metric: Metric, live: Measured, test: Measured, regression: float) -> float:
+    """How likely a metric is this bad by chance, were it at most `regression` worse than it was.
+
+    Both the live rows and the test rows are samples, and their errors independent.
+    """
+    difference = test.value - live.value
+    if metric.better == "lower":
+        difference = -difference
+    beyond = difference - regression * abs(test.value)
+    error = float(np.hypot(live.error, test.error))
+    if error == 0:
+        return 0.0 if beyond > 0 else 1.0
+    return NormalDist().cdf(-beyond / error)
+
+
+def expected(metrics: Mapping[str, Metric], scored: Scored, how: Compare) -> dict[str, Measured]:
+    """The metrics that the model itself expects, of rows whose truth is not known.
+
+    A calibrated probability says how often it is right: the truth is drawn from it, again and
+    again (as in confidence-based estimation: Guillory et al., "Predicting with confidence on unseen
+    distributions", ICCV 2021). It sees rows become harder, and never that the world has changed.
+    """
+    assert scored.classes is not None
+    probability = scored.outputs["probability"].astype("float64")
+    below = np.cumsum(probability / probability.sum(axis=1, keepdims=True), axis=1)
+    rng = np.random.default_rng(0)
+    values: dict[str, list[float]] = {name: [] for name in metrics}
+    for _ in range(DRAWS):
+        drawn = (rng.random((len(below), 1)) > below[:, :-1]).sum(axis=1)
+        truth = Scored(scored.outputs, scored.classes[drawn], scored.classes)
+        for name, value in _score(metrics, truth):
+            values[name].append(value)
+    reach = NormalDist().inv_cdf((1 + how.confidence) / 2)
+    found = {}
+    for name, drawn_values in values.items():
+        if len(drawn_values) == DRAWS:
+            value, error = float(np.mean(drawn_values)), float(np.std(drawn_values, ddof=1))
+            found[name] = Measured(value, error, value - reach * error, value + reach * error)
+    return found
+
+
+def trusted(
+    estimate: dict[str, Measured], test: dict[str, Measured], regression: float
+) -> dict[str, bool]:
+    """Whether estimates of the test rows come as close to the truth there as what matters.
+
+    Only then what the model says of itself is worth showing.
+    """
+    return {
+        name: abs(each.value - test[name].value)
+        <= max(regression * abs(test[name].value), test[name].high - test[name].value)
+        for name, each in estimate.items()
+        if name in test
+    }

@@ -1,0 +1,167 @@
+"""Retrain: fresh data through the pipeline, and a model that is better becomes a branch."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..comparison import Comparison, compare, judged
+from ..config.params import load_params
+from ..errors import CheckError, InputError
+from ..files import read_json, write_text
+from ..gate import broken
+from ..paths import LOCK, METRICS, PROVENANCE, SLICES, SNAPSHOT
+from ..report.report import report
+from ..revision import WORKSPACE, Revision, commit, git, with_python
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A better model, committed on a branch.
+
+    Attributes:
+        branch: its name.
+        headline: why it is better, for people.
+    """
+
+    branch: str
+    headline: str
+
+
+def retrain(reason: str, folder: Path) -> Retrained:
+    """Read the source again, reproduce, and commit what is better than HEAD's model.
+
+    What it writes in the workspace is taken back, whatever comes of it. DVC's remote has the data
+    of a branch that is returned; nothing is pushed to Git's.
+
+    Args:
+        reason: why, for those who read it later.
+        folder: gets the log of the pipeline, and the report.
+    Raises:
+        CheckError: there is no fresh data, or the model is not better, or breaks a gate.
+        InputError: the workspace is not committed; the source cannot be read; the pipeline stops.
+    """
+    head = _committed()
+    with _put_back(head):
+        _ingest(head)
+        log = folder / "repro.log"
+        write_text(log, _dvc("repro", "--pull", "--allow-missing"))
+        found = _judged(head)
+        _dvc("push")
+        headline = report(str(head.commit), folder / "report", log, found)
+        return Retrained(_commit(head, reason, headline), headline)
+
+
+def _committed() -> Revision:
+    """HEAD. Raises InputError where the workspace is another, or where there is no model yet."""
+    if changed := git("status", "--porcelain"):
+        raise InputError(f"{changed.splitlines()[0][3:]}: commit your changes first, or stash them")
+    head = Revision.of("HEAD")
+    if head is None or SNAPSHOT not in head.outputs:
+        raise InputError(f"{LOCK}: there is no model to replace; run `uv run dvc repro` and commit")
+    git("var", "GIT_COMMITTER_IDENT")  # better refused now than after hours of training
+    return head
+
+
+@contextmanager
+def _put_back(head: Revision) -> Iterator[None]:
+    """Take back what the pipeline wrote, and no more: somebody may work on while it runs."""
+    try:
+        yield
+    finally:
+        written, known = _written(head), []
+        git("reset", "--quiet", "--", *written)  # where DVC stages what it writes
+        for path in written:
+            if head.read_bytes(Path(path)) is None:
+                Path(path).unlink(missing_ok=True)
+            else:
+                known.append(path)
+        git("checkout", "--quiet", str(head.commit), "--", *known)
+        _run("checkout", "--quiet", "--force", "--allow-missing")
+
+
+def _written(head: Revision) -> list[str]:
+    """The files that Git keeps, or would, of what the pipeline and updates of data write."""
+    outputs = map(str, {**head.outputs, **WORKSPACE.outputs})
+    paths = [str(LOCK), *_imports(), *outputs]
+    told = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *paths)
+    return sorted({*filter(None, told.split("\0"))})
+
+
+def _ingest(head: Revision) -> None:
+    """Take a snapshot of the source as it is now. Raises CheckError where it is as it was."""
+    if imports := [*_imports()]:
+        _dvc("update", *imports)
+    _dvc("repro", "--pull", "--force", "--single-item", "ingest")
+    if WORKSPACE.outputs[SNAPSHOT] == head.outputs[SNAPSHOT]:
+        source = load_params().source.path
+        raise CheckError(f"no fresh data: {source} has the rows that the model was made of")
+
+
+def _imports() -> Iterator[str]:
+    """The .dvc files of data that `dvc import` or `dvc import-url` brought."""
+    for name in git("ls-files", "*.dvc").splitlines():
+        content = WORKSPACE.load(Path(name)) or {}
+        if content.get("frozen") and content.get("deps"):
+            yield name
+
+
+def _judged(head: Revision) -> Comparison:
+    """Compare with HEAD. Raises CheckError unless the model is better, and keeps all gates."""
+    params = load_params()
+    found = compare(params, head)
+    if lines := broken(params, read_json(METRICS), read_json(SLICES), found):
+        raise CheckError("\n".join(lines))
+    if found.verdict != "better":
+        told = found.reason or ", ".join(
+            f"{name} {each.champion:.4g} → {each.challenger:.4g} ({each.low:+.3g} to "
+            f"{each.high:+.3g})"
+            for name, each in found.metrics.items()
+            if name in {*params.gates, *judged(params)}
+        )
+        verdict = "is not better" if found.verdict else "cannot be compared"
+        raise CheckError(f"the model of the fresh data {verdict}: {told}")
+    return found
+
+
+def _commit(head: Revision, reason: str, headline: str) -> str:
+    """Commit what was written on a branch of its own, which is named after the data."""
+    day = read_json(PROVENANCE)["retrieved_at"][:10]
+    branch = f"retrain/{day}-{WORKSPACE.outputs[SNAPSHOT].md5[:8]}"
+    facts = f"Reason: {' '.join(reason.split())}\nData: {WORKSPACE.outputs[SNAPSHOT].md5}\n"
+    message = f"Retrain on the data of {day}\n\n{headline}\n\n{facts}"
+    written = ("--all", "--", *_written(head))
+    made = commit(head, message, lambda index: git("add", *written, env=index))
+    git("update-ref", f"refs/heads/{branch}", made)
+    return branch
+
+
+def _dvc(*arguments: str) -> str:
+    """Run DVC and return what it says. Raises InputError, in the words of what failed."""
+    code, said = _run(*arguments)
+    if code:
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        errors = [line for line in lines if line.lower().startswith("error: ")]
+        why = errors[0][len("error: ") :] if errors else (lines or ["no reason given"])[-1]
+        raise InputError(f"dvc {arguments[0]}: {why}")
+    return said
+
+
+def _run(*arguments: str) -> tuple[int, str]:
+    """Run DVC, whose stages find this Python, and show what it says as it says it."""
+    said = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "dvc", *arguments],
+        env=with_python(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            said.append(line)
+    return process.returncode, "".join(said)

@@ -1,0 +1,83 @@
+"""`mlops monitor` and `mlops feedback import`: from an environment's name to what they do."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ..config.params import load_params
+from ..errors import InputError
+from ..files import replacing
+from ..release.evidence import load_evidence
+from ..release.target import target
+from ..revision import Revision
+from . import problems
+from .feedback import Imported, store
+from .log import Period
+from .monitor import Monitor
+from .place import place
+from .reference import contract_of, reference
+from .report import write
+from .result import Result
+
+# Windows that are shown where nobody says from when.
+WINDOWS = 8
+
+
+def run(
+    environment: str,
+    at: Revision,
+    start: datetime | None,
+    end: datetime | None,
+    log: str | None,
+    release: str | None,
+    folder: Path,
+) -> Result:
+    """Monitor an environment and write the reports into `folder`.
+
+    Args:
+        environment: its name.
+        at: where its state is read.
+        start, end: the period, in UTC; None for the last windows until now.
+        log: where the log is, if not where the environment has it.
+        release: which one, if not the one that it is to run.
+        folder: replaced as a whole.
+    Raises:
+        InputError: something that it takes cannot be had.
+    """
+    occupied = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    if occupied and not (folder / "result.json").is_file():
+        raise InputError(f"{folder}: holds something else, which a report would replace")
+    params, wanted = load_params(), target(environment, at)
+    period = _period(start, end, params.monitoring.window_days)
+    watched = wanted.release
+    if release is not None:
+        evidence = load_evidence(release, at)
+        if evidence is None:
+            raise InputError(f"{release}: there is no such release")
+        watched = evidence.release
+    with place(wanted, log) as found:
+        known = Monitor(reference(watched, params), params)
+        result = replace(known.run(environment, found.storage, period), log=found.name)
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        write(result, temporary)
+        problems.write(result, params.retraining, temporary)
+    return result
+
+
+def import_feedback(environment: str, at: Revision, file: Path, log: str | None) -> Imported:
+    """Import the labels of a file. Raises InputError where the file is not what it must be."""
+    wanted = target(environment, at)
+    with place(wanted, log) as found:
+        done = store(file, contract_of(wanted.release), found.storage)
+        if done.name is not None:
+            found.keep()
+    return done
+
+
+def _period(start: datetime | None, end: datetime | None, days: int) -> Period:
+    last = (end or datetime.now(UTC).replace(microsecond=0)).replace(tzinfo=UTC)
+    first = (start or last - timedelta(days=days * WINDOWS)).replace(tzinfo=UTC)
+    if first >= last:
+        raise InputError(f"--from {first:%Y-%m-%d %H:%M} is not before --to {last:%Y-%m-%d %H:%M}")
+    return Period.of(first, last, days)

@@ -1,0 +1,154 @@
+"""Evaluate: how good is the model on the test rows, overall and slice by slice?"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import adjusted_rand_score
+
+from .. import plots
+from ..config.evaluate import Evaluate
+from ..config.params import load_params
+from ..config.section import Task
+from ..contract import Contract, load_contract
+from ..files import replacing, write_json
+from ..inputs import model_inputs, target_values
+from ..metrics import STABILITY, Scored, negative_log_loss, score
+from ..model import Model, Outputs
+from ..paths import METRICS, PARTS, PLOTS, PREDICTIONS, SLICES
+from . import stage
+
+SCORING: dict[Task, Any] = {
+    "classification": negative_log_loss,
+    "regression": "neg_mean_absolute_error",
+    # The share of rows that stay in their cluster.
+    "clustering": lambda pipeline, inputs, before: float(
+        (pipeline.predict(inputs) == before).mean()
+    ),
+}
+
+
+def evaluate() -> None:
+    """Write the metrics, the slices, the plots and the predictions of the test rows."""
+    params, contract, model = load_params(), load_contract(), Model.load()
+    test = pd.read_parquet(PARTS["test"])
+    inputs, truth = model_inputs(test, contract), target_values(test, contract)
+    outputs = model.predict(inputs)
+    scored = Scored(
+        outputs,
+        truth,
+        getattr(model.pipeline, "classes_", None),
+        model.pipeline[:-1].transform(inputs) if params.task == "clustering" else None,
+    )
+    found = score(params.task, scored, params.evaluate.value)
+    if params.task == "clustering":
+        fitted_on = model_inputs(pd.read_parquet(PARTS["train"]), contract)
+        found[STABILITY] = stability(model, fitted_on, inputs, params.train.seed)
+    write_json(METRICS, _rounded(found))
+    write_json(SLICES, slices(params.task, scored, test, contract, params.evaluate))
+    with replacing(PREDICTIONS) as temporary:
+        predictions(test, contract, model, outputs).to_parquet(temporary, index=False)
+    with replacing(PLOTS) as folder:
+        for name, plot in plots.PLOTS[params.task].items():
+            if name == "importance":
+                truth_or_cluster = outputs["prediction"] if truth is None else truth
+                data = importance(params.task, model, inputs, truth_or_cluster, params.evaluate)
+            else:
+                data = plots.records(name, scored, model.classes or [])
+            plots.write(folder, name, plot, data)
+    print("  ".join(f"{name} {value:.4g}" for name, value in found.items()))
+
+
+def slices(
+    task: Task, scored: Scored, test: pd.DataFrame, contract: Contract, how: Evaluate
+) -> dict[str, dict[str, dict[str, float]]]:
+    """The metrics by column with role slice and value, for values with enough rows.
+
+    A numeric column is cut into quarters; missing values are a slice of their own.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for column in contract.with_role("slice"):
+        values = test[column]
+        if contract.columns[column].kind == "numeric" and values.nunique() > 10:
+            values = pd.qcut(values, 4, duplicates="drop")
+        values = values.astype("string").fillna("(missing)")
+        found[column] = {}
+        for value, rows in values.groupby(values, sort=True).indices.items():
+            if len(rows) >= how.slice_rows:
+                part = scored.rows(np.asarray(rows))
+                found[column][str(value)] = {
+                    "rows": len(rows),
+                    **_rounded(score(task, part, how.value)),
+                }
+    return found
+
+
+def stability(model: Model, fitted_on: pd.DataFrame, inputs: pd.DataFrame, seed: int) -> float:
+    """How alike the clusters of `inputs` are when the model is fitted on other draws of the rows.
+
+    Mean adjusted Rand index between the model's clusters and those of five bootstrap refits
+    (Hennig, "Cluster-wise assessment of cluster stability", 2007); 1 is the same clusters.
+    """
+    rng = np.random.default_rng(seed)
+    clusters = model.pipeline.predict(inputs)
+    alike = []
+    for _ in range(5):
+        drawn = fitted_on.iloc[rng.integers(len(fitted_on), size=len(fitted_on))]
+        refitted = clone(model.pipeline).fit(drawn)
+        alike.append(adjusted_rand_score(clusters, refitted.predict(inputs)))
+    return float(np.mean(alike))
+
+
+def importance(
+    task: Task, model: Model, inputs: pd.DataFrame, truth: np.ndarray, how: Evaluate
+) -> plots.Records:
+    """How much worse the model gets when a column is shuffled, most important first.
+
+    Breiman, "Random forests", 2001, on at most `importance_rows` rows evenly spread over the test.
+    """
+    rows = np.linspace(0, len(inputs) - 1, min(how.importance_rows, len(inputs))).astype(int)
+    found = permutation_importance(
+        model.pipeline,
+        inputs.iloc[rows],
+        truth[rows],
+        scoring=SCORING[task],
+        n_repeats=5,
+        random_state=0,
+    )
+    order = np.argsort(-found.importances_mean)
+    return [
+        {
+            "column": str(inputs.columns[i]),
+            "importance": round(float(found.importances_mean[i]), 6),
+            "spread": round(float(found.importances_std[i]), 6),
+        }
+        for i in order
+    ]
+
+
+def predictions(
+    test: pd.DataFrame, contract: Contract, model: Model, outputs: Outputs
+) -> pd.DataFrame:
+    """The test rows' ids, time and truth beside what the model said, in the test's order."""
+    told = {"id", "time", "target"}
+    kept = test[[name for name, c in contract.columns.items() if told & set(c.role)]].copy()
+    kept["prediction"] = outputs["prediction"]
+    for name, column in zip(
+        model.classes or [], outputs.get("probability", np.empty((0, 0))).T, strict=True
+    ):
+        kept[f"probability_{name}"] = column
+    for name in ("lower", "upper"):
+        if name in outputs:
+            kept[name] = outputs[name]
+    return kept
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    """Six digits: what differs beyond them is noise of the machine."""
+    return {name: float(f"{value:.6g}") for name, value in values.items()}
+
+
+if __name__ == "__main__":
+    stage(evaluate)

@@ -1,0 +1,55 @@
+"""The owner's package, src/<package>: the one place from which the engine imports it.
+
+Its modules features, estimators, metrics and hooks extend the engine's; each may be missing.
+"""
+
+import importlib
+import os
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from .errors import InputError
+
+# Names the package where there is no pyproject.toml: in the serving image.
+VARIABLE = "MLOPS_PACKAGE"
+
+
+def package() -> str | None:
+    """The name of the owner's package: from the environment, else [tool.mlops] in pyproject.toml.
+
+    None where neither names one: the engine then runs by itself.
+    """
+    if name := os.environ.get(VARIABLE):
+        return name
+    file = Path("pyproject.toml")
+    if not file.is_file():
+        return None
+    settings = tomllib.loads(file.read_text(encoding="utf-8"))
+    name = settings.get("tool", {}).get("mlops", {}).get("package")
+    return None if name is None else str(name)
+
+
+def module(name: str) -> ModuleType | None:
+    """The module `name` of the owner's package; None where there is none.
+
+    Raises InputError when the package or what the module imports is not installed.
+    """
+    owner = package()
+    if owner is None:
+        return None
+    if find_spec(owner) is None:
+        raise InputError(
+            f"{owner}: [tool.mlops] in pyproject.toml names this package, and it is not installed; "
+            "run `uv sync`"
+        )
+    if find_spec(f"{owner}.{name}") is None:
+        return None
+    try:
+        return importlib.import_module(f"{owner}.{name}")
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{owner}/{name}.py: there is no module {error.name}; add what it comes from "
+            "with `uv add`"
+        ) from error

@@ -1,0 +1,171 @@
+"""The images of a release: built once from its commit, and never replaced in a registry.
+
+What is built is the commit and its model alone, whatever else lies in the checkout, with one time
+for every file: the same commit makes the same digests. https://reproducible-builds.org/docs
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..errors import CheckError, InputError, ProjectError
+from ..files import sha256
+from ..paths import ONNX
+from ..revision import git
+from .docker import docker, program
+from .evidence import Images, Source
+
+# The distribution whose dependencies the serving image has: mlops/pyproject.toml.
+ENGINE = "mlops-template-engine"
+DOCKERFILES = Path("deploy/images")
+_REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
+
+
+def image_names(registry: str) -> dict[str, str]:
+    """The name of each image. Raises InputError where `registry` is not HOST/NAME."""
+    if not _REGISTRY.fullmatch(registry):
+        raise InputError(
+            f"{registry}: write HOST/NAME in lower case: registry.example.com/team/flights"
+        )
+    return {kind: f"{registry}/{kind}" for kind in Images.model_fields}
+
+
+def build(source: Source, registry: str, arguments: list[str]) -> Images:
+    """Build both images, and push them.
+
+    Args:
+        source: what they are built of.
+        registry: where to, as HOST/NAME.
+        arguments: further ones of the Dockerfiles, as NAME=value.
+    Raises:
+        InputError: the registry, an argument or the builder is none that will do.
+        CheckError: the registry has another image under a release's name, or cannot be asked.
+        ProjectError: an image cannot be built or pushed.
+    """
+    names = image_names(registry)
+    if wrong := [each for each in arguments if not re.match(r"\w+=", each)]:
+        raise InputError(f"--build-arg {wrong[0]}: write NAME=value")
+    if "\nDriver: docker\n" in re.sub(" +", " ", f"\n{docker('buildx', 'inspect')}\n"):
+        raise InputError(
+            "Docker's own builder makes other digests each time: `docker buildx create --use` "
+            "makes a builder that does not, once for this machine"
+        )
+    with _context(source) as context:
+        return Images(
+            **{
+                kind: _released(Build(source, kind, context, arguments), name)
+                for kind, name in names.items()
+            }
+        )
+
+
+def bills_of_materials(folder: Path, arguments: list[str]) -> None:
+    """Write which packages each image has, from uv.lock: `KIND.cdx.json`, in CycloneDX's format."""
+    uv = shutil.which("uv")
+    if uv is None:
+        raise InputError("uv: not found; install it from https://docs.astral.sh/uv")
+    stores = [each.partition("=")[2] for each in arguments if each.startswith("LOG_STORE=")]
+    chosen = {
+        "serving": [f"--package={ENGINE}", *(f"--extra=log-{each}" for each in stores)],
+        "training": ["--no-dev"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in Images.model_fields:
+        file = f"--output-file={folder / f'{kind}.cdx.json'}"
+        how = ["export", "--quiet", "--locked", "--format=cyclonedx1.5", file, *chosen[kind]]
+        done = subprocess.run([uv, *how], stdout=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            raise ProjectError(f"uv {' '.join(how)} failed; it says why above")
+
+
+@contextmanager
+def _context(source: Source) -> Iterator[Path]:
+    """A folder with the commit's files and its model, with modes that no umask changes."""
+    with TemporaryDirectory() as folder:
+        archive, context = Path(folder, "commit.tar"), Path(folder, "context")
+        git("archive", "--format=tar", f"--output={archive}", source.commit)
+        with tarfile.open(archive) as packed:
+            packed.extractall(context, filter="data")
+        model = context / ONNX
+        model.parent.mkdir(exist_ok=True)
+        shutil.copyfile(source.model, model)
+        model.chmod(0o644)
+        yield context
+
+
+@dataclass(frozen=True)
+class Build:
+    """An image to be built.
+
+    Attributes:
+        source: what of.
+        kind: which one.
+        context: a folder with its files.
+        arguments: of its Dockerfile, as NAME=value, beside those of every release.
+    """
+
+    source: Source
+    kind: str
+    context: Path
+    arguments: list[str]
+
+    def push(self, name: str, by_digest: bool = False) -> str:
+        """Build and push it, with a tag or by its digest alone, and return the digest.
+
+        Raises ProjectError when that fails, for which Docker gives the reason as it goes.
+        """
+        how = f"name={name},push=true,rewrite-timestamp=true,push-by-digest={by_digest}".lower()
+        known = [f"RELEASE={self.source.id}", f"REVISION={self.source.commit}"]
+        if self.kind == "serving":
+            known.append(f"MODEL_SHA256={sha256(self.source.model)}")
+        told = self.context.parent / f"{self.kind}.json"
+        done = subprocess.run(
+            [
+                *(program(), "buildx", "build", "--provenance=false", f"--metadata-file={told}"),
+                f"--file={self.context / DOCKERFILES / self.kind}.Dockerfile",
+                f"--output=type=image,{how}",
+                *(f"--build-arg={each}" for each in (*known, *self.arguments)),
+                self.context,
+            ],
+            env=os.environ | {"SOURCE_DATE_EPOCH": f"{self.source.committed.timestamp():.0f}"},
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode:
+            raise ProjectError(f"{name}: `docker buildx build` failed; it says why above")
+        return str(json.loads(told.read_text(encoding="utf-8"))["containerimage.digest"])
+
+
+def _released(build: Build, name: str) -> str:
+    """Push an image with the release's id for a tag, and return its name with its digest.
+
+    Raises CheckError where another image has that tag, or the registry cannot be asked.
+    """
+    tag = f"{name}:{build.source.id}"
+    there = _digest(tag)
+    digest = build.push(tag) if there is None else build.push(name, by_digest=True)
+    if there not in (None, digest):
+        raise CheckError(
+            f"{tag} is {there} in the registry, and this commit makes {digest}: a release is never "
+            "replaced; find out what differs, or commit again"
+        )
+    return f"{name}@{digest}"
+
+
+def _digest(tag: str) -> str | None:
+    """What a tag names in its registry; None for nothing."""
+    try:
+        told = docker("buildx", "imagetools", "inspect", "--format={{json .Manifest}}", tag)
+    except CheckError as error:
+        if str(error).endswith(f"{tag}: not found"):
+            return None
+        raise
+    return str(json.loads(told)["digest"])

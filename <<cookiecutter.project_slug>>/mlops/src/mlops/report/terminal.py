@@ -1,0 +1,116 @@
+"""What commands show in the terminal: a comparison, a load test."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column, Table
+
+from ..comparison import Comparison
+from ..release.status import Status
+from ..release.trace import Hop
+from ..serving.load import Load
+
+COLOURS = {"better": "green", "same": "default", "worse": "red"}
+
+
+def show(found: Comparison) -> None:
+    """Print the verdict and, where there are metrics, a table of them."""
+    console = Console(markup=False, emoji=False)  # a column may be called [red]
+    if found.metrics:
+        names = ("champion", "this", "difference", "interval", "verdict")
+        table = Table(Column("metric", no_wrap=True), *names)
+        for name, each in found.metrics.items():
+            table.add_row(
+                name,
+                f"{each.champion:.4g}",
+                f"{each.challenger:.4g}",
+                f"{each.challenger - each.champion:+.4g}",
+                f"{each.low:+.2g} to {each.high:+.2g}",
+                each.verdict,
+                style=COLOURS[each.verdict],
+            )
+        console.print(table)
+    for note in found.notes:
+        console.print(note)
+    reason = f": {found.reason}" if found.reason else ""
+    console.print(f"{found.verdict or 'not comparable'}{reason}")
+
+
+@contextmanager
+def watching(seconds: float) -> Iterator[Callable[[Load, float], None]]:
+    """Yield what shows how far a load test of so many seconds is."""
+    bar = BarColumn(), TextColumn("{task.completed:.0f} s  {task.fields[answers]} answers")
+    console = Console(stderr=True)
+    disable = not console.is_terminal  # which leaves an empty line there
+    with Progress(*bar, console=console, transient=True, disable=disable) as progress:
+        task = progress.add_task("", total=seconds, answers=0)
+        yield lambda found, passed: progress.update(
+            task, completed=passed, answers=f"{len(found.took):,}"
+        )
+
+
+def show_load(found: Load, rows: int) -> None:
+    """Print what a load test came to."""
+    table = Table(Column("answers", justify="right"), *("a second", "rows a second", "failed"))
+    for name in ("median", "90 %", "99 %", "longest"):
+        table.add_column(name, justify="right")
+    good = found.statuses[200]
+    rate = good / found.seconds if found.seconds else 0.0
+    times = [f"{found.percentile(share) * 1000:.1f} ms" for share in (0.5, 0.9, 0.99, 1)]
+    failed = len(found.took) - good + found.broken
+    table.add_row(f"{good:,}", f"{rate:,.0f}", f"{rate * rows:,.0f}", f"{failed:,}", *times)
+    console = Console(markup=False, emoji=False)
+    console.print(table)
+    for status, count in sorted(found.statuses.items()):
+        if status != 200:
+            console.print(f"HTTP {status}: {count:,}")
+    if found.broken:
+        console.print(f"connections that broke: {found.broken:,}")
+
+
+def show_status(found: list[Status]) -> None:
+    """Print a table of the environments, and below it what waits for each, and why."""
+    console = Console(markup=False, emoji=False)
+    table = Table()
+    for heading in ("environment", "release", "for", "metric"):
+        table.add_column(heading, no_wrap=True)
+    for each in found:
+        has, hold = each.environment.release, each.environment.policy.hold
+        first = list(each.metrics.items())[:1]
+        table.add_row(
+            each.environment.name,
+            has.id if has else "none yet",
+            "" if each.age is None else _long(each.age.total_seconds()),
+            "".join(f"{name} {value:.4g}" for name, value in first),
+            style="yellow" if hold is not None else None,
+        )
+    console.print(table)
+    for each in found:
+        name = each.environment.name
+        if each.waiting is not None and not each.reasons:
+            console.print(f"{name}: {each.waiting} may come next: mlops promote {name}")
+        for reason in each.reasons:
+            console.print(f"{name}: {reason}")
+        for line in each.drift:
+            console.print(f"{name}: {line}: mlops apply {name}", style="red")
+
+
+def _long(seconds: float) -> str:
+    for name, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {name}"
+    return f"{seconds:.0f} seconds"
+
+
+def show_hops(hops: Iterable[Hop]) -> int:
+    """Print each step of a lineage as it is found, and return how many do not fit."""
+    console, broken = Console(markup=False, emoji=False, soft_wrap=True), 0
+    for hop in hops:
+        if hop.problem is None:
+            console.print(f"ok  {hop.what}: {hop.value}")
+        else:
+            console.print(f"NO  {hop.what}: {hop.value}: {hop.problem}", style="red")
+            broken += 1
+    return broken

@@ -1,0 +1,269 @@
+"""The project at a commit or in the workspace: files from Git, outputs of stages from DVC."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from .errors import InputError, first_line
+from .files import replacing, write_text
+from .paths import CACHE, LOCK
+
+
+@dataclass(frozen=True)
+class Output:
+    """What dvc.lock says of a stage's output."""
+
+    md5: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The project as it is at a commit.
+
+    Attributes:
+        commit: the full hash; None for the workspace.
+    """
+
+    commit: str | None
+
+    @staticmethod
+    def of(name: str) -> "Revision | None":
+        """The revision that Git calls `name`; None for all zeros, Git's name for "nothing yet".
+
+        Raises InputError where Git knows no such revision.
+        """
+        if set(name) == {"0"}:
+            return None
+        done = _git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        if done.returncode:
+            raise InputError(f"{name}: Git knows no such revision; fetch it, or give another")
+        return Revision(done.stdout.decode().strip())
+
+    def read(self, path: Path) -> str | None:
+        """The text of a file that Git keeps; None where there is none."""
+        if self.commit is None:
+            return path.read_text(encoding="utf-8") if path.is_file() else None
+        content = self.read_bytes(path)
+        return None if content is None else content.decode("utf-8")
+
+    def read_bytes(self, path: Path) -> bytes | None:
+        """The content of a file that Git keeps; None where there is none."""
+        if self.commit is None:
+            return path.read_bytes() if path.is_file() else None
+        done = _git("show", f"{self.commit}:{path.as_posix()}")
+        return None if done.returncode else done.stdout
+
+    def folders(self, path: Path) -> list[str]:
+        """The names of the folders in a folder, sorted; none where there is no such folder."""
+        if self.commit is None:
+            return sorted(each.name for each in path.iterdir() if each.is_dir())
+        done = _git("ls-tree", "-d", "-z", "--name-only", f"{self.commit}:{path.as_posix()}")
+        return sorted(filter(None, done.stdout.decode().split("\0")))
+
+    def files(self, folder: Path, suffix: str) -> list[str]:
+        """The names of a folder's files that end in `suffix`, sorted."""
+        done = _git("ls-tree", "-z", "--name-only", f"{self.commit}:{folder.as_posix()}")
+        return sorted(each for each in done.stdout.decode().split("\0") if each.endswith(suffix))
+
+    def load(self, path: Path) -> Any:
+        """The content of a YAML or JSON file; None where there is none.
+
+        Raises InputError where it is not what its name says.
+        """
+        text = self.read(path)
+        return None if text is None else _parsed(text, path)
+
+    @property
+    def outputs(self) -> dict[Path, Output]:
+        """What dvc.lock says of each output; empty without one."""
+        return _outputs(self.read(LOCK) or "")
+
+    def fetch(self, path: Path, folder: Path) -> Path:
+        """Copy an output from the workspace, DVC's cache or the remote into `folder`.
+
+        Raises InputError where it is in none of them, or is not what dvc.lock says.
+        """
+        from dvc.api import DVCFileSystem
+
+        known, where = self.outputs.get(path), self.commit or "the workspace"
+        if known is None and not set(self.outputs) & set(path.parents):
+            raise InputError(f"{path}: no output in {LOCK} of {where}")
+        copy = folder / path.name
+        try:
+            DVCFileSystem(".", rev=self.commit).get_file(path.as_posix(), str(copy))
+        except Exception as error:  # every store has exceptions of its own
+            raise InputError(
+                f"{path} of {where} is neither in DVC's cache nor can it be had from the remote "
+                f"({first_line(error)}); whoever made it runs `uv run dvc push`"
+            ) from error
+        if known is None:  # a file within a folder: DVC checked it
+            return copy
+        with copy.open("rb") as stream:
+            found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+        if found.hexdigest() != known.md5:
+            raise InputError(f"{path} of {where} is not the file that {LOCK} names: {known.md5}")
+        return copy
+
+    def remake(self, paths: list[Path]) -> dict[Path, Path]:
+        """Run this commit's own pipeline in a clone, and return where its outputs `paths` are kept.
+
+        For outputs that are stored nowhere: with a folder for a remote, that is so on every machine
+        but one. They stay beside DVC's cache, so that it happens once. Python's packages are those
+        installed here. Raises InputError where the pipeline does not run, or makes no such output.
+        """
+        assert self.commit
+        # The lock names all that goes in, so commits that share it make the same.
+        inputs = self.read(LOCK) or self.commit
+        kept = CACHE / "remade" / hashlib.sha256(inputs.encode()).hexdigest()[:32]
+        if not all((kept / path).exists() for path in paths):
+            with replacing(kept) as temporary:
+                self._run_again(temporary.parent / "clone")
+                for path in paths:
+                    made = temporary.parent / "clone" / path
+                    if not made.is_file():
+                        raise InputError(f"the pipeline of {self.commit[:7]} makes no {path}")
+                    (temporary / path).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(made, temporary / path)
+        return {path: kept / path for path in paths}
+
+    def _run_again(self, clone: Path) -> None:
+        from dvc.repo import Repo
+
+        commit = str(self.commit)
+        print(f"making the model of {commit[:7]} again", file=sys.stderr)
+        for arguments in (
+            ["clone", "--quiet", "--shared", "--no-checkout", ".", str(clone)],
+            ["-C", str(clone), "checkout", "--quiet", "--detach", commit],
+        ):
+            done = _git(*arguments)
+            if done.returncode:
+                raise InputError(f"{commit[:7]} cannot be cloned: {_last_line(done.stderr)}")
+        with Repo(os.curdir) as repo:
+            cache = repo.cache.local_cache_dir
+        write_text(clone / ".dvc/config.local", f"[cache]\n    dir = {cache}\n")
+        # Data that `dvc add` put into the cache; what else is there need not be made.
+        _dvc(clone, "checkout", "--allow-missing")
+        done = _dvc(clone, "repro")
+        if done.returncode:
+            raise InputError(f"the pipeline of {commit[:7]} fails: {_last_line(done.stderr)}")
+
+
+WORKSPACE = Revision(None)
+
+
+def is_clean() -> bool:
+    """Whether the workspace is what is committed, as far as Git knows its files."""
+    done = _git("status", "--porcelain", "--untracked-files=no")
+    return done.returncode == 0 and not done.stdout
+
+
+@lru_cache(maxsize=8)
+def _outputs(lock: str) -> dict[Path, Output]:
+    """The outputs in the text of a dvc.lock, which takes long to read and is asked for often."""
+    stages = (_parsed(lock, LOCK) or {}).get("stages", {})
+    return {
+        Path(out["path"]): Output(out["md5"], out.get("size", 0))
+        for stage in stages.values()
+        for out in stage.get("outs", [])
+    }
+
+
+def _parsed(text: str, path: Path) -> Any:
+    try:
+        # JSON is YAML but for some characters and long keys, and is read much faster as what it is.
+        if path.suffix == ".json":
+            return json.loads(text)
+        return YAML(typ="safe", pure=True).load(text)
+    except (ValueError, YAMLError) as error:
+        raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+
+
+def git(*arguments: str, text: str = "", env: dict[str, str] | None = None) -> str:
+    """Run Git with `text` as its input, and return what it prints, without the last line's end.
+
+    `env` are further variables of its environment. Raises InputError in Git's words.
+    """
+    done = _git(*arguments, text=text, env=env)
+    if done.returncode:
+        raise InputError(f"git {arguments[0]}: {_last_line(done.stderr)}")
+    return done.stdout.decode("utf-8").rstrip("\n")
+
+
+def commit(base: Revision, message: str, change: Callable[[dict[str, str]], object]) -> str:
+    """Commit a change of `base` without touching the workspace; no branch names it yet.
+
+    Args:
+        base: what is changed.
+        message: the commit's.
+        change: makes the change in an index of its own, by Git commands with these variables.
+    Raises:
+        InputError: Git refuses.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git("read-tree", str(base.commit), env=index)
+        change(index)
+        tree = git("write-tree", env=index)
+    return git("commit-tree", tree, "-p", str(base.commit), text=message)
+
+
+def with_python(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which DVC's stages find this Python.
+
+    They call `python`, which without an active environment is another one, or none.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', '')}"
+    return {**environ, "PATH": path}
+
+
+def sources(folder: Path) -> str:
+    """What PYTHONPATH is for the code of a checkout: the owner's package and the engine."""
+    return os.pathsep.join([str(folder / "src"), str(folder / "mlops" / "src")])
+
+
+def _git(
+    *arguments: str, text: str = "", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    program = shutil.which("git")
+    if program is None:
+        raise InputError("git: not found; install it")
+    return subprocess.run(
+        [program, *arguments],
+        env=_environment() | (env or {}),
+        input=text.encode(),
+        capture_output=True,
+        check=False,
+    )
+
+
+def _dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run DVC in a clone, whose stages find this Python and the clone's own code."""
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=clone,
+        env=with_python(_environment()) | {"PYTHONPATH": sources(clone.resolve())},
+        capture_output=True,
+        check=False,
+    )
+
+
+def _environment() -> dict[str, str]:
+    """The environment without what Git tells its hooks, which in a clone is of another one."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
+def _last_line(output: bytes) -> str:
+    return (output.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]

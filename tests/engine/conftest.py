@@ -1,0 +1,180 @@
+"""What the tests share: the project's own source, and one run of its pipeline on a sample of it.
+
+Beside it, `made.py` makes small contracts, data and models, `stored.py` small projects in Git and
+DVC, and `workspace.py` copies the project.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from engine.stored import Stored
+from engine.workspace import Workspace, root
+from threadpoolctl import threadpool_limits
+
+from mlops.config.params import Params, load_params
+from mlops.contract import Contract, conform, load_contract
+from mlops.files import read_json
+from mlops.paths import CONTRACT, PARAMS, PROVENANCE, SNAPSHOT
+from mlops.pipeline import ingest
+
+ROWS = 1500
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that wait for the pipeline last."""
+    items.sort(key=_waits_for_the_pipeline)
+
+
+def _waits_for_the_pipeline(item: pytest.Item) -> bool:
+    return "finished" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small models are trained: threads would wait for one another longer than they work."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="session")
+def own_params() -> Params:
+    """The project's params.yaml."""
+    return load_params(root() / PARAMS)
+
+
+@pytest.fixture(scope="session")
+def own_contract() -> Contract:
+    """The project's contract.yaml."""
+    return load_contract(root() / CONTRACT)
+
+
+@pytest.fixture(scope="session")
+def sample(own_params: Params, own_contract: Contract) -> pa.Table:
+    """Rows of the project's source, evenly spread over time (or the file).
+
+    A few of every class and a few with a value in each feature are among them, however rare.
+    """
+    table = _source(own_params)
+    data = conform(table.to_pandas(), own_contract)
+    if own_contract.time:
+        data = data.sort_values(own_contract.time, kind="stable")
+    chosen = {*_spread(data.index, ROWS)}
+    for name in own_contract.features:
+        chosen.update(_spread(data.index[data[name].notna()], 10))
+    if own_params.task == "classification":
+        for _, of_class in data.groupby(own_contract.target):
+            chosen.update(_spread(of_class.index, 10))
+    return table.take(sorted(chosen))
+
+
+def _source(params: Params) -> pa.Table:
+    """What `ingest` reads; its snapshot of this source saves fetching from afar again."""
+    source = params.source.path
+    if (root() / f"{source}.dvc").exists() and not (root() / source).exists():
+        pytest.skip(f"{source} is not here: run `uv run dvc pull`")
+    if "://" in source or source.endswith((".url", ".sql")):
+        provenance = root() / PROVENANCE
+        has_snapshot = provenance.exists() and (root() / SNAPSHOT).exists()
+        if has_snapshot and read_json(provenance)["source"] == source:
+            return pq.read_table(root() / SNAPSHOT)
+    with chdir(root()):
+        return ingest.read(params.source)[0]
+
+
+def _spread(index: pd.Index, count: int) -> Iterable[int]:
+    return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _run(request: pytest.FixtureRequest) -> Iterator[Future[Workspace] | None]:
+    """The pipeline, which runs in a copy of the project while other tests go on."""
+    if not any(map(_waits_for_the_pipeline, request.session.items)):
+        yield None
+        return
+    try:
+        sample: pa.Table = request.getfixturevalue("sample")
+    except Exception:  # those tests that need it will say so
+        yield None
+        return
+    folder = request.getfixturevalue("tmp_path_factory").mktemp("run") / "project"
+    with ThreadPoolExecutor() as pool:
+        yield pool.submit(_reproduced, Workspace.make(folder, sample))
+
+
+def _reproduced(workspace: Workspace) -> Workspace:
+    stages, done = workspace.repro()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stages == [*workspace.load("dvc.yaml")["stages"]]
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def finished(sample: pa.Table, _run: Future[Workspace] | None) -> Workspace:
+    """A copy of the project after `dvc repro`. A test that changes something takes `project`."""
+    assert sample.num_rows > 0
+    assert _run is not None
+    return _run.result()
+
+
+@pytest.fixture
+def project(finished: Workspace, tmp_path: Path) -> Workspace:
+    """The same, for one test to change."""
+    return finished.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def _planted(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """A project with two commits, `poor` and `good`, called by what their models are."""
+    shared = tmp_path_factory.getbasetemp()
+    project = Stored.begin(shared / "planted" / "project", "binary", shared / "cache")
+    with chdir(project.folder):
+        for how in ("poor", "good"):
+            project.made(how)
+            project.git("tag", how)
+    return project
+
+
+@pytest.fixture
+def planted(_planted: Stored, stored: Stored) -> Stored:
+    """The same, for one test to change, in place of `stored`."""
+    shutil.rmtree(stored.folder)
+    shutil.copytree(_planted.folder, stored.folder, symlinks=True)
+    config = stored.folder / ".dvc/config"
+    config.write_text(config.read_text().replace(str(_planted.remote), str(stored.remote)))
+    os.chdir(stored.folder)
+    return stored
+
+
+@pytest.fixture
+def begin(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[str], Stored]:
+    """Begins a small project of what is to be predicted, and goes there: see stored.py."""
+    shared = tmp_path_factory.getbasetemp()
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(shared / "site"))
+    for name in [*filter(lambda each: each.startswith("GIT_"), os.environ)]:
+        monkeypatch.delenv(name)
+
+    def go(what: str) -> Stored:
+        stored = Stored.begin(tmp_path / "project", what, shared / "cache")
+        monkeypatch.chdir(stored.folder)
+        return stored
+
+    return go
+
+
+@pytest.fixture
+def stored(begin: Callable[[str], Stored]) -> Stored:
+    """A small project that tells two classes apart."""
+    return begin("binary")

@@ -1,0 +1,193 @@
+"""Promote, roll back, hold, quarantine: each is a commit on a branch that the guard accepts."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from engine.released import Repository, copy
+
+from mlops.errors import CheckError, InputError
+from mlops.release import changes
+from mlops.release.proposal import (
+    Proposal,
+    publish,
+    trunk,
+    write,
+)
+from mlops.release.state import environments
+from mlops.release.status import status
+from mlops.revision import Revision
+
+
+def _head() -> Revision:
+    found = Revision.of("HEAD")
+    assert found is not None
+    return found
+
+
+def _merge(repository: Repository, proposal: Proposal) -> None:
+    commit = changes.propose(proposal, _head(), repository.now)
+    assert publish(proposal, commit) == f"Next: git merge --ff-only {proposal.branch}"
+    repository.git("merge", "--quiet", "--ff-only", proposal.branch)
+
+
+def test_promote_copies_the_release_and_says_where_from(repository: Repository) -> None:
+    release = repository.live("dev")
+    untouched = repository.git("status", "--porcelain")
+    proposal = changes.promote("staging", _head())
+    _merge(repository, proposal)
+    assert environments(_head())["staging"].release == release
+    assert Path("environments/dev/release.env").read_bytes() == (
+        Path("environments/staging/release.env").read_bytes()
+    )
+    message = repository.git("log", "-1", "--format=%B")
+    assert message.startswith("Promote r1 to staging")
+    assert "Release-Id: r1\nEnvironment: staging\nFrom-Env: dev" in message
+    assert repository.git("status", "--porcelain") == untouched
+
+
+def test_what_the_guard_refuses_gets_no_branch(repository: Repository) -> None:
+    repository.live("dev", "staging")
+    with pytest.raises(CheckError, match="prod wants 60"):
+        changes.propose(changes.promote("prod", _head()), _head(), repository.now)
+    assert repository.git("branch", "--format=%(refname:short)") == "main"
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ("dev", "dev is the first environment"),
+        ("qa", "there is no environment qa; there are dev, staging, prod"),
+        ("prod", "staging has no release yet"),
+        ("staging", "staging has r1 already, as dev does"),
+    ],
+)
+def test_nothing_to_promote_is_told(repository: Repository, environment: str, told: str) -> None:
+    release = repository.live("dev")
+    if environment == "staging":
+        repository.commit(copy(release, "staging"))
+    with pytest.raises(InputError, match=told):
+        changes.promote(environment, _head())
+
+
+def test_rollback_goes_back_and_stays_there(repository: Repository) -> None:
+    first = repository.live("dev", "staging")
+    repository.live("dev", "staging")
+    _merge(repository, changes.rollback("staging", _head(), None, "wrong since noon"))
+    known = environments(_head())["staging"]
+    assert (known.release, known.policy.hold) == (first, "wrong since noon")
+    assert "# what comes before" in Path("environments/staging/policy.yaml").read_text()
+    with pytest.raises(CheckError, match="staging is on hold: wrong since noon"):
+        changes.propose(changes.promote("staging", _head()), _head(), repository.now)
+    _merge(repository, changes.hold("staging", _head(), None))
+    _merge(repository, changes.promote("staging", _head()))
+    known = environments(_head())["staging"]
+    assert known.release is not None
+    assert known.release.id == "r2"
+
+
+def test_rollback_to_a_release_by_its_id(repository: Repository) -> None:
+    first = repository.live("dev")
+    repository.live("dev")
+    repository.live("dev")
+    _merge(repository, changes.rollback("dev", _head(), "r1", "bad"))
+    assert environments(_head())["dev"].release == first
+    with pytest.raises(InputError, match="dev: no earlier release to go back to; it had none"):
+        changes.rollback("dev", _head(), None, "worse still")
+    repository.live("dev")
+    with pytest.raises(InputError, match="no earlier release r9 to go back to; it had r3, r2, r1"):
+        changes.rollback("dev", _head(), "r9", "bad")
+
+
+def test_rollback_passes_over_what_is_in_quarantine(repository: Repository) -> None:
+    first = repository.live("dev")
+    repository.live("dev")
+    repository.live("dev")
+    _merge(repository, changes.quarantine("r2", _head(), "it leaks"))
+    _merge(repository, changes.rollback("dev", _head(), None, "bad"))
+    assert environments(_head())["dev"].release == first
+    with pytest.raises(InputError, match=r"there is no releases/r9\.json"):
+        changes.quarantine("r9", _head(), "x")
+
+
+def test_a_proposal_is_pushed_where_there_is_a_remote(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.live("dev")
+    repository.git("init", "--quiet", "--bare", str(tmp_path / "origin.git"))
+    repository.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    assert trunk() == "refs/heads/main"
+    repository.git("push", "--quiet", "origin", "main")
+    repository.git("fetch", "--quiet")
+    assert trunk() == "refs/remotes/origin/main"
+    proposal = changes.promote("staging", _head())
+    commit = changes.propose(proposal, _head(), repository.now)
+    assert publish(proposal, commit).startswith("Pushed promote/staging/r1.")
+    assert repository.git("ls-remote", "origin", proposal.branch).startswith(commit)
+
+    # The same again, later: the branch stays, and with it the reviews of its pull request.
+    repository.commit({"note": "moves on"})
+    repository.git("push", "--quiet", "origin", "main")
+    later = changes.propose(proposal, _head(), repository.now)
+    assert later != commit
+    publish(proposal, later)
+    assert repository.git("ls-remote", "origin", proposal.branch).startswith(commit)
+
+    # Once it was merged, or where it says something else, it is a new one.
+    repository.git("merge", "--quiet", "--no-edit", commit)
+    repository.git("push", "--quiet", "origin", "main")
+    anew = write(proposal, _head())
+    publish(proposal, anew)
+    assert repository.git("ls-remote", "origin", proposal.branch).startswith(anew)
+    other = write(replace(proposal, files={Path("x"): "y"}), _head())
+    publish(replace(proposal, files={Path("x"): "y"}), other)
+    assert repository.git("ls-remote", "origin", proposal.branch).startswith(other)
+
+
+def test_a_proposal_that_somebody_else_pushes_at_that_moment(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.live("dev")
+    origin = tmp_path / "origin.git"
+    repository.git("init", "--quiet", "--bare", str(origin))
+    repository.git("remote", "add", "origin", str(origin))
+    repository.git("push", "--quiet", "origin", "main")
+    repository.git("fetch", "--quiet")
+    proposal = changes.promote("staging", _head())
+    theirs = changes.propose(proposal, _head(), repository.now)
+    repository.git("push", "--quiet", "origin", f"{theirs}:refs/heads/theirs")
+    ours = write(replace(proposal, title="The same"), _head())
+    # Where a push meets another one, Git refuses it: the branch is locked, or no longer as it was.
+    hook = origin / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    first = f"git update-ref refs/heads/{proposal.branch} {theirs}"
+    hook.write_text(f"#!/bin/sh\nunset GIT_QUARANTINE_PATH\n{first}\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    assert publish(proposal, ours).startswith("Pushed promote/staging/r1.")
+    assert repository.git("ls-remote", "origin", proposal.branch).startswith(theirs)
+
+    # What is refused for another reason stays refused.
+    hook.write_text("#!/bin/sh\necho no >&2\nexit 1\n", encoding="utf-8")
+    another = replace(proposal, branch="promote/staging/other")
+    with pytest.raises(InputError, match="git push: "):
+        publish(another, ours)
+
+
+def test_a_reason_of_many_lines_makes_no_trailers(repository: Repository) -> None:
+    repository.live("dev")
+    repository.live("dev")
+    proposal = changes.rollback("dev", _head(), None, "wrong\nRelease-Id: r9")
+    assert "Reason: wrong Release-Id: r9" in proposal.facts
+
+
+def test_status_says_what_is_where_and_what_waits(repository: Repository) -> None:
+    repository.live("dev", "staging")
+    repository.live("dev")
+    repository.commit({}, wait=10)
+    dev, staging, prod = status(_head(), repository.now)
+    assert dev.age == timedelta(minutes=10)
+    assert dev.metrics == {"roc_auc": 0.7}
+    assert (dev.waiting, staging.waiting, prod.waiting) == (None, "r2", "r1")
+    assert (staging.reasons, prod.age) == ([], None)
+    assert prod.reasons == ["r1 was live in staging for 12 minutes; prod wants 60"]

@@ -1,0 +1,51 @@
+"""What images are built of, and under which names; the template's tests build them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from engine.released import Repository
+
+from mlops.errors import InputError
+from mlops.release import images
+from mlops.release.evidence import Source, release_id
+from mlops.revision import Revision
+
+
+def test_images_are_named_by_what_they_do() -> None:
+    assert images.image_names("127.0.0.1:5000/x") == {
+        "serving": "127.0.0.1:5000/x/serving",
+        "training": "127.0.0.1:5000/x/training",
+    }
+
+
+@pytest.mark.parametrize("registry", ["ghcr.io", "ghcr.io/Team", "https://ghcr.io/x", "x/y:1", ""])
+def test_what_is_no_registry_with_a_name_is_refused(registry: str) -> None:
+    with pytest.raises(InputError, match="write HOST/NAME in lower case"):
+        images.image_names(registry)
+
+
+def test_an_image_is_made_of_the_commit_and_its_model_alone(
+    repository: Repository, tmp_path: Path
+) -> None:
+    commit = repository.commit({"src/code.py": "committed\n", ".gitignore": "models/\n"})
+    Path("src/code.py").chmod(0o600)
+    Path("src/left_over.py").write_text("nobody committed this\n")
+    Path("models").mkdir()
+    Path("models/model.onnx").write_text("another model\n")
+    model = tmp_path / "model.onnx"
+    model.write_text("the model\n")
+    model.chmod(0o600)
+    source = Source(Revision(commit), datetime.now(UTC), model)
+    assert source.id == release_id(commit, source.committed)
+    with images._context(source) as folder:
+        found = {
+            str(path.relative_to(folder)): (path.read_text(), path.stat().st_mode & 0o777)
+            for path in folder.rglob("*")
+            if path.is_file() and "environments" not in path.parts
+        }
+    assert found == {
+        ".gitignore": ("models/\n", 0o644),
+        "models/model.onnx": ("the model\n", 0o644),
+        "src/code.py": ("committed\n", 0o644),
+    }

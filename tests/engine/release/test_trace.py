@@ -1,0 +1,75 @@
+"""A release of the project's own pipeline, and the way back from it to the data, hop by hop."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from engine.released import Released
+from engine.workspace import SAMPLE
+
+
+def test_trace_ends_at_the_data(released: Released) -> None:
+    told = released.mlops("trace", "dev").stdout
+    assert "NO" not in told
+    of_sample = hashlib.sha256((released.project.folder / SAMPLE).read_bytes()).hexdigest()
+    assert told.splitlines()[-1] == f"ok  source {SAMPLE}: {of_sample}"
+    evidence = json.loads(released.evidence.read_text())
+    assert f"ok  model: {evidence['model']['sha256']}" in told
+    assert released.mlops("trace", evidence["id"]).stdout in told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda each: each.update(snapshot_sha256="0" * 64), "NO  data: 0000"),
+        (lambda each: each["model"].update(md5="0" * 32), "NO  environment: "),
+        (lambda each: each.update(dvc_lock_sha256="0" * 64), "NO  dvc.lock: 0000"),
+    ],
+)
+def test_evidence_that_was_tampered_with_is_found(
+    released: Released, change: Callable[[dict[str, object]], None], told: str
+) -> None:
+    evidence = json.loads(released.evidence.read_text())
+    change(evidence)
+    released.evidence.write_text(json.dumps(evidence))
+    released.commit()
+    done = released.mlops("trace", "dev", code=3)
+    assert told in done.stdout
+    assert "do not fit" in done.stderr
+
+
+def test_a_release_is_of_what_is_committed(released: Released) -> None:
+    params = released.project.folder / "params.yaml"
+    params.write_text(params.read_text() + "# changed\n")
+    done = released.mlops("release", code=2)
+    assert "not committed" in done.stderr
+    released.git("checkout", "--quiet", "params.yaml")
+    (released.project.folder / "models/model.onnx").unlink()
+    assert "Release " in released.mlops("release").stdout, "DVC has the model"
+
+
+def test_releases_that_wait_side_by_side_have_versions_of_their_own(released: Released) -> None:
+    def version(line: str) -> str:
+        return line.rpartition("MODEL_VERSION=")[2].split()[0]
+
+    first = version((released.project.folder / "environments/dev/release.env").read_text())
+    waiting = released.mlops("release", "--dry-run").stdout
+    (released.project.folder / "note.txt").write_text("one more")
+    released.commit()
+    later = released.mlops("release", "--dry-run").stdout
+    assert len({first, version(waiting), version(later)}) == 3
+
+
+def test_status_and_guard_say_where_it_is(released: Released) -> None:
+    assert released.evidence.stem in released.mlops("status").stdout
+    assert "by the rules" in released.mlops("guard", "--base", "HEAD~1").stdout
+    released.mlops("promote", "staging", "--dry-run")
+    assert "promote" not in released.git("branch")
+    text = Path(released.project.folder / "environments/dev/release.env").read_text()
+    staging = released.project.folder / "environments/staging/release.env"
+    staging.write_text(text.replace("MODEL_MD5=", "MODEL_MD5=0")[:-2] + "\n")
+    released.commit()
+    done = released.mlops("guard", "--base", "HEAD~1", code=3)
+    assert "copy the file, do not edit it" in done.stderr

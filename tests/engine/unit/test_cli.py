@@ -1,0 +1,129 @@
+"""`mlops`: help with examples, exit codes that tell what went wrong, one line for an error."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from engine import made
+from engine.stored import Stored
+from engine.workspace import root
+
+from mlops import cli, paths
+from mlops.config.gates import Gate
+from mlops.errors import DEBUG_VARIABLE
+from mlops.files import write_json, write_text
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(DEBUG_VARIABLE, "")  # `--debug` sets it; so it is unset again
+
+
+def _mlops(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["mlops", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+COMMANDS = [["data", "init"], ["predict"], ["compare"], ["gate"], ["lock"], ["report"]]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, []])
+def test_help_says_what_a_command_does(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _mlops(monkeypatch, *command, "--help") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("Usage: ")
+    if command not in (["lock"], []):
+        assert f"\n  mlops {' '.join(command)} " in text
+
+
+@pytest.mark.parametrize("arguments", [["no-such"], ["predict"], ["predict", "--no-such", "a"]])
+def test_a_wrong_command_is_bad_input(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _mlops(monkeypatch, *arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_bad_input_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _mlops(monkeypatch, "predict", "a.csv") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: models/model.onnx: no model; make it with")
+
+
+def test_debugging_shows_where_it_comes_from(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _mlops(monkeypatch, "--debug", "predict", "a.csv") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_broken_gate_is_a_failed_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_json(paths.METRICS, {"f1": 0.5})
+    write_json(paths.SLICES, {})
+    for bound, code in ((0.4, 0), (0.6, 3)):
+        gates = {"f1": Gate(min=bound)}
+        params = made.params("binary", "linear").model_copy(update={"gates": gates})
+        write_text(paths.PARAMS, params.model_dump_json())
+        assert _mlops(monkeypatch, "gate") == code
+    written = capsys.readouterr()
+    assert written.out == "gates kept: f1\n"
+    assert written.err == "error: f1: 0.5 is below 0.6\n"
+
+
+def test_drafting_says_which_gate_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy2(root() / name, name)
+    made.rows("regression").to_csv("own.csv", index=False)
+    assert _mlops(monkeypatch, "data", "init", "own.csv", "--target", "price") == 0
+    assert "the gate is that mae gets no worse" in capsys.readouterr().out
+
+
+def test_the_lock_gate(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _mlops(monkeypatch, "lock") == 0
+    assert "there is no dvc.lock yet" in capsys.readouterr().out
+    stored.made()
+    assert _mlops(monkeypatch, "lock") == 3
+    assert "error: not in the remote: data/split/test.parquet, " in capsys.readouterr().err
+    stored.push()
+    assert _mlops(monkeypatch, "lock") == 0
+    assert "dvc.lock fits its inputs, and the remote has" in capsys.readouterr().out
+    stored.remote.rename(stored.remote.with_name("away"))
+    assert _mlops(monkeypatch, "lock") == 0
+    assert "the remote was not asked: the remote is the folder" in capsys.readouterr().out
+
+
+def test_champion_and_challenger(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored.params(gates={"roc_auc": {"regression": 0}})
+    stored.made("good")
+    assert _mlops(monkeypatch, "compare") == 0
+    assert capsys.readouterr().out.endswith("same: the model is the very same file\n")
+    stored.put("poor")
+    stored.ran()
+    assert _mlops(monkeypatch, "compare") == 0
+    assert capsys.readouterr().out.endswith("\nworse\n")
+    assert _mlops(monkeypatch, "gate") == 0
+    assert _mlops(monkeypatch, "gate", "--base", "HEAD") == 3
+    assert "is worse than the champion's" in capsys.readouterr().err
+    assert _mlops(monkeypatch, "report", "--base", "main") == 0
+    out = capsys.readouterr().out
+    assert "Worse than main." in out
+    assert out.endswith("build/report/report.md\n")
+    for command in ("compare", "gate", "report"):
+        assert _mlops(monkeypatch, command, "--base", "--help") == 2
+        assert "error: --help: Git knows no such revision" in capsys.readouterr().err

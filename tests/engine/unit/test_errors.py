@@ -1,0 +1,81 @@
+"""Errors reach people as lines that begin with `error:` and an exit code that tells their kind."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mlops import errors
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (errors.InputError("a.csv: no rows"), 2, "error: a.csv: no rows"),
+        (errors.CheckError("above the tolerance"), 3, "error: above the tolerance"),
+        (errors.ProjectError("no disk"), 1, "error: no disk"),
+        (FileNotFoundError(2, "No such file", "x.csv"), 1, "error: No such file: x.csv"),
+        (OSError(28, "No space left on device"), 1, "error: No space left on device"),
+        (ValueError("odd\nsecond line"), 1, "error: unexpected ValueError: odd (set MLOPS_DEBUG=1"),
+        (ValueError(), 1, "error: unexpected ValueError: "),
+    ],
+)
+def test_an_error_is_a_line_and_an_exit_code(
+    error: Exception,
+    code: int,
+    line: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(errors.DEBUG_VARIABLE, raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        errors.run(lambda: _raise(error))
+    assert stopped.value.code == code
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.startswith(line)
+    assert len(written.err.splitlines()) == 1
+
+
+def test_further_lines_of_an_error_stand_below_the_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    errors.report(errors.InputError("first\nsecond"))
+    assert capsys.readouterr().err == "error: first\n       second\n"
+
+
+def test_debugging_shows_where_it_comes_from(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(errors.DEBUG_VARIABLE, "1")
+    with pytest.raises(SystemExit):
+        errors.run(lambda: _raise(errors.InputError("no rows")))
+    trace = capsys.readouterr().err
+    assert "Traceback" in trace
+    assert "in _raise" in trace
+
+
+def test_an_interrupt_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        errors.run(lambda: _raise(KeyboardInterrupt()))
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_success_does_not_exit() -> None:
+    done: list[int] = []
+    errors.run(lambda: done.append(1))
+    assert done == [1]
+
+
+def test_a_stage_outside_a_project_says_so(tmp_path: object) -> None:
+    stage = errors.__name__.replace("errors", "pipeline.split")
+    command = [sys.executable, "-m", stage]
+    done = subprocess.run(command, cwd=str(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    line = "error: params.yaml: no such file; run this at the root of the project"
+    assert done.stderr.splitlines() == [line]

@@ -1,0 +1,392 @@
+"""Reports: the verdict leads, each section tells its part, and nothing that data or names hold can
+become Markdown or HTML, or make the report too long to be a comment."""
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from engine import made
+from engine.stored import Stored, fitted, rows
+from markdown_it import MarkdownIt
+
+from mlops import paths, plots
+from mlops.comparison import compare
+from mlops.errors import InputError
+from mlops.files import write_json
+from mlops.inputs import model_inputs
+from mlops.pipeline import TOOK, stage
+from mlops.report import markdown
+from mlops.report import report as module
+from mlops.report.report import report
+from mlops.revision import Revision
+
+Begin = Callable[[str], Stored]
+
+HOSTILE = [
+    "a|b",
+    "a\\|b \\",
+    "`x` ``y|z",
+    "<img src=x onerror=alert(1)>",
+    "</code></td></table></details><script>alert(1)</script>",
+    "line\nbreak\r\n# heading\n\n- item\n> [!TIP]",
+    "@octocat/team and #1, GH-1, a@example.com",
+    "![picture](http://example.com/x.png) [link](http://example.com)",
+    "https://example.com www.example.com",
+    "**bold** __it__ ~~gone~~ $m$ [^1]",
+    "&lt;b&gt; &amp; &#64;octocat",
+    "<!-- mlops report -->",
+    "\u202egpj.exe\u200b\x7f\x00",
+    "long " + "x" * 5000 + "|",
+]
+ALLOWED = {"table", "thead", "tbody", "tr", "th", "td", "details", "summary", "b", "strong", "code"}
+ALLOWED |= {"h3", "p", "pre", "blockquote", "ul", "li", "img"}
+
+
+class Page(HTMLParser):
+    """The report as a browser sees it.
+
+    Attributes:
+        tags: names of all elements.
+        pictures: their files.
+        widths: of each table, the numbers of cells of its rows.
+        code, text: what stands in <code>, and what else there is.
+    """
+
+    def __init__(self, markdown: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.pictures: list[str] = []
+        self.widths: list[list[int]] = []
+        self.code: list[str] = []
+        self.text = ""
+        self._in_code = False
+        self.feed(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        match tag:
+            case "img":
+                self.pictures.append(str(dict(attrs)["src"]))
+            case "table":
+                self.widths.append([])
+            case "tr":
+                self.widths[-1].append(0)
+            case "td" | "th":
+                self.widths[-1][-1] += 1
+            case "code":
+                self._in_code = True
+                self.code.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "code":
+            self._in_code = False
+
+    def handle_comment(self, data: str) -> None:
+        self.tags.add("comment")
+
+    def handle_data(self, data: str) -> None:
+        if self._in_code:
+            self.code[-1] += data
+        else:
+            self.text += data
+
+
+def _report(base: str, log: Path | None = None) -> tuple[str, str]:
+    """What is said in the terminal, and the report."""
+    said = report(base, paths.REPORT, log)
+    return said, (paths.REPORT / "report.md").read_text(encoding="utf-8")
+
+
+def _check(text: str) -> Page:
+    """What holds for every report."""
+    page = Page(text)
+    assert page.tags <= ALLOWED
+    assert all(len({*widths}) == 1 for widths in page.widths), page.widths
+    for name in page.pictures:
+        assert (paths.REPORT / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert {*page.pictures} == {path.name for path in paths.REPORT.glob("*.png")}
+    assert not re.search(r"@\w|#\d", page.text)  # GitHub looks there for people and issues,
+    assert not re.search(r"://|www\.", text)  # and here for addresses
+    assert len(text) < 65_536
+    assert not [each for each in paths.REPORT.parent.iterdir() if each != paths.REPORT]
+    return page
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "title"),
+    [
+        ("poor", "good", "TIP", "Better than main"),
+        ("good", "twin", "NOTE", "As good as main"),
+        ("good", "poor", "WARNING", "Worse than main"),
+    ],
+)
+def test_the_verdict_leads_and_sections_follow(
+    begin: Begin, before: str, after: str, kind: str, title: str
+) -> None:
+    stored = begin("regression")
+    stored.made(before)
+    stored.put(after, test=rows("regression").assign(noise=lambda data: data["noise"] + 1))
+    stored.params(seed=2)
+    stored.ran()
+    stored.push()
+    said, text = _report("main")
+    assert said.startswith(f"{title}.")
+    assert text.startswith(f"> [!{kind}]\n> **{title}.** ")
+    page = _check(text)
+    first = page.text[: page.text.index("Metrics")]
+    if kind == "NOTE":
+        assert "may be chance" in first
+    else:
+        assert re.search(r" [\d.]+ → [\d.]+ \([-+][\d.]+ to [-+][\d.]+\)\.", first)
+        assert "mae" in page.code
+    for wanted in (
+        "Both models on the same 300 test rows",
+        "The test rows are others than before",
+        "Parameters: 1 differ",
+        "Data: 300 → 300 rows, 1 columns differ",
+        "Slices by mae",
+        "Model: parity, size, latency",
+        "Lineage",
+        "Reproduce it",
+    ):
+        assert wanted in page.text
+    assert page.code.count("train.seed") == 1
+    assert "noise" in page.code
+    assert sorted(page.pictures) == ["importance.png", "residuals.png"]
+
+
+def test_all_plots_of_classes_have_both_models_in_them(planted: Stored, tmp_path: Path) -> None:
+    page = _check(_report("poor")[1])
+    names = ["calibration", "confusion", "importance", "precision_recall", "roc"]
+    assert sorted(page.pictures) == [f"{name}.png" for name in names]
+    side = compare(planted.params(), Revision.of("poor")).challenger
+    assert side
+    data = plots.records("roc", side.scored, side.classes)
+    plots.draw(tmp_path / "alone.png", "roc", plots.ROC, [{"rev": "this"} | each for each in data])
+    assert (tmp_path / "alone.png").read_bytes() != (paths.REPORT / "roc.png").read_bytes()
+
+
+def test_what_got_worse_without_deciding_is_told(stored: Stored) -> None:
+    data = rows("binary", 900)
+    says = fitted("binary", "poor").predict(model_inputs(data, made.contract("binary")))
+    flattering = data[~data["large"] | (says["prediction"] == 1)]  # the poor one misses none
+    stored.made("poor", test=flattering)
+    stored.made("good", test=flattering)
+    stored.params(gates={"log_loss": {"regression": 0}})
+    said, text = _report("HEAD~1")
+    assert said.startswith("Better than HEAD~1. `log_loss` ")
+    assert "`recall`" in said.splitlines()[0]
+    assert "recall" in _check(text).code
+
+
+def test_the_same_model_has_no_pictures(stored: Stored) -> None:
+    stored.made()
+    stored.push()
+    said, text = _report("HEAD")
+    assert said == "As good as HEAD. The model is the very same file."
+    page = _check(text)
+    assert page.pictures == []
+    for wanted in ("Parameters: unchanged", "Data: unchanged, 300 rows, 6 columns", "roc_auc"):
+        assert wanted in page.text
+
+
+@pytest.mark.parametrize("base", ["HEAD~1", "0" * 40])
+def test_the_first_model(stored: Stored, base: str) -> None:
+    stored.commit()
+    stored.made()
+    stored.push()
+    said, text = _report(base)
+    title = "Nothing to compare with" if base[0] == "0" else "Not comparable with HEAD~1"
+    assert said == f"{title}. No champion yet: this is the first model."
+    assert text.startswith("> [!NOTE]\n")
+    assert "roc_auc" in _check(text).text
+
+
+def test_without_a_lock_the_reader_is_asked_to_commit_it(stored: Stored) -> None:
+    bare = stored.commit()
+    page = _check(_report(bare)[1])
+    assert "There are none yet." in page.text
+    stored.put()
+    stored.ran()
+    stored.push()
+    _, text = _report(bare)
+    page = _check(text)
+    assert text.startswith("> [!WARNING]\n")
+    assert "There is no dvc.lock in Git yet" in page.text
+    assert "git add dvc.lock reports" in page.code
+    assert "roc_auc" in page.text
+
+
+def test_what_must_be_mended_is_listed(planted: Stored) -> None:
+    Path("code.py").write_text("changed = True\n")
+    planted.params(gates={"f1": {"min": 0.99}, "log_loss": {"max": 0.01}})
+    said, text = _report("HEAD")
+    page = _check(text)
+    assert text.startswith("> [!CAUTION]\n> **As good as HEAD.** ")
+    assert len(said.splitlines()) == 5
+    for wanted in (
+        "It cannot be merged:",
+        "dvc.lock is stale: train (code.py). Run ",
+        "not in the remote: ",
+        "f1: 0.8",
+        " is below 0.99",
+        "log_loss: 0.2",
+    ):
+        assert wanted in page.text
+    assert "uv run dvc push" in page.code
+
+
+def test_many_things_to_mend_are_cut_short(planted: Stored) -> None:
+    slices = {"colour": {f"value {i}": {"rows": 30, "f1": 0.1} for i in range(500)}}
+    write_json(paths.SLICES, slices)
+    planted.params(gates={"f1": {"slices": {"colour": {"min": 0.5}}}})
+    page = _check(_report("HEAD")[1])
+    assert "f1 of colour value 7: 0.1 is below 0.5" in page.text
+    assert f"and {500 + 2 - module.LINES} more" in page.text
+
+
+def test_the_stages_are_told_from_what_dvc_printed(planted: Stored) -> None:
+    log = planted.folder.parent / "repro.log"
+    log.write_text(
+        "'data/x.csv.dvc' didn't change, skipping\n"
+        "Stage 'ingest' didn't change, skipping\n"
+        "Running stage 'train':\n> python -m pipeline.train\n"
+        f"took a while\n{TOOK.format(12.34)}\nUpdating lock file 'dvc.lock'\n\n"
+        "Stage 'evaluate' is cached - skipping run, checking out outputs\n"
+        "Running stage 'convert':\n> python -m pipeline.convert\n\ufffd\n"
+    )
+    _, text = _report("HEAD", log)
+    _check(text)
+    section = text[text.index("Stages: ") :].split("</details>")[0]
+    assert section.startswith("Stages: 2 ran, 2 reused")
+    assert [line for line in section.splitlines() if line.startswith("| <code>")] == [
+        "| <code>ingest</code> | up to date |  |",
+        "| <code>train</code> | ran | 12.3 s |",
+        "| <code>evaluate</code> | taken from the cache |  |",
+        "| <code>convert</code> | ran |  |",
+    ]
+    for other in (None, Path("no such.log")):
+        assert "Stages: " not in _report("HEAD", other)[1]
+
+
+def test_a_stage_says_how_long_it_took(capsys: pytest.CaptureFixture[str]) -> None:
+    stage(lambda: print("all is well"))
+    assert capsys.readouterr().out == "all is well\n" + TOOK.format(0) + "\n"
+    with pytest.raises(SystemExit):
+        stage(lambda: int("x"))
+    assert capsys.readouterr().out == ""
+
+
+def test_what_dvc_prints_is_understood(stored: Stored) -> None:
+    one = {"cmd": "echo took 1.5 s", "deps": ["code.py"]}
+    stored.write("dvc.yaml", {"stages": {"one": one, "two": one | {"deps": ["params.yaml"]}}})
+    stored.commit()
+    stored.repro("one")
+    _, done = stored.repro()
+    log = stored.folder.parent / "repro.log"
+    log.write_text(done.stdout)
+    _, text = _report("HEAD", log)
+    assert "Stages: 1 ran, 1 reused" in text
+    assert "| <code>one</code> | up to date |  |" in text
+    assert "| <code>two</code> | ran | 1.5 s |" in text
+
+
+def _shown(text: str) -> str:
+    """How a hostile text is to be seen: in a line, cut, without what cannot be seen."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= markdown.LENGTH else f"{line[: markdown.LENGTH]}…"
+
+
+def _hostile(stored: Stored, names: list[str], before: int) -> None:
+    """Put names everywhere: columns, categories, slices, parameters."""
+    columns = {
+        name: {"kind": "categorical", "missing": before / 2, "distinct": 1, "shares": {value: 1.0}}
+        for name, value in zip(names, names[before:] + names[:before], strict=True)
+    }
+    write_json(paths.PROFILE, {"rows": 9, "columns": columns})
+    slices = {name: {"rows": 30, "roc_auc": 0.5 + before / 9} for name in names}
+    write_json(paths.SLICES, dict.fromkeys(names[:14], slices) | {"colour": slices})
+    contract = made.contract("binary").model_dump(mode="json", exclude_defaults=True)
+    more = {"kind": "categorical", "role": "id", "allowed": [f"{before}"]}
+    contract["columns"] |= {name or "-": more for name in names}
+    stored.write("contract.yaml", contract)
+
+
+def test_names_and_values_are_never_markup(stored: Stored) -> None:
+    stored.put()
+    _hostile(stored, HOSTILE, 0)
+    stored.ran()
+    stored.commit()
+    _hostile(stored, HOSTILE, 1)
+    stored.params(gates={"f1": {"slices": {HOSTILE[3]: {"min": 0.5}}}})
+    stored.git("branch", "a@octocat&<b>`x`|")
+    said, text = _report("a@octocat&<b>`x`|")
+    assert said.startswith("As good as a@octocat&<b>`x`|.")
+    page = _check(text)
+    for name in HOSTILE:
+        assert _shown(name) in page.code  # a column of the data
+        assert any(_shown(f"contract.yaml: columns.{name}.allowed")[:100] in c for c in page.code)
+    title = page.text.splitlines()[2]
+    assert title.startswith("As good as a@\u200boctocat&<b>|.")  # and x as code
+    lines = [line for line in text.splitlines() if "f1 of" in line]
+    assert len(lines) == len(HOSTILE)
+    assert all(line.startswith("> - f1 of &lt;img") or "&#60;img" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", [HOSTILE[1], HOSTILE[2], HOSTILE[3], HOSTILE[6]])
+def test_the_reason_may_hold_a_hostile_name(planted: Stored, name: str) -> None:
+    contract = made.contract_of(
+        made.COLUMNS | {name: made.COLUMNS["noise"]} | made.TARGETS["binary"][1]
+    )
+    planted.made("poor", contract=contract)
+    planted.back_to("good")
+    page = _check(_report("HEAD")[1])
+    assert "Different columns: the champion reads " in page.text
+
+
+def test_a_report_stays_short_whatever_changed(stored: Stored) -> None:
+    names = [f"{i}{HOSTILE[i % len(HOSTILE)]}" for i in range(2000)]
+    stored.put()
+    _hostile(stored, names, 0)
+    Path("contract.yaml").write_text(made.contract("binary").model_dump_json())
+    stored.ran()
+    params = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(params + "".join(f"p{i}: '{'&' * 200}'\n" for i in range(2000)))
+    stored.commit()
+    Path("params.yaml").write_text(params)
+    write_json(paths.PROFILE, {"rows": 9, "columns": {}})
+    said, text = _report("HEAD")
+    page = _check(text)
+    assert said.splitlines()[0] in page.text
+    assert "roc_auc" in page.text
+    assert "Parameters: 2000 differ" in page.text
+    assert "Data: 9 → 9 rows, 2000 columns differ" in page.text
+    assert "Left out, as a comment must be short: Slices by roc_auc." in page.text
+
+
+def test_long_tables_tell_how_much_more_there_is(planted: Stored) -> None:
+    before = {f"c{i}": {"kind": "numeric", "missing": 0.0} for i in range(100)}
+    write_json(paths.PROFILE, {"rows": 9, "columns": before})
+    page = _check(_report("HEAD")[1])
+    assert f"{106 - markdown.ROWS} more rows." in page.text
+
+
+def test_a_report_that_fails_leaves_the_old_one(planted: Stored) -> None:
+    _report("good")
+    before = sorted((path.name, path.read_bytes()) for path in paths.REPORT.iterdir())
+    (planted.folder / paths.PLOT_TEMPLATES).unlink()  # so that drawing fails, halfway
+    with pytest.raises(Exception, match="Template"):
+        _report("poor")
+    assert sorted((path.name, path.read_bytes()) for path in paths.REPORT.iterdir()) == before
+    assert [*paths.REPORT.parent.iterdir()] == [paths.REPORT]
+
+
+def test_a_folder_with_something_else_in_it_is_not_replaced(planted: Stored) -> None:
+    for folder in (Path(), Path("reports"), Path("code.py")):
+        with pytest.raises(InputError, match="holds something else, which a report would replace"):
+            report("HEAD", folder, None)
+    assert Path("code.py").exists()
+    Path("build/report").mkdir(parents=True)
+    _report("HEAD")  # an empty one may go

@@ -1,0 +1,123 @@
+"""A bake in which the pipeline runs for real, on a sample of its source."""
+
+import atexit
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from helpers import ROOT, bake
+from ruamel.yaml import YAML
+
+from mlops.revision import sources
+
+PARTS = (
+    "contract.yaml",
+    "params.yaml",
+    "dvc.yaml",
+    "uv.lock",
+    "pyproject.toml",
+    ".dvc",
+    ".dvcignore",
+)
+PARTS += ("environments", "mlops", "src")
+
+
+@cache
+def root() -> Path:
+    """A project as it is baked with the default answers, once a session."""
+    folder = tempfile.mkdtemp(prefix="engine-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return bake(ROOT, Path(folder, "bake"))
+
+
+SAMPLE = "data/sample.parquet"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with the project's code, contract and parameters."""
+
+    folder: Path
+
+    @staticmethod
+    def make(folder: Path, sample: pa.Table) -> "Workspace":
+        """Copy the project to `folder`, with `sample` for its source and little to compute."""
+        for name in PARTS:
+            if (root() / name).is_dir():
+                skipped = shutil.ignore_patterns("cache", "tmp", "config.local")
+                shutil.copytree(root() / name, folder / name, ignore=skipped)
+            else:
+                folder.mkdir(exist_ok=True)
+                shutil.copy2(root() / name, folder / name)
+        (folder / SAMPLE).parent.mkdir()
+        pq.write_table(sample, folder / SAMPLE)
+        made = Workspace(folder)
+
+        def shrink(params: dict[str, Any]) -> None:
+            params["source"] = {"path": SAMPLE}
+            search, evaluate, verify = (
+                params["train"]["search"],
+                params["evaluate"],
+                params["verify"],
+            )
+            search["trials"] = min(search["trials"], 2)
+            evaluate["importance_rows"] = min(evaluate["importance_rows"], 200)
+            verify["edge_rows"] = min(verify["edge_rows"], 500)
+
+        made.edit("params.yaml", shrink)
+        made.run("git", "init", "--quiet")
+        return made
+
+    def copy(self, folder: Path) -> "Workspace":
+        """The same in another folder, so that a test may change it."""
+        shutil.copytree(self.folder, folder)
+        return Workspace(folder)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the folder, with this Python and the folder's code."""
+        own = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GIT_", "PYTHON"))
+        }
+        settings = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}",
+            "PYTHONPATH": sources(self.folder),
+            "OMP_NUM_THREADS": "1",
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc" / "tmp" / "site"),
+        }
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=own | settings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def repro(self, *arguments: str) -> tuple[list[str], subprocess.CompletedProcess[str]]:
+        """Run `dvc repro`: the stages that ran, and what came of it."""
+        done = self.run(sys.executable, "-m", "dvc", "repro", *arguments)
+        return re.findall(r"^Running stage '(.+)'", done.stdout, flags=re.MULTILINE), done
+
+    def load(self, name: str) -> dict[str, Any]:
+        """The content of a YAML file."""
+        content: dict[str, Any] = YAML(typ="safe", pure=True).load(self.folder / name)
+        return content
+
+    def edit(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the content of a YAML file."""
+        content = self.load(name)
+        change(content)
+        YAML(typ="safe", pure=True).dump(content, self.folder / name)
