@@ -11,10 +11,10 @@ import pandas as pd
 
 from mlops.config.params import Params
 from mlops.contract import Contract, conform
-from mlops.estimators import build, snap_thresholds
+from mlops.estimators import build, finish
 from mlops.inputs import model_inputs, target_values
 from mlops.model import Model
-from mlops.pipeline.train import finish
+from mlops.pipeline.train import described
 
 ROWS = 400
 
@@ -137,8 +137,8 @@ def fit(chosen: Params, given: Contract, data: pd.DataFrame, look_at: pd.DataFra
     name = chosen.train.estimator
     pipeline = build(chosen.task, name, chosen.hyperparameters(name), given, chosen.train.seed)
     pipeline.fit(model_inputs(data, given), target_values(data, given))
-    snap_thresholds(pipeline)
-    return finish(pipeline, chosen, given, look_at)
+    finish(chosen.task, name, pipeline)
+    return described(pipeline, chosen, given, look_at)
 
 
 @cache

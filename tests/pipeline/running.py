@@ -25,6 +25,7 @@ from mlops.revision import sources
 TASKS = ("classification", "regression", "clustering")
 STAGES = ["ingest", "validate", "split", "train", "evaluate", "convert", "verify"]
 PACKAGE = "flight_delays"
+OWN = f"src/{PACKAGE}"
 ENGINE = "mlops/src/mlops"
 EXAMPLE = "data/example/flights.parquet"
 
@@ -162,8 +163,8 @@ class Project:
         self.write(name, content)
 
     def append(self, module: str, code: str) -> None:
-        """Add code to a module of the engine, which replaces what the module defined before."""
-        path = self.folder / ENGINE / module
+        """Add code to a module, which replaces what the module defined before."""
+        path = self.folder / module
         path.write_text(f"{path.read_text(encoding='utf-8')}\n{code}\n", encoding="utf-8")
 
     def restore(self, *names: str) -> None:

@@ -11,13 +11,15 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.running import PACKAGE, STAGES, Project, Reproduced, one_line
+from helpers import PROJECT, ROOT
+from pipeline.running import ENGINE, OWN, STAGES, Project, Reproduced, one_line
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def state(project: Project) -> tuple[dict[str, str], str]:
 
 def test_copy_runs_its_own_code(project: Project) -> None:
     """Without this, every mutation below would test the original."""
-    project.append("__init__.py", "print('the copy speaks')")
+    project.append(f"{ENGINE}/__init__.py", "print('the copy speaks')")
     assert "the copy speaks" in project.stage("validate").stdout
     assert "the copy speaks" in project.run("mlops", "--help").stdout
 
@@ -213,7 +215,7 @@ def test_slip_stops_dvc(project: Project) -> None:
 
 
 def test_defect_is_one_line_too(project: Project) -> None:
-    project.append("contract.py", "def load_contract(): return 1 / 0")
+    project.append(f"{ENGINE}/contract.py", "def load_contract(): return 1 / 0")
     line = one_line(project.stage("validate", code=1))
     assert "ZeroDivisionError" in line
     assert "MLOPS_DEBUG=1" in line
@@ -304,6 +306,7 @@ def test_source_is_mended(project: Project) -> None:
 
 # --- split
 
+SPLITS = "tests/engine/unit/test_split.py"
 LEAK = """
 _sound = divide
 
@@ -329,12 +332,20 @@ LEAKS = {
 
 
 @pytest.mark.parametrize("leak", LEAKS)
-def test_leaking_split_fails_the_tests_of_the_bake(project: Project, leak: str) -> None:
-    """The guard against leaks is the bake's own tests: a leak in its code must fail them."""
-    project.append("pipeline/split.py", LEAK.format(LEAKS[leak]))
-    tests = ("pytest", "-x", "--tb=no", "-k", "split")
-    done = project.run(*tests, code=0 if leak == "none" else 1)
-    assert (leak == "none") != ("FAILED tests/unit/test_split.py::" in done.stdout)
+def test_leaking_split_fails_the_tests_of_the_engine(tmp_path: Path, leak: str) -> None:
+    """The guard against leaks is the engine's own tests: a leak in its code must fail them."""
+    engine = shutil.copytree(PROJECT / "mlops/src", tmp_path / "src")
+    with (engine / "mlops/pipeline/split.py").open("a", encoding="utf-8") as module:
+        module.write(LEAK.format(LEAKS[leak]))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "--tb=no", "-p", "no:cacheprovider", SPLITS],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(engine)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == (0 if leak == "none" else 1), done.stdout
+    assert (leak == "none") != (f"FAILED {SPLITS}::" in done.stdout)
 
 
 # --- convert and verify
@@ -342,18 +353,19 @@ def test_leaking_split_fails_the_tests_of_the_bake(project: Project, leak: str) 
 
 def test_inconvertible_estimator_is_named(project: Project) -> None:
     project.append(
-        "estimators.py",
+        f"{OWN}/estimators.py",
+        "from mlops.config.section import Section\n"
         "from sklearn.neighbors import NearestCentroid\n"
-        'CATALOGUE["classification"]["linear"] = Entry(lambda **_: NearestCentroid(), True)',
+        'ESTIMATORS["classification"]["own"] = Entry(lambda **_: NearestCentroid(), True, Section)',
     )
-    project.set("params.yaml", train__estimator="linear")
+    project.set("params.yaml", train__estimator="own", estimators__own={})
     ran, done = project.repro(code=255)
     assert ran == ["train", "evaluate", "convert"]
     assert not (project.folder / "models/model.onnx").exists()
     line = one_line(project.stage("convert", code=3))
     assert line in done.stderr
     assert "NearestCentroid cannot be converted to ONNX" in line
-    assert "boosting, forest, mlp" in line
+    assert "mlops/docs/train.md lists what converts" in line
     project.restore("src", "params.yaml")
     project.repro()
     assert project.read("reports/parity.json")["within_tolerance"]
@@ -483,7 +495,7 @@ def test_full_disk_is_said_and_survived(project: Project, stage: str) -> None:
         assert "No space left on device" in done.stderr
     else:
         limited = ("bash", "-c", 'ulimit -f 1; exec "$@"', "bash")
-        done = project.run(*limited, "python", "-m", f"{PACKAGE}.pipeline.{stage}", code=1)
+        done = project.run(*limited, "python", "-m", f"mlops.pipeline.{stage}", code=1)
         assert "File too large" in done.stderr
         assert {path.name for path in (project.folder / folder).glob("*")} == kept
     assert "Traceback" not in done.stderr

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from pipeline.running import Project, Reproduced, one_line
+from pipeline.running import OWN, Project, Reproduced, one_line
 from serving.conftest import Start
 from serving.running import (
     COMMAND,
@@ -39,7 +39,7 @@ LARGE = 400  # rows; requests of 256 and more are put in a queue
 def slow(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose model takes its time."""
     found = project.copy(tmp_path_factory.mktemp("slow") / "project")
-    found.append("../../../src/flight_delays/hooks.py", SLOW)
+    found.append(f"{OWN}/hooks.py", SLOW)
     return found
 
 
@@ -262,7 +262,7 @@ def test_workers_that_cannot_start_end_the_server(
 ) -> None:
     broken = project.copy(tmp_path / "project")
     broken.append(
-        "../../../src/flight_delays/hooks.py",
+        f"{OWN}/hooks.py",
         "import os\nos.register_at_fork(after_in_child=lambda: os._exit(7))",
     )
     done = broken.run(*COMMAND, "--workers", "2", code=1)
@@ -273,9 +273,7 @@ def test_workers_that_cannot_start_end_the_server(
 
 def test_broken_steps_of_ones_own_are_told_at_the_start(project: Project, tmp_path: Path) -> None:
     broken = project.copy(tmp_path / "project")
-    broken.append(
-        "../../../src/flight_delays/hooks.py", "def before(inputs): return inputs['speed']"
-    )
+    broken.append(f"{OWN}/hooks.py", "def before(inputs): return inputs['speed']")
     assert "KeyError: 'speed'" in one_line(broken.run(*COMMAND, code=1))
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from pipeline.running import Project
+from pipeline.running import OWN, Project
 from serving.conftest import Start
 from serving.running import Row, Server, kill, serving, wait_for
 
@@ -129,7 +129,7 @@ def test_death_while_writing_leaves_only_whole_files(
     start: Start, project: Project, tmp_path: Path
 ) -> None:
     log, mortal = tmp_path / "log", project.copy(tmp_path / "project")
-    mortal.append("../../../src/flight_delays/hooks.py", MORTAL)
+    mortal.append(f"{OWN}/hooks.py", MORTAL)
     server = start("--log", str(log), of=mortal, log_seconds=0.1)
     ask_all(server, 10)
     wait_for(lambda: server.metric("mlops_log_rows_total") == 10, "written")

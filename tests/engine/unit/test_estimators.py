@@ -9,7 +9,7 @@ import pytest
 from engine import made
 
 from mlops.config.hyperparameters import HYPERPARAMETERS
-from mlops.estimators import build, snap_thresholds, thresholds
+from mlops.estimators import build, snap_thresholds
 from mlops.inference import OnnxModel
 from mlops.inputs import columns, model_inputs, target_values
 from mlops.metrics import Scored, score
@@ -28,10 +28,11 @@ def test_the_whole_catalogue_is_tested() -> None:
 @pytest.mark.parametrize(("what", "name"), made.PAIRS)
 def test_onnx_says_the_same(what: str, name: str, tmp_path: Path) -> None:
     model, contract = made.trained(what, name), made.contract(what)
-    onnx.save(to_onnx(model, contract), tmp_path / "model.onnx")
+    proto = to_onnx(model, contract)
+    onnx.save(proto, tmp_path / "model.onnx")
     converted = OnnxModel(tmp_path / "model.onnx")
     test = model_inputs(made.rows(what, 200, seed=3), contract)
-    groups = {"test": test, **dict(edge_cases(test, model, contract, 300))}
+    groups = {"test": test, **dict(edge_cases(test, model, proto, contract, 300))}
     assert ("thresholds" in groups) == (name in TREES)
     for group, rows in groups.items():
         parity = compare(model.predict(rows), converted.predict(columns(rows)), 1e-4)
@@ -68,24 +69,9 @@ def test_rounded_thresholds_change_no_prediction(what: str) -> None:
     exact.fit(model_inputs(rows, contract), target_values(rows, contract))
     new = model_inputs(made.rows(what, 2000, seed=5), contract)
     before = Model(params.task, exact).predict(new)
-    snap_thresholds(exact)
-    for values in thresholds(exact).values():
+    snap_thresholds(exact[-1])
+    rounded = [tree.nodes["num_threshold"] for trees in exact[-1]._predictors for tree in trees]
+    for values in rounded:
         np.testing.assert_array_equal(values, values.astype("float32"))
     for name, values in Model(params.task, exact).predict(new).items():
         np.testing.assert_array_equal(values, before[name])
-
-
-@pytest.mark.parametrize("name", ["boosting", "forest"])
-def test_thresholds_lie_within_the_data(name: str) -> None:
-    model, contract = made.trained("regression", name), made.contract("regression")
-    matrix = model.pipeline[:-1].transform(model_inputs(made.rows("regression"), contract))
-    found = thresholds(model.pipeline)
-    assert 0 in found  # `size`, which decides the target
-    for column, values in found.items():
-        assert matrix[:, column].min() <= values.min()
-        assert values.max() <= matrix[:, column].max()
-
-
-@pytest.mark.parametrize("name", ["linear", "mlp"])
-def test_other_models_have_no_thresholds(name: str) -> None:
-    assert thresholds(made.trained("binary", name).pipeline) == {}

@@ -11,12 +11,12 @@ from engine import made
 
 from mlops import paths
 from mlops.errors import CheckError, InputError
-from mlops.estimators import thresholds
 from mlops.files import read_json, write_text
 from mlops.inputs import NO_CATEGORY, model_inputs
 from mlops.model import Outputs
 from mlops.pipeline.convert import to_onnx
 from mlops.pipeline.verify import compare, edge_cases, verify
+from mlops.trees import thresholds
 
 
 def _numbers(*values: float) -> Outputs:
@@ -86,7 +86,8 @@ def test_classes_compare_by_what_they_read() -> None:
 
 def _cases(what: str, name: str, rows: int = 500) -> dict[str, pd.DataFrame]:
     test = model_inputs(made.rows(what), made.contract(what))
-    found = dict(edge_cases(test, made.trained(what, name), made.contract(what), rows))
+    model, contract = made.trained(what, name), made.contract(what)
+    found = dict(edge_cases(test, model, to_onnx(model, contract), contract, rows))
     assert all(len(group) == rows for group in found.values())
     assert all(group.dtypes.equals(test.dtypes) for group in found.values())
     return found
@@ -108,7 +109,8 @@ def test_edge_cases_are_what_they_are_called() -> None:
 @pytest.mark.parametrize("name", ["boosting", "forest"])
 def test_numbers_lie_on_thresholds_and_one_step_beside(name: str) -> None:
     on = _cases("regression", name)["thresholds"]["size"].to_numpy()
-    at = thresholds(made.trained("regression", name).pipeline)[0].astype("float32")
+    proto = to_onnx(made.trained("regression", name), made.contract("regression"))
+    at = thresholds(proto)[0]
     beside = [np.nextafter(at, np.float32(end)) for end in (-np.inf, np.inf)]
     near = np.concatenate([at, *beside])
     assert np.isin(on, near).all()

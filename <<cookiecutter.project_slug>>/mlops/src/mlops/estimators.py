@@ -33,6 +33,10 @@ from .features import preprocessing
 from .project import module
 
 
+def _as_it_is(_: BaseEstimator) -> None:
+    """Nothing is left to do."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """An estimator of the catalogue, or one of the owner's.
@@ -41,11 +45,31 @@ class Entry:
         estimator: takes its hyperparameters and `random_state`.
         scaled: whether its inputs are scaled, see features.preprocessing.
         hyperparameters: what can be set of it in params.yaml, with defaults.
+        trained: what is done to it after training, in place.
     """
 
     estimator: Callable[..., BaseEstimator]
     scaled: bool
     hyperparameters: type[Section]
+    trained: Callable[[Any], None] = _as_it_is
+
+
+def snap_thresholds(model: BaseEstimator) -> None:
+    """Round the thresholds of histogram boosting down to float32, in place.
+
+    A float32 input is at most a threshold exactly when it is at most the threshold rounded down, so
+    no prediction changes; and as ONNX keeps thresholds in float32, both then take every branch
+    alike, also for inputs that lie exactly on a threshold.
+    """
+    for trees in model._predictors:
+        for tree in trees:
+            tree.nodes["num_threshold"] = round_down(tree.nodes["num_threshold"])
+
+
+def round_down(exact: np.ndarray) -> np.ndarray:
+    """The largest float32 that is not above each float64, as float64."""
+    near = exact.astype(np.float32)
+    return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(exact.dtype)
 
 
 # HistGradientBoosting's own `categorical_features` exports wrongly, without an error: for it, too,
@@ -54,7 +78,10 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
     "classification": {
         "linear": Entry(LogisticRegression, True, LogisticRegressionParams),
         "boosting": Entry(
-            partial(HistGradientBoostingClassifier, early_stopping=False), False, BoostingParams
+            partial(HistGradientBoostingClassifier, early_stopping=False),
+            False,
+            BoostingParams,
+            snap_thresholds,
         ),
         "forest": Entry(RandomForestClassifier, False, ForestParams),
         "mlp": Entry(MLPClassifier, True, MlpParams),
@@ -62,7 +89,10 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
     "regression": {
         "linear": Entry(Ridge, True, RidgeParams),
         "boosting": Entry(
-            partial(HistGradientBoostingRegressor, early_stopping=False), False, BoostingParams
+            partial(HistGradientBoostingRegressor, early_stopping=False),
+            False,
+            BoostingParams,
+            snap_thresholds,
         ),
         "forest": Entry(RandomForestRegressor, False, ForestParams),
         "mlp": Entry(MLPRegressor, True, MlpParams),
@@ -82,7 +112,7 @@ def build(
     task: Task, name: str, hyperparameters: Section, contract: Contract, seed: int
 ) -> Pipeline:
     """An untrained pipeline: steps `features` and `model`, every random choice seeded."""
-    entry = (CATALOGUE[task] | own_estimators(task))[name]
+    entry = catalogue(task)[name]
     settings: dict[str, Any] = hyperparameters.model_dump()
     return Pipeline(
         [
@@ -92,36 +122,11 @@ def build(
     )
 
 
-def snap_thresholds(pipeline: Pipeline) -> None:
-    """Round the thresholds of boosted trees down to float32, in place.
-
-    A float32 input is at most a threshold exactly when it is at most the threshold rounded down, so
-    no prediction changes; and as ONNX keeps thresholds in float32, both then take every branch
-    alike, also for inputs that lie exactly on a threshold.
-    """
-    for trees in getattr(pipeline[-1], "_predictors", []):
-        for tree in trees:
-            exact = tree.nodes["num_threshold"]
-            near = exact.astype(np.float32)
-            below = np.nextafter(near, np.float32(-np.inf))
-            tree.nodes["num_threshold"] = np.where(near > exact, below, near)
+def finish(task: Task, name: str, pipeline: Pipeline) -> None:
+    """Do what an estimator asks for once it is trained, in place."""
+    catalogue(task)[name].trained(pipeline[-1])
 
 
-def thresholds(pipeline: Pipeline) -> dict[int, np.ndarray]:
-    """The thresholds of a tree model by column of its feature matrix; empty for other models."""
-    model = pipeline[-1]
-    found: dict[int, list[np.ndarray]] = {}
-
-    def add(columns: np.ndarray, values: np.ndarray, inner: np.ndarray) -> None:
-        for column in np.unique(columns[inner]):
-            found.setdefault(int(column), []).append(values[inner & (columns == column)])
-
-    for trees in getattr(model, "_predictors", []):
-        for tree in trees:
-            nodes = tree.nodes
-            add(nodes["feature_idx"], nodes["num_threshold"], ~nodes["is_leaf"].astype(bool))
-    if isinstance(model, RandomForestClassifier | RandomForestRegressor):
-        for member in model.estimators_:
-            tree = member.tree_
-            add(tree.feature, tree.threshold, tree.children_left != -1)
-    return {column: np.unique(np.concatenate(values)) for column, values in found.items()}
+def catalogue(task: Task) -> dict[str, Entry]:
+    """The engine's estimators and the owner's, by name."""
+    return CATALOGUE[task] | own_estimators(task)

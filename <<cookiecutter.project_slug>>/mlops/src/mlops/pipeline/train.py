@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
-from ..estimators import build, snap_thresholds
+from ..estimators import build, finish
 from ..inputs import model_inputs, target_values
 from ..metrics import Scored, negative_log_loss, score
 from ..model import Model
@@ -48,8 +48,8 @@ def train() -> None:
     chosen = choose(params, contract, fit_on, look_at)
     pipeline = build(params.task, params.train.estimator, chosen, contract, params.train.seed)
     pipeline.fit(model_inputs(fit_on, contract), target_values(fit_on, contract))
-    snap_thresholds(pipeline)
-    model = finish(pipeline, params, contract, look_at)
+    finish(params.task, params.train.estimator, pipeline)
+    model = described(pipeline, params, contract, look_at)
     log(model, chosen, params, contract, look_at)
     model.save()
 
@@ -85,7 +85,9 @@ def choose(
     return params.hyperparameters(name, best)
 
 
-def finish(pipeline: Pipeline, params: Params, contract: Contract, look_at: pd.DataFrame) -> Model:
+def described(
+    pipeline: Pipeline, params: Params, contract: Contract, look_at: pd.DataFrame
+) -> Model:
     """The trained model with its classes and, where asked for, its prediction interval."""
     classes = None
     if params.task == "classification":

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import onnx
 import pandas as pd
 
 from ..config.params import load_params
 from ..contract import Contract, load_contract
 from ..errors import CheckError
-from ..estimators import thresholds
 from ..files import write_json
 from ..inference import OnnxModel
 from ..inputs import NO_CATEGORY, columns, model_inputs
 from ..model import Model, Outputs
 from ..paths import ONNX, PARITY, PARTS
+from ..trees import follows_numbers, has_trees, on_thresholds, thresholds
 from . import stage
 
 
@@ -44,12 +45,15 @@ class Parity:
 def verify() -> None:
     """Write `reports/parity.json`. Raises CheckError when rows are above the tolerance."""
     params, contract, model = load_params(), load_contract(), Model.load()
-    onnx = OnnxModel(ONNX)
+    served = OnnxModel(ONNX)
     test = model_inputs(pd.read_parquet(PARTS["test"]), contract)
-    groups = {"test": test, **dict(edge_cases(test, model, contract, params.verify.edge_rows))}
+    groups = {
+        "test": test,
+        **dict(edge_cases(test, model, onnx.load(ONNX), contract, params.verify.edge_rows)),
+    }
     tolerance = params.verify.tolerance
     found = {
-        name: compare(model.predict(rows), onnx.predict(columns(rows)), tolerance)
+        name: compare(model.predict(rows), served.predict(columns(rows)), tolerance)
         for name, rows in groups.items()
     }
     broken = [name for name, parity in found.items() if parity.worst]
@@ -99,9 +103,12 @@ def _relative(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
 
 
 def edge_cases(
-    test: pd.DataFrame, model: Model, contract: Contract, rows: int
+    test: pd.DataFrame, model: Model, converted: onnx.ModelProto, contract: Contract, rows: int
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Groups of at most `rows` rows by name, each made from test rows with cells replaced."""
+    """Groups of at most `rows` rows by name, each made from test rows with cells replaced.
+
+    Raises CheckError where the model decides by trees and no row can be put on their thresholds.
+    """
     rng = np.random.default_rng(0)
     drawn = test.iloc[rng.integers(len(test), size=rows)].reset_index(drop=True)
     features = contract.features
@@ -129,25 +136,25 @@ def edge_cases(
             extremes[name] = choice.astype("float32")
         yield "extremes", extremes
 
-    on_thresholds = _on_thresholds(drawn, model, numbers, rng)
-    if on_thresholds is not None:
-        yield "thresholds", on_thresholds
-
-
-def _on_thresholds(
-    drawn: pd.DataFrame, model: Model, numbers: list[str], rng: np.random.Generator
-) -> pd.DataFrame | None:
-    """Numbers on a threshold of the trees, or one float32 step above or below it."""
-    # Not scaled, so the first columns of the feature matrix are the numbers themselves.
-    by_column = {i: at for i, at in thresholds(model.pipeline).items() if i < len(numbers)}
-    if not by_column:
-        return None
-    rows = drawn.copy()
-    for i, at in by_column.items():
-        on = rng.choice(at, size=len(rows)).astype("float32")
-        step = rng.choice([-np.inf, np.inf], size=len(rows)).astype("float32")
-        rows[numbers[i]] = np.where(rng.random(len(rows)) < 0.5, on, np.nextafter(on, step))
-    return rows
+    if not has_trees(converted, model.pipeline):
+        return
+    trees, features = thresholds(converted), model.pipeline[:-1]
+    if not trees:
+        raise CheckError(
+            f"{type(model.pipeline[-1]).__name__} grows trees, and the ONNX model has no threshold "
+            "of theirs: parity on thresholds cannot be verified; choose another train.estimator, "
+            "or one whose converter writes TreeEnsemble nodes"
+        )
+    if not numbers or not follows_numbers(drawn, features, trees, numbers):
+        return  # they split on categories alone, which `unknown` and `missing` try
+    on, met = on_thresholds(drawn, features, trees, numbers, rng)
+    if not met:
+        raise CheckError(
+            f"none of the {sum(map(len, trees.values())):,} thresholds of the trees can be reached "
+            "from a number of the contract: parity on thresholds cannot be verified; make features "
+            "by steps that are continuous"
+        )
+    yield "thresholds", on
 
 
 def _explanation(

@@ -1,0 +1,218 @@
+"""Thresholds of tree models, and rows that lie on them: there two implementations part most easily.
+
+Thresholds are read from the ONNX model, so that any estimator which becomes trees has them.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pandas as pd
+from onnx import helper, numpy_helper
+from scipy.sparse import issparse
+from sklearn.pipeline import Pipeline
+
+# How far beyond what was seen a number is looked for that a step turns into a threshold.
+REACH = 10.0
+# Halvings that lead from any float32 to its neighbour.
+HALVINGS = 33
+# The attributes by which estimators of scikit-learn and its like show that they grow trees.
+GROWN = ("tree_", "_predictors", "booster_", "get_booster", "_Booster")
+
+Thresholds = dict[int, np.ndarray]
+
+
+def thresholds(converted: onnx.ModelProto) -> Thresholds:
+    """The thresholds of a model's trees by column of what the trees take; empty without trees.
+
+    See TreeEnsembleClassifier, TreeEnsembleRegressor (nodes_values) and TreeEnsemble (nodes_splits)
+    in https://onnx.ai/onnx/operators/index.html#ai-onnx-ml; each array is sorted and unique.
+    """
+    found: dict[int, list[np.ndarray]] = {}
+    for node in converted.graph.node:
+        if not node.op_type.startswith("TreeEnsemble"):
+            continue
+        told = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        columns = np.array(told["nodes_featureids"])
+        values, modes = _values(told), told["nodes_modes"]
+        if isinstance(modes, list):
+            inner = np.array([mode != b"LEAF" for mode in modes])
+        else:  # TreeEnsemble keeps leaves apart
+            inner = np.ones(len(columns), bool)
+        for column in np.unique(columns[inner]):
+            found.setdefault(int(column), []).append(values[inner & (columns == column)])
+    return {column: np.unique(np.concatenate(values)) for column, values in found.items()}
+
+
+def _values(told: dict[str, object]) -> np.ndarray:
+    for name in ("nodes_splits", "nodes_values_as_tensor"):
+        if isinstance(tensor := told.get(name), onnx.TensorProto):
+            return numpy_helper.to_array(tensor)
+    return np.array(told["nodes_values"], dtype="float32")
+
+
+def has_trees(converted: onnx.ModelProto, pipeline: Pipeline) -> bool:
+    """Whether the model decides by trees, as the ONNX graph or the estimator shows."""
+    of_graph = any(node.op_type.startswith("TreeEnsemble") for node in converted.graph.node)
+    return of_graph or _grown(pipeline[-1])
+
+
+def _grown(model: object) -> bool:
+    members = getattr(model, "estimators_", [])
+    within = members.ravel() if isinstance(members, np.ndarray) else members
+    return any(hasattr(model, name) for name in GROWN) or any(map(_grown, within))
+
+
+def on_thresholds(
+    drawn: pd.DataFrame,
+    features: Pipeline,
+    trees: Thresholds,
+    numbers: list[str],
+    rng: np.random.Generator,
+) -> tuple[pd.DataFrame, set[int]]:
+    """Rows whose numbers lie on a threshold, or one step of float32 beside one.
+
+    Args:
+        drawn: rows of inputs, as inputs.model_inputs.
+        features: the trained steps before the estimator.
+        trees: as `thresholds`.
+        numbers: the inputs that are numbers.
+        rng: draws thresholds and sides.
+
+    Returns:
+        The rows, and the columns of `trees` of which a threshold was met.
+    """
+    rows, matrix = drawn.copy(), _matrix(features, drawn)
+    names = _names(features, matrix.shape[1])
+    met: set[int] = set()
+    others: list[int] = []
+    for column, values in trees.items():
+        source = _source(names[column], numbers)
+        if source and _is_unchanged(matrix[:, column], drawn[source].to_numpy()):
+            on = rng.choice(values, size=len(rows)).astype("float32")
+            step = rng.choice([-np.inf, np.inf], size=len(rows)).astype("float32")
+            rows[source] = np.where(rng.random(len(rows)) < 0.5, on, np.nextafter(on, step))
+            met.add(column)
+        else:
+            others.append(column)
+    movers = _movers(drawn, features, others, numbers) if others else {}
+    if movers:
+        met |= _search(rows, features, {column: trees[column] for column in movers}, movers, rng)
+    return rows, met
+
+
+def follows_numbers(
+    drawn: pd.DataFrame, features: Pipeline, trees: Thresholds, numbers: list[str]
+) -> bool:
+    """Whether a column on which the trees split changes when the numbers do."""
+    before, after = _matrix(features, drawn), _matrix(features, _moved(drawn, numbers))
+    return any(not np.array_equal(before[:, i], after[:, i], equal_nan=True) for i in trees)
+
+
+def _moved(drawn: pd.DataFrame, numbers: list[str]) -> pd.DataFrame:
+    return drawn.assign(**{name: drawn[name].to_numpy()[::-1] + np.float32(1) for name in numbers})
+
+
+def _movers(
+    drawn: pd.DataFrame, features: Pipeline, columns: list[int], numbers: list[str]
+) -> dict[int, list[str]]:
+    """The numbers that each of some columns follows; no column that follows none."""
+    found: dict[int, list[str]] = {}
+    before = _matrix(features, drawn)[:, columns]
+    for name in numbers:
+        after = _matrix(features, _moved(drawn, [name]))[:, columns]
+        same = (before == after) | (np.isnan(before) & np.isnan(after))
+        for i in np.flatnonzero(~same.all(axis=0)):
+            found.setdefault(columns[i], []).append(name)
+    return found
+
+
+def _search(
+    rows: pd.DataFrame,
+    features: Pipeline,
+    trees: Thresholds,
+    sources: dict[int, list[str]],
+    rng: np.random.Generator,
+) -> set[int]:
+    """Move a number of each row until the steps make a threshold of it, in place; what was met.
+
+    Between where it is and an end at which the row is on the other side, the distance is halved
+    until both are neighbours: the steps need only be continuous.
+    """
+    ends = {name: _reach(rows[name].to_numpy()) for each in sources.values() for name in each}
+    column = rng.choice([*trees], size=len(rows))
+    source = np.array([rng.choice(sources[i]) for i in column])
+    aim = np.array([rng.choice(trees[i]) for i in column])
+
+    def above(keys: np.ndarray) -> np.ndarray:
+        """Whether the rows with these numbers are above what they aim at."""
+        moved = _with(rows, source, _float(keys))
+        made: np.ndarray = _matrix(features, moved)[np.arange(len(rows)), column]
+        return made > aim
+
+    given = np.array([rows[name].to_numpy()[i] for i, name in enumerate(source)])
+    low, high = (np.array([ends[name][end] for name in source], dtype="float32") for end in (0, 1))
+    near = _key(np.where(np.isfinite(given), given, low + (high - low) / 2))
+    starts_above = above(near)
+    far = np.where(above(_key(low)) != starts_above, _key(low), _key(high))
+    between = above(far) != starts_above
+    for _ in range(HALVINGS):
+        middle = (near + far) // 2
+        beyond = above(middle) != starts_above
+        near, far = np.where(beyond, near, middle), np.where(beyond, middle, far)
+    found = _float(np.where(rng.random(len(rows)) < 0.5, near, far))
+    for name in np.unique(source[between]):
+        chosen = between & (source == name)
+        rows.loc[chosen, name] = found[chosen]
+    return {int(each) for each in column[between]}
+
+
+def _reach(values: np.ndarray) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
+    span = max(float(high - low), 1.0)
+    return float(low) - REACH * span, float(high) + REACH * span
+
+
+def _with(rows: pd.DataFrame, source: np.ndarray, values: np.ndarray) -> pd.DataFrame:
+    moved = rows.copy()
+    for name in np.unique(source):
+        chosen = source == name
+        moved.loc[chosen, name] = values[chosen]
+    return moved
+
+
+def _key(values: np.ndarray) -> np.ndarray:
+    """float32 as int64 in the same order, where neighbours are one apart."""
+    bits = values.view("int32").astype("int64")
+    return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
+
+
+def _float(keys: np.ndarray) -> np.ndarray:
+    bits = np.where(keys < 0, -keys | 0x80000000, keys)
+    return bits.astype("uint32").view("float32")
+
+
+def _matrix(features: Pipeline, rows: pd.DataFrame) -> np.ndarray:
+    made = features.transform(rows) if len(features) else rows
+    dense: Callable[[], np.ndarray] = made.toarray if issparse(made) else lambda: np.asarray(made)
+    return dense()
+
+
+def _names(features: Pipeline, width: int) -> list[str]:
+    """What the steps call their columns; nothing where one of them has no names."""
+    try:
+        return [*map(str, features.get_feature_names_out())]
+    except (AttributeError, ValueError):
+        return [""] * width
+
+
+def _source(name: str, numbers: list[str]) -> str | None:
+    """The number that a column is called by, with or without the name of a step before it."""
+    fitting = [each for each in numbers if name == each or name.endswith(f"__{each}")]
+    return max(fitting, key=len, default=None)
+
+
+def _is_unchanged(made: np.ndarray, given: np.ndarray) -> bool:
+    known = ~np.isnan(given)
+    return bool(known.any()) and np.array_equal(made[known].astype("float32"), given[known])

@@ -1,0 +1,171 @@
+"""Thresholds of trees: read from the ONNX model, met by rows whatever steps lie between, and never
+silently left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from engine import made
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    GradientBoostingRegressor,
+    RandomForestRegressor,
+    VotingRegressor,
+)
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+from mlops.errors import CheckError
+from mlops.inputs import model_inputs, target_values
+from mlops.model import Model
+from mlops.pipeline.convert import to_onnx
+from mlops.pipeline.verify import edge_cases
+from mlops.trees import follows_numbers, has_trees, on_thresholds, thresholds
+
+CONTRACT = made.contract_of(
+    {name: {"kind": "numeric", "role": "feature"} for name in ("a", "b", "a__b")}
+    | {"price": {"kind": "numeric", "role": "target"}}
+)
+NUMBERS = ["a", "b", "a__b"]
+
+
+@pytest.fixture(scope="module")
+def inputs() -> pd.DataFrame:
+    """Numbers around a thousand and more."""
+    rng = np.random.default_rng(3)
+    return pd.DataFrame(
+        {name: rng.normal(1000 * i, 5, 300).astype("float32") for i, name in enumerate(NUMBERS, 1)}
+    )
+
+
+def _model(inputs: pd.DataFrame, steps: Any, estimator: Any) -> tuple[Pipeline, onnx.ModelProto]:
+    target = inputs["a"] + np.sin(inputs["b"]) + inputs["a__b"] / 100
+    pipeline = Pipeline([("features", clone(steps)), ("model", clone(estimator))])
+    pipeline.fit(inputs, target)
+    return pipeline, to_onnx(Model("regression", pipeline), CONTRACT)
+
+
+FOREST = RandomForestRegressor(5, max_depth=4, random_state=0)
+STEPS = {
+    "as they are": ColumnTransformer([("n", "passthrough", NUMBERS)]),
+    "in another order": ColumnTransformer([("n", "passthrough", NUMBERS[::-1])]),
+    "without prefixes": ColumnTransformer(
+        [("n", "passthrough", NUMBERS)], verbose_feature_names_out=False
+    ),
+    "scaled": ColumnTransformer([("n", StandardScaler(), NUMBERS)]),
+    "made of several": ColumnTransformer(
+        [("n", make_pipeline(StandardScaler(), PolynomialFeatures(2)), NUMBERS)]
+    ),
+}
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_rows_meet_thresholds_behind_any_step(inputs: pd.DataFrame, steps: str) -> None:
+    """A row lies so that the next float32 takes another branch, or is the threshold itself."""
+    pipeline, proto = _model(inputs, STEPS[steps], FOREST)
+    trees, features = thresholds(proto), pipeline[:-1]
+    assert follows_numbers(inputs, features, trees, NUMBERS)
+    rows, met = on_thresholds(inputs, features, trees, NUMBERS, np.random.default_rng(0))
+    assert len(met) >= len(trees) / 2
+    assert (rows.dtypes == "float32").all()
+
+    def sides(moved: pd.DataFrame) -> np.ndarray:
+        matrix = features.transform(moved)
+        return np.column_stack([matrix[:, [i]] <= values[None, :] for i, values in trees.items()])
+
+    here, near = sides(rows), np.zeros(len(rows), bool)
+    for name in NUMBERS:
+        for end in (-np.inf, np.inf):
+            beside = rows.assign(**{name: np.nextafter(rows[name], np.float32(end))})
+            near |= (sides(beside) != here).any(axis=1)
+    assert near.mean() > 0.7
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        FOREST,
+        ExtraTreesRegressor(4, max_depth=3, random_state=0),
+        GradientBoostingRegressor(n_estimators=5, random_state=0),
+        VotingRegressor([("a", FOREST), ("b", GradientBoostingRegressor(n_estimators=3))]),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_any_estimator_that_becomes_trees_has_them(inputs: pd.DataFrame, estimator: Any) -> None:
+    pipeline, proto = _model(inputs, STEPS["as they are"], estimator)
+    assert has_trees(proto, pipeline)
+    found = thresholds(proto)
+    assert found
+    for column, values in found.items():
+        assert inputs.iloc[:, column].min() <= values.min()
+        assert values.max() <= inputs.iloc[:, column].max()
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp"])
+def test_other_models_have_none(name: str) -> None:
+    model = made.trained("binary", name)
+    proto = to_onnx(model, made.contract("binary"))
+    assert thresholds(proto) == {}
+    assert not has_trees(proto, model.pipeline)
+
+
+def test_trees_whose_thresholds_are_not_found_fail() -> None:
+    """They may not pass because nothing was compared."""
+    model, contract = made.trained("regression", "forest"), made.contract("regression")
+    proto = to_onnx(model, contract)
+    for node in proto.graph.node:
+        if node.op_type.startswith("TreeEnsemble"):
+            node.op_type = "OfSomebody"
+    test = model_inputs(made.rows("regression"), contract)
+    with pytest.raises(CheckError, match="RandomForestRegressor grows trees, and the ONNX model"):
+        dict(edge_cases(test, model, proto, contract, 50))
+
+
+def test_thresholds_that_no_number_reaches_fail() -> None:
+    contract = made.contract("regression")
+    rows = made.rows("regression")
+    inputs, truth = model_inputs(rows, contract), target_values(rows, contract)
+    model = made.fit(made.params("regression", "forest"), contract, rows, rows)
+    proto = to_onnx(model, contract)
+    for node in proto.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "nodes_values":
+                attribute.floats[:] = [1e30] * len(attribute.floats)
+
+    class Rounded:
+        """Steps that no number moves past what the trees ask for."""
+
+        def transform(self, rows: pd.DataFrame) -> np.ndarray:
+            return np.asarray(model.pipeline[:-1].transform(rows)).round()
+
+        def get_feature_names_out(self) -> list[str]:
+            return ["x"] * model.pipeline[:-1].get_feature_names_out().size
+
+        def __len__(self) -> int:
+            return 1
+
+    assert truth is not None
+    trees = thresholds(proto)
+    numbers = ["size", "rank", "noise"]
+    _, met = on_thresholds(inputs.head(50), Rounded(), trees, numbers, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert met == set()
+
+
+def test_trees_that_split_on_categories_alone_have_no_such_group() -> None:
+    contract = made.contract_of(
+        {name: made.COLUMNS[name] for name in ("colour", "noise")}
+        | {"price": {"kind": "numeric", "role": "target"}}
+    )
+    rows = made.rows("regression").assign(noise=0.0)
+    rows["price"] = (rows["colour"] == "red").astype(float)
+    model = made.fit(made.params("regression", "forest"), contract, rows, rows)
+    proto = to_onnx(model, contract)
+    assert thresholds(proto)
+    groups = dict(edge_cases(model_inputs(rows, contract), model, proto, contract, 50))
+    assert groups.keys() == {"missing", "unknown", "extremes"}
