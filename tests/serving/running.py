@@ -16,12 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.running import PACKAGE, Project
+from pipeline.running import Project
 
 # Longer than anything takes here; whoever waits for it finds something that hangs.
 PATIENCE = 30.0
 COMMAND = ("mlops", "serve", "--port", "0")
-MODULE = ("python", "-m", f"{PACKAGE}.serving")
+MODULE = ("python", "-m", "mlops.serving")
 
 Row = dict[str, Any]
 

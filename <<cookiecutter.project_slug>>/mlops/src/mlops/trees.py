@@ -14,6 +14,9 @@ from sklearn.pipeline import Pipeline
 
 # How far beyond what was seen a number is looked for that a step turns into a threshold.
 REACH = 10.0
+# How near to a threshold a row is brought behind a step that computes, as a share of the column's
+# largest value: some hundred steps of float32, by which two ways to compute it may differ.
+NEAR = 2.0**-16
 # Halvings that lead from any float32 to its neighbour.
 HALVINGS = 33
 # The attributes by which estimators of scikit-learn and its like show that they grow trees.
@@ -71,6 +74,9 @@ def on_thresholds(
     rng: np.random.Generator,
 ) -> tuple[pd.DataFrame, set[int]]:
     """Rows whose numbers lie on a threshold, or one step of float32 beside one.
+
+    Behind a step that computes, which two runtimes do not do bit by bit alike, they lie as near to
+    one as tells its place and side.
 
     Args:
         drawn: rows of inputs, as inputs.model_inputs.
@@ -134,7 +140,7 @@ def _search(
     sources: dict[int, list[str]],
     rng: np.random.Generator,
 ) -> set[int]:
-    """Move a number of each row until the steps make a threshold of it, in place; what was met.
+    """Move a number of each row until the steps bring it near a threshold, in place; what was met.
 
     Between where it is and an end at which the row is on the other side, the distance is halved
     until both are neighbours: the steps need only be continuous.
@@ -142,7 +148,9 @@ def _search(
     ends = {name: _reach(rows[name].to_numpy()) for each in sources.values() for name in each}
     column = rng.choice([*trees], size=len(rows))
     source = np.array([rng.choice(sources[i]) for i in column])
-    aim = np.array([rng.choice(trees[i]) for i in column])
+    largest = np.abs(_matrix(features, rows)).max(axis=0, initial=0)
+    beside = rng.choice([-NEAR, NEAR], size=len(rows)) * largest[column]
+    aim = np.array([rng.choice(trees[i]) for i in column]) + beside
 
     def above(keys: np.ndarray) -> np.ndarray:
         """Whether the rows with these numbers are above what they aim at."""
