@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-import numpy as np  # type: ignore[import-not-found]
-import pandas as pd  # type: ignore[import-untyped]
-from pyarrow import parquet  # type: ignore[import-not-found]
+import numpy as np
+import pandas as pd
+from pyarrow import parquet
 
 ROWS = 15_000
 ASKED = 3000

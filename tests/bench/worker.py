@@ -38,7 +38,7 @@ def facts() -> None:
 
 def rows(source: str, target: str, count: str) -> None:
     """Write `count` rows, those of `source` over and over; memory does not grow with `count`."""
-    import pyarrow  # type: ignore[import-not-found]
+    import pyarrow
     from pyarrow import csv, parquet
 
     once, wanted = parquet.read_table(source), int(count)
@@ -52,7 +52,7 @@ def rows(source: str, target: str, count: str) -> None:
 
 def floor(model: str, file: str, batch: str) -> None:
     """Print the seconds of onnxruntime alone: arrays are in memory, nothing is checked or kept."""
-    import onnxruntime  # type: ignore[import-not-found]
+    import onnxruntime
     from pyarrow import parquet
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -94,8 +94,8 @@ def report(base: str) -> None:
 
 def samples(count: str, pipeline: str) -> None:
     """Print test rows without missing values and their probabilities; keep the pipeline apart."""
-    import joblib  # type: ignore[import-not-found]
-    import pandas  # type: ignore[import-untyped]
+    import joblib
+    import pandas
 
     contract = import_module("mlops.contract").load_contract()
     model = import_module("mlops.model").Model.load()
@@ -119,7 +119,7 @@ def _plain(value: Any, kind: str) -> Any:
 
 def alone(model: str, file: str, count: str, seconds: str) -> None:
     """Print the rows a second of onnxruntime alone, one thread, on `count` rows of a JSON file."""
-    import numpy  # type: ignore[import-not-found]
+    import numpy
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -143,7 +143,7 @@ def alone(model: str, file: str, count: str, seconds: str) -> None:
 
 def draw(spec: str, target: str) -> None:
     """Draw a picture."""
-    import vl_convert  # type: ignore[import-not-found]
+    import vl_convert
 
     picture = vl_convert.vegalite_to_svg(Path(spec).read_text(encoding="utf-8"))
     Path(target).write_text(picture, encoding="utf-8")

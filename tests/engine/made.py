@@ -94,7 +94,7 @@ def _rows(count: int, seed: int) -> pd.DataFrame:
         "size": np.where(rng.random(count) < 0.1, np.nan, size),
         "rank": rng.integers(0, 5, count),
         "wet": pd.array(rng.random(count) < 0.4, "boolean"),
-        "colour": np.where(rng.random(count) < 0.1, None, colour),
+        "colour": np.where(rng.random(count) < 0.1, np.array(None, dtype=object), colour),
         "noise": rng.normal(0, 1, count),
         "large": size + rng.normal(0, 0.5, count) > 0,
         "grade": np.select([size < -2, size < 2], ["low", "middle"], "high"),

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from mlops.revision import sources
 
-PARTS = (
+PARTS: tuple[str, ...] = (
     "contract.yaml",
     "params.yaml",
     "dvc.yaml",

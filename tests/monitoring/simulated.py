@@ -18,12 +18,13 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np  # type: ignore[import-not-found]
-import pandas as pd  # type: ignore[import-untyped]
+import numpy as np
+import pandas as pd
 
 from mlops.config.params import load_params
+from mlops.inference import OnnxModel
 from mlops.monitoring.feedback import FOLDER
 from mlops.monitoring.log import Period
 from mlops.monitoring.monitor import Monitor
@@ -115,7 +116,7 @@ def monitor(rng: Any, effect: float) -> Any:
     )
     release = Release("r", "0" * 40, "", "", "made@v1.0.0", "0" * 32)
     train, test = draw(rng, REFERENCE), draw(rng, REFERENCE // 4)
-    return Monitor(describe(release, params, StandIn(), train, test), params)
+    return Monitor(describe(release, params, cast(OnnxModel, StandIn()), train, test), params)
 
 
 def simulate(asked: Asked, seed: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.running import EXAMPLE, STAGES, Project, Reproduced, each_task
+from pipeline.running import ENGINE, EXAMPLE, OWN, STAGES, Project, Reproduced, each_task
 
 METRICS = {
     "classification": {
@@ -168,6 +168,30 @@ def test_only_what_changed_is_stale(reproduced: Reproduced, task: str, tmp_path:
         project.restore("params.yaml")
 
 
+@pytest.mark.parametrize("task", ["classification"])
+def test_code_that_no_stage_needs_makes_none_stale(
+    reproduced: Reproduced, task: str, tmp_path: Path
+) -> None:
+    """Monitoring, serving, releases, commands, other sections of params.yaml: nothing is stale."""
+    project = reproduced(task).copy(tmp_path / "project")
+    stages = project.read("dvc.lock")["stages"]
+    needed = {dep["path"]: set[str]() for stage in stages.values() for dep in stage["deps"]}
+    for name, stage in stages.items():
+        for dep in stage["deps"]:
+            needed[dep["path"]].add(name)
+    modules = [path.relative_to(project.folder) for path in project.folder.glob("mlops/**/*.py")]
+    others = [module.as_posix() for module in modules if module.as_posix() not in needed]
+    areas = {"cli", "config", "github", "monitoring", "release", "report", "retrain", "serving"}
+    assert areas <= {part for module in others for part in module.split("/")[3:4]}
+    for module in [*others, f"{OWN}/hooks.py"]:
+        project.append(module, "# changed")
+    assert project.status() == set()
+    for module in (f"{OWN}/metrics.py", f"{ENGINE}/trees.py", f"{ENGINE}/config/split.py"):
+        project.append(module, "# changed")
+        assert project.status() == needed[module], module
+        project.restore(module)
+
+
 @pytest.mark.parametrize("task", ["clustering"])
 def test_experiments_are_run_and_compared(
     reproduced: Reproduced, task: str, tmp_path: Path
@@ -269,10 +293,11 @@ def test_predict_says_what_evaluate_said(reproduced: Reproduced, task: str, tmp_
 
 @each_task
 def test_bake_passes_its_own_checks(reproduced: Reproduced, task: str) -> None:
-    """Lint, format and tests; its types, which are the same for each task, in test_options.py."""
+    """Lint, format, types and tests."""
     project = reproduced(task)
     project.uv("ruff", "check", ".")
     project.uv("ruff", "format", "--check", ".")
+    project.uv("mypy")
     project.uv("pytest")
 
 

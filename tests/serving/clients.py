@@ -12,7 +12,7 @@ import json
 import sys
 from typing import Any
 
-import numpy as np  # type: ignore[import-not-found]
+import numpy as np
 
 TYPES = {"FP32": "float32", "FP64": "float64", "INT64": "int64", "INT8": "int8", "UINT16": "uint16"}
 TYPES |= {"FP16": "float16", "BOOL": "bool", "BYTES": "object"}
@@ -32,7 +32,7 @@ def array(tensor: dict[str, Any]) -> np.ndarray:
 
 def triton(asked: Asked) -> dict[str, Any]:
     """Ask with tritonclient."""
-    from tritonclient import http  # type: ignore[import-not-found]
+    from tritonclient import http
 
     client = http.InferenceServerClient(asked["url"].removeprefix("http://"))
     name = asked["model"]
@@ -84,9 +84,9 @@ def triton(asked: Asked) -> dict[str, Any]:
 
 async def kserve(asked: Asked) -> dict[str, Any]:
     """Ask with kserve's client for REST."""
-    from kserve import InferenceRESTClient, InferInput, InferRequest  # type: ignore[import-not-found]
-    from kserve.inference_client import RESTConfig  # type: ignore[import-not-found]
-    from kserve.protocol.infer_type import RequestedOutput  # type: ignore[import-not-found]
+    from kserve import InferenceRESTClient, InferInput, InferRequest
+    from kserve.inference_client import RESTConfig
+    from kserve.protocol.infer_type import RequestedOutput
 
     client = InferenceRESTClient(RESTConfig(protocol="v2", retries=0))
     url, name = asked["url"], asked["model"]

@@ -108,7 +108,7 @@ def test_a_policy_holds_a_release_back(repository: Repository, policy: str, told
 def test_a_hold_is_not_lifted_by_what_it_holds_back(repository: Repository) -> None:
     release = repository.live("dev")
     repository.policy("staging", "requires: dev\nhold: wait\n")
-    lifted = {"environments/staging/policy.yaml": "requires: dev\n"}
+    lifted: dict[str, str | None] = {"environments/staging/policy.yaml": "requires: dev\n"}
     assert repository.refused(copy(release, "staging") | lifted) != []
     assert repository.refused(lifted) == []
 

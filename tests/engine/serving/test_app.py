@@ -20,7 +20,9 @@ def _rows(what: str, count: int) -> list[dict[str, Any]]:
     """Rows as JSON has them."""
     inputs = model_inputs(made.rows(what, count, seed=3), made.contract(what))
     rows = inputs.astype(object).where(inputs.notna(), None).to_dict("records")
-    return [{k: bool(v) if k == "wet" and v is not None else v for k, v in r.items()} for r in rows]
+    return [
+        {str(k): bool(v) if k == "wet" and v is not None else v for k, v in r.items()} for r in rows
+    ]
 
 
 def _tensors(what: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -149,7 +149,7 @@ def test_a_store_that_fsspec_knows(tmp_path: Path) -> None:
 
 def _rows(count: int) -> list[dict[str, Any]]:
     made_rows = made.rows("multiclass", count)[made.contract("multiclass").features]
-    return [dict.fromkeys(made_rows) | {"rank": 1, "noise": 0.0}] * count
+    return [dict.fromkeys(map(str, made_rows)) | {"rank": 1, "noise": 0.0}] * count
 
 
 @pytest.mark.parametrize("address", ["file", "nosuch://store"])

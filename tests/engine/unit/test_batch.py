@@ -25,7 +25,7 @@ from mlops.errors import CheckError, InputError
 from mlops.files import read_json, sha256
 from mlops.inference import OnnxModel
 from mlops.pipeline.convert import metadata, to_onnx
-from mlops.predict import predict
+from mlops.predict import Scorer, predict
 
 IN, OUT, MODEL = Path("in"), Path("out"), Path("model.onnx")
 # Of 400, 300 and 100 rows, in partitions of 150: 3, 2 and 1 of them.
@@ -279,13 +279,13 @@ def test_a_file_with_several_broken_partitions_is_one_line() -> None:
 
 
 def test_a_file_that_changes_meanwhile_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = module.Scorer.score
+    real = Scorer.score
 
-    def score(self: module.Scorer, read: Any, before: int) -> Any:
+    def score(self: Scorer, read: Any, before: int) -> Any:
         os.utime(IN / "d.csv.gz")
         return real(self, read, before)
 
-    monkeypatch.setattr(module.Scorer, "score", score)
+    monkeypatch.setattr(Scorer, "score", score)
     with pytest.raises(InputError, match=r"in/d\.csv\.gz: was changed meanwhile; run this again"):
         _run()
     assert [*_times()] == PARTITIONS[:5]

@@ -139,7 +139,10 @@ def test_numbers(values: Any, typed: list[Any]) -> None:
 
 
 def test_a_moment_is_no_number() -> None:
-    assert _typed(pd.to_datetime(["2013-01-01", None]), kind="numeric") == [None, None]
+    assert _typed(pd.Series(["2013-01-01", None], dtype="datetime64[us]"), kind="numeric") == [
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,11 @@ def test_one_kind_of_columns_is_enough(
     rows = conform(made.rows(what), contract)
     model = made.fit(made.params(what, name), contract, rows, rows)
     loaded, inputs = _loaded(model, contract, tmp_path), model_inputs(rows, contract)
-    for group, some in {"train": inputs, **dict(edge_cases(inputs, model, contract, 200))}.items():
+    proto = to_onnx(model, contract)
+    for group, some in {
+        "train": inputs,
+        **dict(edge_cases(inputs, model, proto, contract, 200)),
+    }.items():
         parity = compare(model.predict(some), loaded.predict(columns(some)), 1e-4)
         assert parity.worst == [], f"{group}: {parity}"
 

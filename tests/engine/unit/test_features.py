@@ -12,7 +12,7 @@ from mlops.inputs import model_inputs
 
 def _matrix(scaled: bool, train: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     kinds = {"n": "numeric", "b": "boolean", "c": "categorical"}
-    columns = {name: {"kind": kinds[name], "role": "feature"} for name in train}
+    columns = {name: {"kind": kinds[name], "role": "feature"} for name in map(str, train)}
     contract = made.contract_of(columns)
     inputs = [model_inputs(conform(each, contract), contract) for each in (train, rows)]
     fitted = features.preprocessing(contract, scaled).fit(inputs[0])

@@ -85,7 +85,7 @@ def test_a_delimiter_in_a_quoted_name_is_no_delimiter() -> None:
 
 
 def test_parquet_keeps_its_types() -> None:
-    rows = {"code": ["00501", None], "size": [1.5, 2.5], "n": [1, None]}
+    rows: dict[str, list[Any]] = {"code": ["00501", None], "size": [1.5, 2.5], "n": [1, None]}
     assert _rows(_parquet("a.parquet", **rows)) == rows
 
 

@@ -19,8 +19,8 @@ from mlops.metrics import Scored
 
 DRAWN = [
     (what, plot)
-    for what, (task, _) in made.TARGETS.items()
-    for plot in plots.PLOTS[task]
+    for what in made.TARGETS
+    for plot in plots.PLOTS[made.task(what)]
     if plot != "importance"
 ]
 

@@ -275,7 +275,7 @@ def test_a_stage_says_how_long_it_took(capsys: pytest.CaptureFixture[str]) -> No
     stage(lambda: print("all is well"))
     assert capsys.readouterr().out == "all is well\n" + TOOK.format(0) + "\n"
     with pytest.raises(SystemExit):
-        stage(lambda: int("x"))
+        stage(lambda: print(int("x")))
     assert capsys.readouterr().out == ""
 
 

@@ -158,7 +158,7 @@ def test_thresholds_that_no_number_reaches_fail() -> None:
     assert truth is not None
     trees = thresholds(proto)
     numbers = ["size", "rank", "noise"]
-    _, met = on_thresholds(inputs.head(50), Rounded(), trees, numbers, np.random.default_rng(0))  # type: ignore[arg-type]
+    _, met = on_thresholds(inputs.head(50), Rounded(), trees, numbers, np.random.default_rng(0))
     assert met == set()
 
 

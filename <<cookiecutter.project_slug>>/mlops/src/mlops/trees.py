@@ -3,7 +3,7 @@
 Thresholds are read from the ONNX model, so that any estimator which becomes trees has them.
 """
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -202,9 +202,9 @@ def _float(keys: np.ndarray) -> np.ndarray:
 
 
 def _matrix(features: Pipeline, rows: pd.DataFrame) -> np.ndarray:
-    made = features.transform(rows) if len(features) else rows
-    dense: Callable[[], np.ndarray] = made.toarray if issparse(made) else lambda: np.asarray(made)
-    return dense()
+    made: Any = features.transform(rows) if len(features) else rows
+    dense: np.ndarray = made.toarray() if issparse(made) else np.asarray(made)
+    return dense
 
 
 def _names(features: Pipeline, width: int) -> list[str]:

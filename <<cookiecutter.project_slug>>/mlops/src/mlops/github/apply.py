@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from ..errors import InputError
 from .api import Api, Refused
-from .plan import Plan, Problem, plan
+from .changes import Problem
+from .plan import Plan, plan
 from .settings import SETTINGS, Settings
 
 # What to do where a plan lacks something, by what the name of the problem begins with.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from dvclive import Live
+from dvclive.live import Live
 from scmrepo.exceptions import SCMError
 from sklearn.callback import ProgressBar
 from sklearn.metrics import log_loss, mean_absolute_error, silhouette_score
