@@ -1,4 +1,4 @@
-"""Batch scoring in a pipeline, by the stage that batch.md of the manual gives: only new files are scored."""
+"""Batch scoring in a pipeline, by the stage that its page gives: only new files are scored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The value of predictions in a project: as gates.md of the manual has it, one more metric that is gated."""
+"""The value of predictions in a project: as its page has it, one more metric that is gated."""
 
 from __future__ import annotations
 
