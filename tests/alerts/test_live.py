@@ -70,7 +70,7 @@ def hurried(monitoring: Path, folder: Path, targets: dict[str, str], alerts: str
 
 
 def told_at(monitoring: Path, folder: Path, url: str) -> Path:
-    """Write Alertmanager's configuration with channels, as docs/alerts.md says; return its file."""
+    """Write Alertmanager's configuration with channels, as alerts.md says; return its file."""
     address = folder / "address"
     address.write_text(url)
     text = (monitoring / "alertmanager.yml").read_text(encoding="utf-8")

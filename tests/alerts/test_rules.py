@@ -186,7 +186,7 @@ def test_every_alert_is_tested(monitoring: Path, tmp_path: Path, broken: str) ->
 
 
 def test_every_alert_says_what_it_is(monitoring: Path) -> None:
-    page = (monitoring.parents[1] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    page = (monitoring.parents[1] / "mlops" / "docs" / "alerts.md").read_text(encoding="utf-8")
     for alert in alerts_of(monitoring):
         assert alert["labels"]["severity"] in ("page", "ticket")
         assert alert["annotations"]["summary"]

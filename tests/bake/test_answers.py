@@ -71,7 +71,7 @@ def test_answers_are_recorded(bake: Bake) -> None:
     record = recorded(bake(author="Ada", license="Apache-2.0"))
     assert record.keys() == {"template", "version", "answers"}
     assert record["version"] == SETTINGS["__template_version"]
-    assert record["answers"].keys() == {*QUESTIONS, "__year"}
+    assert record["answers"].keys() == {*QUESTIONS, "__year", "__date"}
     assert record["answers"]["author"] == "Ada"
     assert record["answers"]["license"] == "Apache-2.0"
 
@@ -90,6 +90,7 @@ def test_recorded_answers_bake_the_same_project(bake: Bake) -> None:
         project_slug="a-b",
         license="BSD-3-Clause",
         __year="1999",
+        __date="1999-12-31",
     )
     second = bake("second", **recorded(first)["answers"])
     assert files(first) == files(second)

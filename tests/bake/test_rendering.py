@@ -6,13 +6,19 @@ Jinja and would silently become `cat EOF "$OUT"`. So every expression must name 
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import yaml
 from helpers import PROJECT, QUESTIONS, ROOT, SETTINGS, environment, is_copied, texts
 from jinja2 import TemplateSyntaxError, nodes
+
+Bake = Callable[..., Path]
 
 DELIMITERS = ("<<", "# <%", "# <#")
 
@@ -84,13 +90,75 @@ def test_hooks_hold_one_expression_each(template: Path) -> None:
         assert accidents(text) == [], path
 
 
-def test_no_delimiter_is_in_the_package(project: Path) -> None:
+@pytest.mark.parametrize("folder", ["src", "mlops"])
+def test_no_delimiter_is_in_what_is_copied(baked: Bake, project: Path, folder: str) -> None:
+    """Neither in the template, nor in what it makes: `mlops/` is the same in every project."""
     found = [
         str(path)
-        for path, text in texts(project / "src")
+        for root in (project, baked())
+        for path, text in texts(root / folder)
         if any(delimiter in text for delimiter in DELIMITERS)
     ]
     assert found == []
+
+
+def prose(text: str) -> str:
+    """Markdown without its code, in which brackets mean something else."""
+    text = re.sub(r"^(```+)[^\n]*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", "code", text)
+
+
+def anchors(text: str) -> set[str]:
+    """Return where a link can lead to in a page, as GitHub names its headings."""
+    code = re.sub(r"^(```+)[^\n]*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    seen: Counter[str] = Counter()
+    found = set()
+    for heading in re.findall(r"^#{1,6} +(.+?) *$", code, re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
+        seen[anchor] += 1
+    return found
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    """Yield the relative links of a page that lead to no file, or to no heading of one."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = page.parent / path if path else page
+        found = target.exists()
+        if found and anchor:
+            found = anchor in anchors(target.read_text(encoding="utf-8"))
+        if not found:
+            yield link
+
+
+def test_broken_links_are_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A `b`, c\n\n## Twice\n\n## Twice\n\n```bash\n# no heading\ncat [x](no.md)\n```\n\n"
+        "[1](#a-b-c) [2](page.md#twice-1) [3](https://example.com/x) `[x](no.md)` [`4`](.)\n"
+        "[5](#no-heading) [6](gone.md) [7](page.md#twice-2) [`8`](gone/)\n",
+        encoding="utf-8",
+    )
+    assert [*broken_links(page)] == ["#no-heading", "gone.md", "page.md#twice-2", "gone/"]
+
+
+@pytest.mark.parametrize("deployment", ["compose", "kubernetes"])
+def test_links_of_documents_lead_somewhere(baked: Bake, deployment: str) -> None:
+    root = baked() if deployment == "compose" else baked(deployment=deployment)
+    pages = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("mlops/docs/**/*.md")]
+    assert len(pages) > 30
+    found = {str(page.relative_to(root)): [*broken_links(page)] for page in pages}
+    assert {page: links for page, links in found.items() if links} == {}
+
+
+def test_every_page_of_the_manual_has_a_way_to_it(baked: Bake) -> None:
+    index = (baked() / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = [path.name for path in (baked() / "mlops" / "docs").glob("*.md")]
+    assert [name for name in pages if f"](../mlops/docs/{name})" not in index] == []
 
 
 def test_unrendered_files_parse(template: Path) -> None:

@@ -219,8 +219,8 @@ def test_packages_for_a_log_in_a_store_are_asked_for(engine: Engine, project: Pr
 def test_bill_of_materials_names_what_is_installed(
     engine: Engine, serving: str, project: Project
 ) -> None:
-    """Made by the command in docs/images.md."""
-    text = (project.folder / "docs" / "images.md").read_text(encoding="utf-8")
+    """Made by the command in mlops/docs/images.md."""
+    text = (project.folder / "mlops" / "docs" / "images.md").read_text(encoding="utf-8")
     (command,) = [line for line in text.splitlines() if line.startswith("uv export")]
     (project.folder / "build").mkdir(exist_ok=True)
     project.run(*command.split())

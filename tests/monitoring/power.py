@@ -63,7 +63,7 @@ The share of {weeks} weeks with an alarm that names what drifted.
 - The error has to grow by more than `regression`, 10 %.
 - Real rows are not as independent as these. Weeks differ, by weather, holidays and campaigns; so
   with a time column, what a week of the training rows was off from the rest is what matters from,
-  see the project's `docs/monitor.md`.
+  see the project's `mlops/docs/monitor.md`.
 - A year of real rows, month by month, with retraining and without: [year.md](year.md).
 
 ## Cost

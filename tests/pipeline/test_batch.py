@@ -1,4 +1,4 @@
-"""Batch scoring in a pipeline, by the stage that docs/batch.md gives: only new files are scored."""
+"""Batch scoring in a pipeline, by the stage that its page gives: only new files are scored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.running import STAGES, Reproduced
 @pytest.mark.parametrize("task", ["classification"])
 def test_the_documented_stage_scores_only_what_is_new(copy: Reproduced, task: str) -> None:
     project = copy(task)
-    text = (project.folder / "docs/batch.md").read_text(encoding="utf-8")
+    text = (project.folder / "mlops/docs/batch.md").read_text(encoding="utf-8")
     (stage,) = re.findall(r"```yaml\n(  batch:\n.*?)```", text, re.DOTALL)
     pipeline = (project.folder / "dvc.yaml").read_text(encoding="utf-8")
     project.write("dvc.yaml", pipeline.replace("stages:\n", f"stages:\n{stage}\n", 1))

@@ -1,4 +1,4 @@
-"""The value of predictions in a project: as docs/gates.md has it, one more metric that is gated."""
+"""The value of predictions in a project: as its page has it, one more metric that is gated."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pipeline.running import Project, Reproduced, one_line
 
 
 def documented(project: Project, task: str) -> dict[str, Any]:
-    """Return what docs/gates.md says for a task."""
-    text = (project.folder / "docs/gates.md").read_text(encoding="utf-8")
+    """Return what mlops/docs/gates.md says for a task."""
+    text = (project.folder / "mlops/docs/gates.md").read_text(encoding="utf-8")
     for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
         content: dict[str, Any] = yaml.safe_load(block)
         value = content.get("value") or content.get("evaluate", {}).get("value")

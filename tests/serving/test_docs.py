@@ -1,4 +1,4 @@
-"""What docs/serve.md tells people to type, run as it stands but for the server's address."""
+"""What mlops/docs/serve.md tells people to type, run as it stands but for address and name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ from serving.test_clients import CLIENTS
 @pytest.fixture(scope="module")
 def blocks(project: Project, server: Server) -> dict[str, list[str]]:
     """The blocks of code on the page, by language."""
-    text = (project.folder / "docs" / "serve.md").read_text(encoding="utf-8")
+    text = (project.folder / "mlops" / "docs" / "serve.md").read_text(encoding="utf-8")
     text = text.replace("localhost:8080", server.url.removeprefix("http://"))
+    settings = tomllib.loads((project.folder / "pyproject.toml").read_text(encoding="utf-8"))
+    text = text.replace("PROJECT", settings["project"]["name"])
     found: dict[str, list[str]] = {}
     for language, block in re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         found.setdefault(language, []).append(block)

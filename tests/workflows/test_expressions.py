@@ -584,7 +584,8 @@ BUILDS, DEPLOYS, NEITHER = (True, False), (False, True), (False, False)
 @pytest.mark.parametrize(
     ("file", "started"),
     [
-        ("src/x/cli.py", BUILDS),
+        ("src/x/features.py", BUILDS),
+        ("mlops/src/mlops/contract.py", BUILDS),
         ("dvc.lock", BUILDS),
         ("params.yaml", BUILDS),
         ("uv.lock", BUILDS),
@@ -595,7 +596,8 @@ BUILDS, DEPLOYS, NEITHER = (True, False), (False, True), (False, False)
         ("environments/prod/release.env", DEPLOYS),
         ("environments/prod/config.env", DEPLOYS),
         ("releases/r1.json", NEITHER),
-        ("docs/cd.md", NEITHER),
+        ("docs/decisions.md", NEITHER),
+        ("mlops/docs/cd.md", NEITHER),
         ("README.md", NEITHER),
         ("tests/unit/test_x.py", NEITHER),
         (".github/workflows/ci.yml", NEITHER),

@@ -16,7 +16,9 @@ REMOTES = helpers.CHOICES["data_remote"]
 def workflows(root: Path) -> dict[str, File]:
     """Return the workflows of a repository."""
     documents = "\n".join(
-        path.read_text(encoding="utf-8") for path in [*root.glob("docs/*.md"), *root.glob("*.md")]
+        path.read_text(encoding="utf-8")
+        for pattern in ("*.md", "docs/*.md", "mlops/docs/*.md")
+        for path in root.glob(pattern)
     )
     modules = [*root.glob("mlops/src/mlops/cli.py")]
     known_commands = commands(modules[0].read_text(encoding="utf-8")) if modules else {}
