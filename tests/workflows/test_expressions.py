@@ -584,7 +584,7 @@ BUILDS, DEPLOYS, NEITHER = (True, False), (False, True), (False, False)
 @pytest.mark.parametrize(
     ("file", "started"),
     [
-        ("src/x/cli.py", BUILDS),
+        ("src/x/features.py", BUILDS),
         ("dvc.lock", BUILDS),
         ("params.yaml", BUILDS),
         ("uv.lock", BUILDS),
