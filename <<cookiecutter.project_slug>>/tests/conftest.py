@@ -39,7 +39,7 @@ class Workspace:
             if is_module:
                 getattr(import_module(module), module.rpartition(".")[2])()
             else:
-                subprocess.run(command, shell=True, check=True)  # noqa: S602  # as DVC does
+                subprocess.run(command, shell=True, check=True)  # as DVC does
 
     def load(self, name: str) -> dict[str, Any]:
         """The content of a YAML file."""
