@@ -28,7 +28,7 @@ class Storage:
             self._files, root = fsspec.core.url_to_fs(address)
         except ImportError as error:
             raise InputError(
-                f"{address}: {error}; `uv sync --all-packages --extra log-s3` (log-gs, log-azure)"
+                f"{address}: {error}; `uv sync --group log-s3` (log-gs, log-azure)"
             ) from None
         except ValueError as error:
             raise InputError(f"{address}: {error}") from None

@@ -230,7 +230,7 @@ def open_store(address: str) -> Store:
         except ImportError as error:
             raise InputError(
                 f"MLOPS_LOG: {address}: {error}; build the image with LOG_STORE, or `uv sync "
-                "--all-packages --extra log-s3` (log-gs, log-azure)"
+                "--group log-s3` (log-gs, log-azure)"
             ) from None
         except ValueError as error:
             raise InputError(f"MLOPS_LOG: {address}: {error}") from None
