@@ -5,7 +5,6 @@ Each rule takes a file and yields what is wrong, a line each.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import typer.main
 import yaml
+
+from mlops.cli import app
 
 ACTIONS = Path(__file__).with_name("actions")
 
@@ -206,38 +208,25 @@ def commands_exist(file: File) -> Iterator[str]:
                         yield f"{name}: mlops {command} has no option {option}"
 
 
-def commands(source: str) -> dict[str, set[str]]:
-    """Return the commands that a module with a typer application has, with their options."""
-    tree = ast.parse(source)
-    aliases = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    found = {}
-    for function in ast.walk(tree):
-        if not isinstance(function, ast.FunctionDef):
-            continue
-        for decorator in function.decorator_list:
-            written = ast.unparse(decorator)
-            match = re.fullmatch(r"(\w+)\.command\((?:'([\w-]+)')?.*\)", written)
-            if match:
-                name = match[2] or function.name.replace("_", "-")
-                group = "" if match[1] == "app" else f"{match[1]} "
-                found[group + name] = set(_options(function, aliases)) | {"--help", "-h"}
-    return found
+def commands() -> dict[str, set[str]]:
+    """Return the commands of the engine, with their options; a group's are named after it."""
+    top = typer.main.get_command(app)
+    return {name: _options(top, command) for name, command in _leaves(top, [])}
 
 
-def _options(function: ast.FunctionDef, aliases: dict[str, ast.expr]) -> Iterator[str]:
-    for argument in [*function.args.args, *function.args.kwonlyargs]:
-        kind = argument.annotation
-        kind = aliases.get(kind.id, kind) if isinstance(kind, ast.Name) else kind
-        for call in ast.walk(kind) if kind else ():
-            if isinstance(call, ast.Call) and ast.unparse(call.func) == "typer.Option":
-                named = [str(each.value) for each in call.args if isinstance(each, ast.Constant)]
-                yield from named or [f"--{argument.arg.replace('_', '-')}"]
+def _leaves(command: Any, names: list[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the commands that are no groups."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield " ".join(names), command
+        return
+    for name, each in below.items():
+        yield from _leaves(each, [*names, name])
+
+
+def _options(top: Any, command: Any) -> set[str]:
+    named = {opt for each in command.params for opt in each.opts if opt.startswith("-")}
+    return {*named, *top.context_settings["help_option_names"]}
 
 
 @rule

@@ -1,0 +1,54 @@
+"""Data of your own."""
+
+from typing import Annotated
+
+import typer
+
+from ..config.section import Task
+
+app = typer.Typer()
+data = typer.Typer(help="Bring data of your own.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data")
+
+
+@data.command("init")
+def data_init(
+    path: Annotated[str, typer.Argument(help="A .csv, .parquet, folder, URL, or .sql file.")],
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict; none to cluster.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="The column that orders the rows in time.")
+    ] = None,
+    task: Annotated[
+        Task | None, typer.Option(help="What the model does; guessed if not given.")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="For a .sql file: a SQLAlchemy URL, best as '$VARIABLE'.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite changes not yet committed.")
+    ] = False,
+) -> None:
+    """Look at a data set and write contract.yaml and its part of params.yaml.
+
+    \b
+    mlops data init churn.csv --target churned
+    mlops data init prices.parquet --target price --time sold_at
+    mlops data init query.sql --database '$DATABASE_URL' --target churned
+    """
+    from .. import draft
+    from ..metrics import METRICS
+
+    source, chosen, drafts = draft.init(path, target, time, task, database, force)
+    used = [each for each in drafts if each.why_left_out is None]
+    left_out = [each for each in drafts if each.why_left_out is not None]
+    typer.echo(f"contract.yaml: {len(used)} columns, task {chosen}")
+    for each in left_out:
+        typer.echo(f"  left out {each.name}: {each.why_left_out}")
+    typer.echo(
+        f"params.yaml: the source is set; the gate is that {next(iter(METRICS[chosen]))} gets no "
+        "worse; set bounds when you know the metrics"
+    )
+    typer.echo("Next: read contract.yaml, then\n  uv run dvc repro")
+    typer.echo(f"So that others get the data too:\n  uv run dvc add {source.path}")

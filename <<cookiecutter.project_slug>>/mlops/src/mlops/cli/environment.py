@@ -1,0 +1,81 @@
+"""Environments as they are: what they have, what runs, and where that comes from."""
+
+from typing import Annotated
+
+import typer
+
+from ..errors import CheckError
+from .options import DryRun, Trunk, trunk
+
+app = typer.Typer()
+
+
+@app.command()
+def status(base: Trunk = None) -> None:
+    """Show what each environment has, since when, how good it is, and what waits for it."""
+    from datetime import UTC, datetime
+
+    from ..release import status
+    from ..report import terminal
+
+    terminal.show_status(status.status(trunk(base), datetime.now(UTC)))
+
+
+@app.command()
+def apply(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Have an environment run what Git says, without losing a request.
+
+    On the Docker Engine that `docker` takes (this machine's, or DOCKER_HOST=ssh://...), behind a
+    proxy; a release without an image runs as a process on this machine. What fails leaves in place
+    what served before, with exit code 3.
+
+    \b
+    mlops apply prod
+    DOCKER_HOST=ssh://me@server mlops apply prod
+    """
+    from ..release import apply
+    from ..release.target import target
+
+    at = trunk(base)
+    if dry_run:
+        wanted = target(environment, at)
+        typer.echo(f"{environment} is to run {wanted.release.id} at {wanted.settings.listen}")
+        for line in apply.drift(wanted):
+            typer.echo(f"{environment}: {line}")
+        return
+    for line in apply.apply(environment, at):
+        typer.echo(line)
+
+
+@app.command()
+def stop(
+    environment: Annotated[str, typer.Argument(help="Which one: dev.")],
+    base: Trunk = None,
+) -> None:
+    """Stop what `mlops apply` started of an environment; its prediction log stays."""
+    from ..release import apply
+
+    done = apply.stop(environment, trunk(base))
+    typer.echo(f"{environment}: {'stopped' if done else 'nothing runs'}")
+
+
+@app.command()
+def trace(
+    what: Annotated[str, typer.Argument(help="An environment, a release's id, or a URL.")],
+    base: Trunk = None,
+) -> None:
+    """Go from what runs back to the raw data, checking each step; exit code 3 on a mismatch.
+
+    \b
+    mlops trace prod
+    mlops trace http://localhost:8080
+    """
+    from ..release import trace
+    from ..report import terminal
+
+    if broken := terminal.show_hops(trace.trace(what, trunk(base))):
+        raise CheckError(f"{what}: {broken} of its steps do not fit")

@@ -1,0 +1,34 @@
+"""GitHub, as the project declares it."""
+
+from typing import Annotated
+
+import typer
+
+from ..errors import CheckError
+from .options import DryRun
+
+app = typer.Typer()
+
+
+@app.command()
+def github(
+    repo: Annotated[
+        str | None, typer.Option(help="OWNER/NAME. [default: that of the remote origin]")
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Set up GitHub as .github/settings.yaml says: rules, environments, labels, variables.
+
+    Exit code 3 when something is not enforced, which is listed with what to do instead.
+
+    \b
+    mlops github --dry-run
+    mlops github
+    """
+    from ..github.api import Api, repository
+    from ..github.apply import advice, settle
+    from ..github.settings import load_settings
+
+    settings = load_settings()
+    if problems := settle(settings, Api(repository(repo)), dry_run, typer.echo):
+        raise CheckError(advice(problems))

@@ -1,0 +1,176 @@
+"""A model: what it says, how good it is, and whether it may be merged."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import CheckError, InputError
+from ..paths import REPORT
+from .options import Base, Trunk, trunk
+
+if TYPE_CHECKING:
+    from ..comparison import Comparison
+
+app = typer.Typer()
+
+
+@app.command()
+def predict(
+    file: Annotated[Path, typer.Argument(help="A .csv or .parquet file with the model's columns.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="A .csv or .parquet file. [default: FILE.predictions.csv]"
+        ),
+    ] = None,
+    model: Annotated[Path, typer.Option(help="The ONNX model.")] = Path("models/model.onnx"),
+    with_inputs: Annotated[
+        bool, typer.Option("--with-inputs", help="Copy the file's columns, too.")
+    ] = False,
+) -> None:
+    """Score a file with the ONNX model; memory does not grow with the file.
+
+    \b
+    mlops predict new.csv
+    mlops predict new.parquet -o scored.parquet --with-inputs
+    """
+    from .. import predict
+    from ..inference import OnnxModel
+
+    target = output or file.with_name(f"{file.name.split('.')[0]}.predictions.csv")
+    rows = predict.predict(file, target, OnnxModel(model), with_inputs)
+    typer.echo(f"{target}: {rows:,} predictions")
+
+
+@app.command()
+def batch(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="INPUT", help="A .csv or .parquet file, or a folder of them."),
+    ],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="The folder to write, for this alone.")
+    ],
+    model: Annotated[
+        Path | None, typer.Option(help="The ONNX model. [default: models/model.onnx]")
+    ] = None,
+    environment: Annotated[
+        str | None, typer.Option(help="Take the model that an environment runs: prod.")
+    ] = None,
+    partition_rows: Annotated[
+        int, typer.Option(min=1, help="Rows of a file that are written together.")
+    ] = 1_000_000,
+    base: Trunk = None,
+) -> None:
+    """Score many rows in partitions; when it was stopped, run it again, and it goes on.
+
+    What is there already stays if its file and the model are the same. Exit code 2 when a file
+    cannot be scored; the others are.
+
+    \b
+    mlops batch data/new data/scored
+    mlops batch data/new data/scored --environment prod
+    """
+    from .. import batch
+    from ..paths import ONNX
+
+    if environment is None:
+        done = batch.batch(source, output, model or ONNX, None, partition_rows)
+    elif model is not None:
+        raise InputError("--model or --environment: give one of them")
+    else:
+        from ..release import process, target
+
+        of = target.target(environment, trunk(base))
+        done = batch.batch(source, output, process.model_of(of), of.release.id, partition_rows)
+    typer.echo(
+        f"{output}: {done.rows:,} predictions, {done.scored:,} of {done.partitions:,} "
+        "partitions made now"
+    )
+
+
+@app.command()
+def compare(base: Base = "HEAD") -> None:
+    """Compare the model with that of another revision, on the same test rows.
+
+    \b
+    mlops compare                     what I have against my last commit
+    mlops compare --base origin/main
+    """
+    from ..report import terminal
+
+    terminal.show(_compared(base))
+
+
+@app.command()
+def gate(
+    base: Annotated[str | None, typer.Option(help="The champion's branch, tag or commit.")] = None,
+) -> None:
+    """Check the metrics against the gates of params.yaml; exit code 3 when one is broken.
+
+    Gates on regression take part with --base.
+
+    \b
+    mlops gate
+    mlops gate --base origin/main
+    """
+    from .. import gate
+    from ..config.params import load_params
+    from ..files import read_json
+    from ..paths import METRICS, SLICES
+
+    params = load_params()
+    against = None if base is None else _compared(base)
+    lines = gate.broken(params, read_json(METRICS), read_json(SLICES), against)
+    if lines:
+        raise CheckError("\n".join(lines))
+    typer.echo(f"gates kept: {', '.join(params.gates) or 'there are none'}")
+    if base is None and any(each.regression is not None for each in params.gates.values()):
+        typer.echo("(with --base, regression is checked too)")
+
+
+@app.command()
+def lock() -> None:
+    """Check that dvc.lock fits its inputs and that the remote has what it names.
+
+    Exit code 3 when a stage would run again or something was not pushed. Nothing is run or fetched.
+    """
+    from .. import lock
+
+    state = lock.check()
+    if problems := state.problems():
+        raise CheckError("\n".join(problems))
+    if not state.exists:
+        typer.echo("there is no dvc.lock yet: `uv run dvc repro` makes it")
+    elif state.unreachable:
+        typer.echo(f"dvc.lock fits its inputs; the remote was not asked: {state.unreachable}")
+    else:
+        typer.echo("dvc.lock fits its inputs, and the remote has what it names")
+
+
+@app.command()
+def report(
+    base: Base = "HEAD",
+    output: Annotated[Path, typer.Option(help="The folder to write.")] = REPORT,
+    log: Annotated[
+        Path | None, typer.Option(help="What `dvc repro` printed, to tell what ran.")
+    ] = None,
+) -> None:
+    """Write report.md with its pictures: the verdict, and what changed since another revision.
+
+    \b
+    mlops report --base origin/main
+    """
+    from ..report import report
+
+    typer.echo(report.report(base, output, log))
+    typer.echo(f"{output}/report.md")
+
+
+def _compared(base: str) -> "Comparison":
+    from .. import comparison
+    from ..config.params import load_params
+    from ..revision import Revision
+
+    return comparison.compare(load_params(), Revision.of(base))

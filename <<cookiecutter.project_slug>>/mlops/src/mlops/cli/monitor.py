@@ -1,0 +1,81 @@
+"""What an environment saw, and what turned out to be true."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import CheckError
+from .options import Log, Trunk, trunk
+
+app = typer.Typer()
+feedback = typer.Typer(
+    help="Tell what turned out to be true.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(feedback, name="feedback")
+
+
+@app.command()
+def monitor(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    start: Annotated[
+        datetime | None, typer.Option("--from", help="In UTC. [default: eight windows back]")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", help="In UTC, not included. [default: now]")
+    ] = None,
+    log: Log = None,
+    release: Annotated[
+        str | None, typer.Option(help="Its id. [default: what the environment is to run]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to write. [default: build/monitor/ENV]")
+    ] = None,
+    base: Trunk = None,
+) -> None:
+    """Hold what an environment saw against what its release was made of; exit code 3 on an alarm.
+
+    The last window decides. Writes report.html, report.md and result.json.
+
+    \b
+    mlops monitor prod
+    mlops monitor prod --from 2030-01-01 --to 2030-02-01
+    """
+    from ..monitoring import run
+    from ..paths import MONITOR
+
+    folder = output or MONITOR / environment
+    found = run.run(environment, trunk(base), start, end, log, release, folder)
+    for line in found.summary():
+        typer.echo(line)
+    typer.echo(f"{folder}/report.html")
+    if found.alarms:
+        raise CheckError("\n".join(found.alarms))
+
+
+@feedback.command("import")
+def feedback_import(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV or Parquet: request, row (0 if not there), the target.")
+    ],
+    log: Log = None,
+    base: Trunk = None,
+) -> None:
+    """Tell what turned out to be true of predictions, as often and as late as it is known.
+
+    \b
+    mlops feedback import prod arrived.csv
+    """
+    from ..monitoring import run
+
+    done = run.import_feedback(environment, trunk(base), file, log)
+    typer.echo(f"{file}: {done.labels:,} labels" + ("" if done.name else ", known already"))
+    if done.repeated or done.contradicting:
+        typer.echo(
+            f"{done.repeated:,} lines repeat another; {done.contradicting:,} contradict one, and "
+            "the last counts"
+        )
+    if done.incomplete:
+        typer.echo(f"{done.incomplete:,} lines have no label, or nothing that it is of: left out")

@@ -1,0 +1,32 @@
+"""Options that several commands have, and what they stand for."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..revision import Revision
+
+Base = Annotated[str, typer.Option(help="The champion's branch, tag or commit.")]
+Trunk = Annotated[
+    str | None, typer.Option(help="What environments follow. [default: origin/main, or main]")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Reason = Annotated[str, typer.Option("--reason", "-m", help="Why, for those who read it later.")]
+Log = Annotated[
+    str | None,
+    typer.Option(help="A folder, file or URL. [default: the environment's prediction log]"),
+]
+
+
+def trunk(name: str | None) -> "Revision":
+    """The commit that `--base` names, or that environments follow."""
+    from ..release import proposal
+    from ..revision import Revision
+
+    found = Revision.of(name or proposal.trunk())
+    if found is None:
+        raise InputError(f"{name}: no commit")
+    return found

@@ -1,0 +1,201 @@
+"""Releases, and what environments are to have: changes of files, proposed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import CheckError
+from ..paths import RELEASE
+from .options import DryRun, Reason, Trunk, trunk
+
+if TYPE_CHECKING:
+    from ..release.proposal import Proposal
+    from ..revision import Revision
+
+app = typer.Typer()
+
+
+@app.command()
+def build(
+    registry: Annotated[str, typer.Option(help="Where to, as HOST/NAME.")],
+    build_arg: Annotated[
+        list[str] | None,
+        typer.Option("--build-arg", help="For both Dockerfiles, as NAME=value; repeatable."),
+    ] = None,
+    run_url: Annotated[
+        str | None, typer.Option("--run", help="Where this runs, to be looked up later.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The folder to write.")] = RELEASE,
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Build and push the images of the commit that is checked out, and write its evidence.
+
+    The same commit makes the same images; one that a registry has is never replaced. The folder
+    gets evidence.json, for `mlops release`, and each image's bill of materials.
+
+    \b
+    mlops build --registry registry.example.com/team/flights
+    """
+    from ..files import write_text
+    from ..release import images
+    from ..release.evidence import evidence_text, load_evidence, of_source, source
+
+    at, arguments, names = trunk(base), build_arg or [], images.image_names(registry)
+    with source() as found:
+        if dry_run:
+            for name in names.values():
+                typer.echo(f"{name}:{found.id} would be built of {found.commit}")
+            return
+        evidence = load_evidence(found.id, at)
+        if evidence is None:
+            evidence = of_source(found, at, images.build(found, registry, arguments), run_url)
+        else:
+            typer.echo(f"{found.id} is released already: nothing is built")
+    images.bills_of_materials(output, arguments)
+    write_text(output / "evidence.json", evidence_text(evidence))
+    for image in (evidence.images.serving, evidence.images.training):
+        typer.echo(image or "no image")
+    typer.echo(f"{output}/evidence.json")
+
+
+@app.command()
+def release(
+    evidence: Annotated[
+        Path | None, typer.Option(help="What `mlops build` wrote; without it, there is no image.")
+    ] = None,
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Make a release of the commit that is checked out, and propose it to the first environment.
+
+    \b
+    mlops release
+    mlops release --evidence build/release/evidence.json
+    """
+    from ..files import load
+    from ..release import changes
+    from ..release.evidence import Evidence, Images, load_evidence, of_source, source
+
+    at = trunk(base)
+    if evidence is not None:
+        made = load(evidence, Evidence)
+    else:
+        with source() as found:
+            made = of_source(found, at, Images(serving="", training=""), None)
+    if load_evidence(made.id, at) is not None:
+        typer.echo(f"{made.id} is released already: nothing is proposed")
+    else:
+        _propose(changes.release(made, at), at, dry_run)
+
+
+@app.command()
+def promote(
+    environment: Annotated[str, typer.Argument(help="Where to: staging, prod.")],
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose that an environment gets the release of the one before it.
+
+    \b
+    mlops promote staging
+    """
+    from ..release import changes
+
+    at = trunk(base)
+    _propose(changes.promote(environment, at), at, dry_run)
+
+
+@app.command()
+def rollback(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    to: Annotated[
+        str | None, typer.Option(help="The release; the one before if not given.")
+    ] = None,
+    reason: Reason = "rolled back",
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose to go back to an earlier release, and hold the environment there.
+
+    \b
+    mlops rollback prod --reason "answers are wrong since noon"
+    """
+    from ..release import changes
+
+    at = trunk(base)
+    _propose(changes.rollback(environment, at, to, reason), at, dry_run)
+
+
+@app.command()
+def hold(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    reason: Reason,
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose that nothing is promoted to an environment, until `mlops unhold`."""
+    from ..release import changes
+
+    at = trunk(base)
+    _propose(changes.hold(environment, at, reason), at, dry_run)
+
+
+@app.command()
+def unhold(
+    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose that releases may be promoted to an environment again."""
+    from ..release import changes
+
+    at = trunk(base)
+    _propose(changes.hold(environment, at, None), at, dry_run)
+
+
+@app.command()
+def quarantine(
+    release: Annotated[str, typer.Argument(help="The release's id.")],
+    reason: Reason,
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Propose that a release is never promoted, nor gone back to, again."""
+    from ..release import changes
+
+    at = trunk(base)
+    _propose(changes.quarantine(release, at, reason), at, dry_run)
+
+
+@app.command()
+def guard(base: Trunk = None) -> None:
+    """Check that what is checked out changes environments by the rules; exit code 3 when not."""
+    from datetime import UTC, datetime
+
+    from ..release import guard, proposal
+    from ..revision import Revision
+
+    head, before = Revision.of("HEAD"), Revision.of(base or proposal.trunk())
+    if head is None or before is None:
+        typer.echo("there is nothing before this: no environment changes")
+        return
+    if lines := guard.refusals(before, head, datetime.now(UTC)):
+        raise CheckError("\n".join(lines))
+    typer.echo("environments change by the rules")
+
+
+def _propose(proposal: "Proposal", base: "Revision", dry_run: bool) -> None:
+    from datetime import UTC, datetime
+
+    from ..release.changes import propose
+    from ..release.proposal import publish
+    from ..revision import git
+
+    commit = propose(proposal, base, datetime.now(UTC))
+    typer.echo(proposal.title)
+    if dry_run:
+        typer.echo(git("show", "--no-color", "--format=%B", commit))
+    else:
+        typer.echo(publish(proposal, commit))

@@ -1,0 +1,58 @@
+"""Training on fresh data."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import CheckError
+from ..paths import RETRAIN
+from .options import Reason
+
+app = typer.Typer()
+
+
+@app.command()
+def retrain(
+    reason: Reason = "asked for by hand",
+    check: Annotated[
+        bool, typer.Option("--check", help="Only ask GitHub whether one may start now.")
+    ] = False,
+    output: Annotated[Path, typer.Option(help="The folder of the report.")] = RETRAIN,
+) -> None:
+    """Train on fresh data, and commit what is better on a branch; exit code 3 when nothing is.
+
+    The source is read again, the pipeline run, and the model held against that of the last commit
+    on the newest rows. What is checked out stays as it is.
+
+    \b
+    mlops retrain --reason "drift in prod"
+    """
+    if check:
+        _may_start()
+        return
+    from ..monitoring import retrain
+    from ..revision import git
+
+    done = retrain.retrain(reason, output)
+    typer.echo(done.headline)
+    typer.echo(f"{output}/report/report.md")
+    if "origin" in git("remote").split():
+        typer.echo(f"Next: git push origin {done.branch}, and have it reviewed and merged")
+    else:
+        typer.echo(f"Next: git merge --ff-only {done.branch}")
+
+
+def _may_start() -> None:
+    from datetime import UTC, datetime
+
+    from ..config.params import load_params
+    from ..github.api import Api, repository
+    from ..monitoring import storm
+
+    how, now = load_params().retraining, datetime.now(UTC)
+    api = Api(repository(os.environ.get("GH_REPO")))
+    if why := storm.refusal(storm.past(api, how, now), how, now):
+        raise CheckError(why)
+    typer.echo("a retraining may start")

@@ -1,0 +1,78 @@
+"""A server, and looking at one from outside."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import CheckError
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    model: Annotated[Path | None, typer.Option(help="The ONNX model.")] = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen.")] = None,
+    port: Annotated[int | None, typer.Option(help="Where to listen; 0 for any free port.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; 0 for one a processor.")] = None,
+    log: Annotated[
+        str | None, typer.Option(help="The prediction log: a folder, or a URL like s3://…")
+    ] = None,
+) -> None:
+    """Serve the model: the Open Inference Protocol over HTTP, and /predict for people.
+
+    Every setting is a variable of the environment, too, MLOPS_PORT for --port:
+    see mlops/docs/serve.md.
+
+    \b
+    mlops serve
+    mlops serve --port 9000 --log build/predictions
+    """
+    from ..serving import server
+    from ..serving.settings import load_settings
+
+    given = {"model": model, "host": host, "port": port, "workers": workers, "log": log}
+    server.serve(load_settings({k: str(v) for k, v in given.items() if v is not None}))
+
+
+@app.command()
+def smoke(
+    url: Annotated[str, typer.Argument(help="Where the server is: http://HOST:PORT.")],
+    release: Annotated[str | None, typer.Option(help="The release it must answer with.")] = None,
+    within: Annotated[
+        float, typer.Option(help="Milliseconds that a request may take, at the median.")
+    ] = 250,
+    wait: Annotated[float, typer.Option(help="Seconds to ask again until all holds.")] = 0,
+) -> None:
+    """Check a running server: health, release, one known prediction, latency.
+
+    \b
+    mlops smoke http://localhost:8080
+    """
+    from ..serving import smoke
+
+    for line in smoke.smoke(url, release, within, wait=wait):
+        typer.echo(line)
+
+
+@app.command()
+def load(
+    url: Annotated[str, typer.Argument(help="Where the server is: http://HOST:PORT.")],
+    connections: Annotated[int, typer.Option(min=1, help="Open at once.")] = 16,
+    seconds: Annotated[float, typer.Option(min=0.1, help="For how long.")] = 10,
+    rows: Annotated[int, typer.Option(min=1, help="Rows a request.")] = 1,
+) -> None:
+    """Put a server under load, and tell how quickly it answered.
+
+    \b
+    mlops load http://localhost:8080 --connections 64
+    """
+    from ..report import terminal
+    from ..serving import load
+
+    with terminal.watching(seconds) as watch:
+        found = load.load(url, connections, seconds, rows, watch)
+    terminal.show_load(found, rows)
+    if not found.statuses[200]:
+        raise CheckError(f"{url}: nothing was answered with 200")
