@@ -26,8 +26,8 @@ from mlops.inputs import model_inputs, target_values
 from mlops.metrics import Scored, score
 from mlops.model import Model
 from mlops.pipeline import convert
-from mlops.pipeline.evaluate import slices
 from mlops.profile import profile
+from mlops.slices import slices
 
 PARTS = [str(path) for path in paths.PARTS.values()]
 SMALL = (paths.METRICS, paths.SLICES, paths.PARITY, paths.PROFILE, paths.PROVENANCE)

@@ -135,7 +135,7 @@ def simulate(asked: Asked, seed: int) -> dict[str, float]:
         assert all(each.labelled == asked.rows for each in result.windows)
         for window in result.windows:
             alarmed += bool(window.alarms)
-            named += any(f": {NAMED.get(str(asked.drift))}:" in line for line in window.alarms)
+            named += any(each.name == NAMED.get(str(asked.drift)) for each in window.alarms)
     return {"alarmed": alarmed / asked.weeks, "named": named / asked.weeks}
 
 

@@ -151,8 +151,7 @@ class Month:
     @property
     def alarms(self) -> list[str]:
         """The lines."""
-        found: list[str] = self.window["alarms"]
-        return found
+        return ["{kind}: {name}: {told}".format(**each) for each in self.window["alarms"]]
 
     @property
     def live(self) -> Any:

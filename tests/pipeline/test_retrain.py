@@ -86,7 +86,7 @@ def test_classification_that_learns_nothing_leaves_nothing(project: Project) -> 
     assert state(project) == before
     assert stale(project) == set()
     # What judges is what holds it back.
-    project.append(f"{ENGINE}/monitoring/retrain.py", "def _judged(head): return None")
+    project.append(f"{ENGINE}/retrain/fresh.py", "def _judged(head): return None")
     project.commit()
     done = project.run("mlops", "retrain")
     assert "Next: git merge --ff-only retrain/" in done.stdout

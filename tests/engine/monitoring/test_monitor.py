@@ -18,14 +18,14 @@ from engine.served import ESTIMATORS, write
 from mlops.contract import Contract
 from mlops.errors import InputError
 from mlops.inference import OnnxModel
-from mlops.monitoring import report
 from mlops.monitoring.log import Period
 from mlops.monitoring.monitor import Monitor
 from mlops.monitoring.reference import describe
-from mlops.monitoring.result import Result
+from mlops.monitoring.result import Kind, Result
 from mlops.monitoring.storage import Storage
 from mlops.predict import answers
 from mlops.release.state import Release
+from mlops.report import monitoring
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 PERIOD = Period.of(START, START + timedelta(days=14), 7)
@@ -85,7 +85,7 @@ def test_quiet_windows_of_every_task(what: str, tmp_path: Path) -> None:
     assert bool(last.metrics) == (what != "clustering")
     assert bool(last.estimates or result.notes) == (made.task(what) == "classification")
     assert bool(last.slices) == (what != "clustering")
-    report.write(result, tmp_path / "report")
+    monitoring.write(result, tmp_path / "report")
     told = json.loads((tmp_path / "report/result.json").read_text())
     assert told["windows"][-1]["rows"] == 500
 
@@ -102,14 +102,14 @@ def test_truth_that_changed_is_a_matter_of_performance_alone(what: str, tmp_path
     environment.log(8, 500, shuffled)
     first, last = environment.monitor().windows
     assert first.alarms == []
-    assert [line.partition(":")[0] for line in last.alarms] == ["performance"]
+    assert [each.kind for each in last.alarms] == [Kind.PERFORMANCE]
 
 
 def test_input_that_moved_is_found_and_so_is_what_the_model_says(tmp_path: Path) -> None:
     environment = Environment("regression", tmp_path)
     environment.log(8, 500, lambda rows: rows.assign(size=rows["size"] + 3))
     alarms = environment.monitor().last.alarms
-    assert {line.split(":")[1].strip() for line in alarms} >= {"size", "prediction"}
+    assert {each.name for each in alarms} >= {"size", "prediction"}
 
 
 def test_few_rows_are_not_judged(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_few_rows_are_not_judged(tmp_path: Path) -> None:
     result = environment.monitor()
     assert result.last.too_few
     assert result.last.alarms == []
-    assert any("fewer than 200 rows" in line for line in result.summary())
+    assert any("fewer than 200 rows" in line for line in monitoring.summary(result))
 
 
 def test_redacted_columns_are_not_watched(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_redacted_columns_are_not_watched(tmp_path: Path) -> None:
     environment.log(8, 500, lambda rows: rows.assign(noise=np.nan))
     last = environment.monitor().last
     assert "noise" not in last.columns
-    assert not any("noise" in line for line in last.alarms)
+    assert not any("noise" in str(each) for each in last.alarms)
 
 
 def test_unknown_column_to_ignore_is_refused(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_weeks_as_the_reference_had_them_are_nothing_new(
     storage.write("a.parquet", pa.table({**table, "prediction": table["size"]}))
     known = Monitor(describe(RELEASE, params, model, rows, rows), params)
     found = known.run("prod", storage, PERIOD).last.alarms
-    assert len([line for line in found if line.startswith("drift: size:")]) == alarms
+    assert len([each for each in found if (each.kind, each.name) == (Kind.DRIFT, "size")]) == alarms
 
 
 # The page
@@ -188,7 +188,7 @@ def test_page_says_what_was_logged_and_does_not_do_it(tmp_path: Path) -> None:
     hostile = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "]]>{{ 7*7 }}"]
     environment.log(8, 500, lambda rows: rows.assign(colour=np.resize(hostile, len(rows))))
     result = environment.monitor()
-    page, told = report.page(result), report.markdown(result)
+    page, told = monitoring.page(result), monitoring.markdown(result)
     assert not re.search(r"<(script|img)", page + told)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "7*7" in page
@@ -198,14 +198,14 @@ def test_page_without_anything(tmp_path: Path) -> None:
     environment = Environment("binary", tmp_path)
     environment.log(-0.5, 10)
     result = environment.monitor()
-    assert "Too few rows" in report.page(result)
+    assert "Too few rows" in monitoring.page(result)
     assert result.account.elsewhere == 10
 
 
 def test_least_distance_of_zero(tmp_path: Path) -> None:
     environment = Environment("binary", tmp_path, minimum_effect=0.0)
     environment.log(8, 500)
-    assert "<svg" in report.page(environment.monitor())
+    assert "<svg" in monitoring.page(environment.monitor())
 
 
 def test_result_holds_all_that_the_reports_tell(tmp_path: Path) -> None:
@@ -214,8 +214,8 @@ def test_result_holds_all_that_the_reports_tell(tmp_path: Path) -> None:
     result = environment.monitor()
     told = asdict(result)
     assert told["windows"][-1]["columns"]["size"]["values"]["alarm"]
-    for line in result.last.alarms:
-        assert line.partition(":")[0] in report.markdown(result)
+    for alarm in result.last.alarms:
+        assert f"- {alarm.kind}: {alarm.name}: " in monitoring.markdown(result)
 
 
 def test_files_that_do_not_fit_together(tmp_path: Path) -> None:
@@ -264,8 +264,8 @@ def test_labels_come_later_than_their_rows(tmp_path: Path) -> None:
     assert result.last.alarms == []
     assert result.measured is result.windows[0]
     (alarm,) = result.alarms
-    assert alarm.startswith("performance: ")
-    assert alarm.endswith("; labels of 2030-01-01 to 2030-01-08")
+    assert alarm.kind is Kind.PERFORMANCE
+    assert alarm.told.endswith("; labels of 2030-01-01 to 2030-01-08")
     assert len(result.measured.metrics) > 1
     assert result.measured.slices
-    assert "Of the newest window with enough labels" in report.page(result)
+    assert "Of the newest window with enough labels" in monitoring.page(result)

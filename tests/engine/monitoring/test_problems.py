@@ -5,28 +5,32 @@ from pathlib import Path
 import pytest
 
 from mlops.config.retraining import Retraining
-from mlops.monitoring import problems
 from mlops.monitoring.log import Account
 from mlops.monitoring.performance import Measured
 from mlops.monitoring.result import (
+    Alarm,
     Feedback,
+    Kind,
     MetricResult,
     Result,
     WindowResult,
 )
+from mlops.report import problems
 
 ALARMS = {
-    "drift": "drift: carrier: distance 0.21 from what was trained on (p 5e-16)",
-    "missing": "missing: humid: 37.0% of the rows, and 0.2% of those trained on",
-    "performance": "performance: roc_auc: 0.5541 (0.52 to 0.5882), and 0.6865 on the test rows",
-    "contract": "contract: wind: not in `range`: 3 of 500 rows",
-    "log": "log: 2030-01-01/a.parquet: 0 rows read, then it is empty",
-    "feedback": "feedback: 000001-a.parquet: it is empty",
+    "drift": Alarm(Kind.DRIFT, "carrier", "distance 0.21 from what was trained on (p 5e-16)"),
+    "missing": Alarm(Kind.MISSING, "humid", "37.0% of the rows, and 0.2% of those trained on"),
+    "performance": Alarm(
+        Kind.PERFORMANCE, "roc_auc", "0.5541 (0.52 to 0.5882), and 0.6865 on the test rows"
+    ),
+    "contract": Alarm(Kind.CONTRACT, "wind", "not in `range`: 3 of 500 rows"),
+    "log": Alarm(Kind.LOG, "2030-01-01/a.parquet", "0 rows read, then it is empty"),
+    "feedback": Alarm(Kind.FEEDBACK, "000001-a.parquet", "it is empty"),
 }
 METRICS = {"roc_auc": MetricResult(Measured(0.55, 0.02, 0.52, 0.59), None)}
 
 
-def window(*alarms: str, rows: int = 500, labelled: bool = True) -> WindowResult:
+def window(*alarms: Alarm, rows: int = 500, labelled: bool = True) -> WindowResult:
     """A window of a week."""
     return WindowResult(
         start="2030-01-01T00:00:00Z",
@@ -105,15 +109,15 @@ def test_performance_of_an_earlier_window_is_told(tmp_path: Path) -> None:
 
 
 def test_names_from_the_data_are_no_markup(tmp_path: Path) -> None:
-    line = "drift: <img src=x>: distance 0.5 (p 0; new: @ada [x](http://x) 7.8%)"
-    found = told(result(window(line)), tmp_path)
+    alarm = Alarm(Kind.DRIFT, "<img src=x>", "distance 0.5 (p 0; new: @ada [x](http://x) 7.8%)")
+    found = told(result(window(alarm)), tmp_path)
     assert "<img" not in found["drift"]
     assert "@ada" not in found["drift"]
     assert "](" not in found["drift"]
 
 
 def test_what_is_told_fits_into_an_issue(tmp_path: Path) -> None:
-    many = [f"drift: column_{number}: {'@' * 400}" for number in range(300)]
+    many = [Alarm(Kind.DRIFT, f"column_{number}", "@" * 400) for number in range(300)]
     text = told(result(window(*many)), tmp_path)["drift"]
     assert 50_000 < len(text) <= problems.LONGEST + 10
     last, end = text.rstrip().rsplit("\n\n", 1)

@@ -20,10 +20,10 @@ from mlops.pipeline.evaluate import (
     evaluate,
     importance,
     predictions,
-    slices,
     stability,
 )
 from mlops.plots import PLOTS
+from mlops.slices import slices
 
 HOW = Evaluate(importance_rows=200, slice_rows=20)
 BEST = [("binary", "forest"), ("multiclass", "linear"), ("regression", "boosting")]

@@ -10,7 +10,8 @@ from mlops.comparison import Compared, Comparison
 from mlops.config.gates import Gate
 from mlops.config.params import Params
 from mlops.errors import InputError
-from mlops.gate import Slices, broken
+from mlops.gate import broken
+from mlops.slices import Slices
 
 SLICES: Slices = {"colour": {"red": {"rows": 30, "f1": 0.5}, "blue": {"rows": 30}}}
 

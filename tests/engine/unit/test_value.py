@@ -20,9 +20,10 @@ from mlops.errors import InputError
 from mlops.files import read_json
 from mlops.gate import broken
 from mlops.metrics import Scored, catalogue, names, score
-from mlops.pipeline.evaluate import evaluate, slices
+from mlops.pipeline.evaluate import evaluate
 from mlops.report.report import report
 from mlops.revision import Revision
+from mlops.slices import slices
 
 Begin = Callable[[str], Stored]
 

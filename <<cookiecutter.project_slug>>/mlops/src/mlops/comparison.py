@@ -2,16 +2,15 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import NormalDist, median
+from statistics import median
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from .config.compare import Compare
+from .bootstrap import errors, interval
 from .config.params import Params
 from .contract import Contract
 from .errors import InputError
@@ -147,40 +146,26 @@ def _together(verdicts: list[Verdict]) -> Verdict | None:
 def judge(params: Params, champion: Scored, challenger: Scored) -> dict[str, Compared]:
     """Compare metric by metric, with the interval of the difference on these rows.
 
-    The standard error of the difference is that of a paired bootstrap, in which both models answer
-    the same resampled rows, and the interval is normal (Efron and Tibshirani, "An Introduction to
-    the Bootstrap", 1993, chapters 6 and 13.3), for which some 200 resamples do. A metric that has
-    no value for one of the models, or on most of the resamples, is left out.
+    The bootstrap is paired: both models answer the same resampled rows. A metric that has no value
+    for one of the models, or on most of the resamples, is left out.
     """
     how, task, rows = params.compare, params.task, len(champion.outputs["prediction"])
     value = params.evaluate.value
     known = catalogue(task, value)
     old, new = score(task, champion, value), score(task, challenger, value)
-    resampled: dict[str, list[float]] = {name: [] for name in new if name in old}
-    for chosen in _resamples(rows, how):
+
+    def differences(chosen: np.ndarray) -> dict[str, float]:
         before, after = (score(task, each.rows(chosen), value) for each in (champion, challenger))
-        for name, differences in resampled.items():
-            if name in before and name in after:
-                differences.append(after[name] - before[name])
-    reach = NormalDist().inv_cdf((1 + how.confidence) / 2)
+        return {name: after[name] - before[name] for name in after if name in before}
+
+    spread = errors(differences, known, rows, how)
     found = {}
-    for name, differences in resampled.items():
-        if len(differences) < how.resamples / 2:
-            continue
-        difference = new[name] - old[name]
-        # The rows of a resample may be fewer than those of the difference: compare.rows.
-        of_all = min(rows, known[name].most_rows or rows)
-        error = float(np.std(differences, ddof=1)) * (min(how.rows, of_all) / of_all) ** 0.5
-        low, high = difference - reach * error, difference + reach * error
-        found[name] = Compared(old[name], new[name], low, high, _verdict(known[name], low, high))
+    for name in new:
+        if name in old and name in spread:
+            low, high = interval(new[name] - old[name], spread[name], how)
+            verdict = _verdict(known[name], low, high)
+            found[name] = Compared(old[name], new[name], low, high, verdict)
     return found
-
-
-def _resamples(rows: int, how: Compare) -> Iterator[np.ndarray]:
-    some = np.unique(np.linspace(0, rows - 1, min(rows, how.rows)).round().astype(int))
-    rng = np.random.default_rng(0)
-    for _ in range(how.resamples):
-        yield rng.choice(some, len(some))
 
 
 def _verdict(metric: Metric, low: float, high: float) -> Verdict:

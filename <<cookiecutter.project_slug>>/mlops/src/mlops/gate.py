@@ -6,8 +6,7 @@ from .comparison import Comparison
 from .config.params import Params
 from .errors import InputError
 from .metrics import catalogue, names
-
-Slices = dict[str, dict[str, dict[str, float]]]
+from .slices import Slices
 
 
 def broken(

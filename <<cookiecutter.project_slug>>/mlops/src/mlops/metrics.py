@@ -1,6 +1,6 @@
 """What the model is judged by: each task's metrics and which way is better."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -78,8 +78,13 @@ class Metric:
 
 def score(task: Task, scored: Scored, worth: Value | None = None) -> dict[str, float]:
     """The metrics of `catalogue` for some rows. One that has no value there is left out."""
+    return values(catalogue(task, worth), scored)
+
+
+def values(metrics: Mapping[str, Metric], scored: Scored) -> dict[str, float]:
+    """Metrics of some rows. One that has no value there is left out."""
     found = {}
-    for name, metric in catalogue(task, worth).items():
+    for name, metric in metrics.items():
         try:
             value = float(metric.compute(scored))
         except ValueError:
@@ -87,6 +92,11 @@ def score(task: Task, scored: Scored, worth: Value | None = None) -> dict[str, f
         if np.isfinite(value):
             found[name] = value
     return found
+
+
+def rounded(values: dict[str, float]) -> dict[str, float]:
+    """Six digits: what differs beyond them is noise of the machine."""
+    return {name: float(f"{value:.6g}") for name, value in values.items()}
 
 
 def _averaged(function: Callable[..., float]) -> Callable[[Scored], float]:

@@ -42,16 +42,25 @@ def monitor(
     mlops monitor prod
     mlops monitor prod --from 2030-01-01 --to 2030-02-01
     """
+    from ..config.params import load_params
+    from ..files import replacing
     from ..monitoring import run
     from ..paths import MONITOR
+    from ..report import monitoring, problems
+    from ..report.folder import check_replaceable
 
     folder = output or MONITOR / environment
-    found = run.run(environment, trunk(base), start, end, log, release, folder)
-    for line in found.summary():
+    check_replaceable(folder, "result.json")
+    found = run.run(environment, trunk(base), start, end, log, release)
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        monitoring.write(found, temporary)
+        problems.write(found, load_params().retraining, temporary)
+    for line in monitoring.summary(found):
         typer.echo(line)
     typer.echo(f"{folder}/report.html")
     if found.alarms:
-        raise CheckError("\n".join(found.alarms))
+        raise CheckError("\n".join(map(str, found.alarms)))
 
 
 @feedback.command("import")

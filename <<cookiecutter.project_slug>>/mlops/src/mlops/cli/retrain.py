@@ -32,16 +32,21 @@ def retrain(
     if check:
         _may_start()
         return
-    from ..monitoring import retrain
+    from ..report import report
+    from ..retrain.fresh import fresh
     from ..revision import git
 
-    done = retrain.retrain(reason, output)
-    typer.echo(done.headline)
+    with fresh(output / "repro.log") as found:
+        headline = report.report(
+            str(found.head.commit), output / "report", found.log, found.comparison
+        )
+        branch = found.commit(reason, headline)
+    typer.echo(headline)
     typer.echo(f"{output}/report/report.md")
     if "origin" in git("remote").split():
-        typer.echo(f"Next: git push origin {done.branch}, and have it reviewed and merged")
+        typer.echo(f"Next: git push origin {branch}, and have it reviewed and merged")
     else:
-        typer.echo(f"Next: git merge --ff-only {done.branch}")
+        typer.echo(f"Next: git merge --ff-only {branch}")
 
 
 def _may_start() -> None:
@@ -49,7 +54,7 @@ def _may_start() -> None:
 
     from ..config.params import load_params
     from ..github.api import Api, repository
-    from ..monitoring import storm
+    from ..retrain import storm
 
     how, now = load_params().retraining, datetime.now(UTC)
     api = Api(repository(os.environ.get("GH_REPO")))

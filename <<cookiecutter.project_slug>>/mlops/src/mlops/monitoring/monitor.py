@@ -14,7 +14,9 @@ from ..contract import as_kind
 from ..errors import InputError
 from ..inputs import target_values
 from ..metrics import Metric, Scored, catalogue
+from ..slices import named, places
 from . import drift
+from .alarms import of_log, of_window
 from .drift import Difference, holm
 from .feedback import Labels
 from .log import Account, Log, Part, Period
@@ -84,9 +86,7 @@ class Monitor:
             bounds = period.edges[i], period.edges[i + 1]
             last, measured = i == period.windows - 1, i == max(labelled, default=None)
             results.append(self._judge(gathered, bounds, trust, last, measured))
-        results[-1] = replace(
-            results[-1], alarms=[*results[-1].alarms, *_of_the_log(account, labels)]
-        )
+        results[-1] = replace(results[-1], alarms=[*results[-1].alarms, *of_log(account, labels)])
         matched = sum(each.labelled.seen for each in windows)
         release = self._reference.release
         return Result(
@@ -204,7 +204,7 @@ class Monitor:
             estimates=estimates,
             slices=slices,
         )
-        return replace(result, alarms=[*_alarms(result)])
+        return replace(result, alarms=[*of_window(result)])
 
     def _columns(self, window: Gathered, last: bool) -> Iterator[tuple[str, ColumnResult]]:
         for name, watched in self._reference.watched.items():
@@ -267,13 +267,15 @@ class Monitor:
         for column, before in self._reference.slices.items():
             if column not in rows:
                 continue
-            was, now = _slices_of(before, rows[column])
-            for value in np.intersect1d(was, now).tolist():
-                places = np.flatnonzero(now == value), np.flatnonzero(was == value)
-                if min(map(len, places)) >= self._params.evaluate.slice_rows:
+            reference = before.to_pandas()
+            was, now = (
+                places(named(each, reference)) for each in (reference, rows[column].to_pandas())
+            )
+            for value in [each for each in was if each in now]:
+                if min(len(was[value]), len(now[value])) >= self._params.evaluate.slice_rows:
                     both = [
                         measure(chosen, side.rows(rows_of), self._params.compare)
-                        for side, rows_of in zip((live, test), places, strict=True)
+                        for side, rows_of in ((live, now[value]), (test, was[value]))
                     ]
                     if name in both[0]:
                         found.setdefault(column, {})[value] = MetricResult(
@@ -339,54 +341,5 @@ def _share(sketch: Sketch) -> float:
     return sketch.missing / max(sketch.missing + sketch.total, 1)
 
 
-def _slices_of(before: pa.Array, now: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """The slice of each row, as evaluate.slices cuts them, by the reference's quarters."""
-    sides = [each.to_pandas() for each in (before, now)]
-    if pd.api.types.is_numeric_dtype(sides[0]) and sides[0].nunique() > 10:
-        cuts = np.unique(np.quantile(sides[0].dropna(), [0.25, 0.5, 0.75]))
-        ends = [-np.inf, *cuts, np.inf]
-        sides = [pd.cut(each.astype("float64"), ends) for each in sides]
-    first, second = (
-        each.astype("string").str.removesuffix(".0").fillna("(missing)").to_numpy(object)
-        for each in sides
-    )
-    return first, second
-
-
 def _written(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _alarms(window: WindowResult) -> Iterator[str]:
-    for name, each in window.columns.items():
-        what = "said before" if each.is_output else "trained on"
-        if each.values and each.values.alarm:
-            yield f"drift: {name}: {_told(each.values, what)}"
-        if each.missing and each.missing.alarm:
-            yield (
-                f"missing: {name}: {each.missing_now:.1%} of the rows, "
-                f"and {each.missing_before:.1%} of those {what}"
-            )
-    for name, metric in window.metrics.items():
-        if metric.alarm and metric.test:
-            yield (
-                f"performance: {name}: {metric.live.value:.4g} ({metric.live.low:.4g} to "
-                f"{metric.live.high:.4g}), and {metric.test.value:.4g} on the test rows"
-            )
-    for name, rules in window.violations.items():
-        for rule, rows in rules.items():
-            yield f"contract: {name}: {rule}: {rows:,} of {window.rows:,} rows"
-
-
-def _told(shift: Shift, what: str) -> str:
-    new = ", ".join(f"{name} {share:.1%}" for name, share in [*shift.new.items()][:3])
-    gone = ", ".join([*shift.vanished][:3])
-    more = (f"; new: {new}" if new else "") + (f"; gone: {gone}" if gone else "")
-    return f"distance {shift.distance:.2f} from what was {what} (p {shift.p:.1g}{more})"
-
-
-def _of_the_log(account: Account, labels: Labels) -> Iterator[str]:
-    for broken in account.broken:
-        yield f"log: {broken.name}: {broken.rows:,} rows read, then {broken.why}"
-    for name, why in labels.broken:
-        yield f"feedback: {name}: {why}"

@@ -1,14 +1,15 @@
 """How well the model does on rows whose truth is known, and what to expect before it is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 import pyarrow as pa
 
+from ..bootstrap import errors, interval
 from ..config.compare import Compare
-from ..metrics import Metric, Scored
+from ..metrics import Metric, Scored, values
 
 # How often the truth is drawn from what the model says of it.
 DRAWS = 20
@@ -27,8 +28,8 @@ class Sample:
         """Take some rows; `keys` are as good as drawn at random."""
         self.seen += len(keys)
         self._keys = np.concatenate([self._keys, keys])
-        for name, values in columns.items():
-            self._columns.setdefault(name, []).append(values)
+        for name, each in columns.items():
+            self._columns.setdefault(name, []).append(each)
         if len(self._keys) > 2 * self._most:
             self._trim()
 
@@ -56,35 +57,18 @@ class Measured:
 
 
 def measure(metrics: Mapping[str, Metric], scored: Scored, how: Compare) -> dict[str, Measured]:
-    """Metrics of some rows; one that has no value there, or on most resamples, is left out.
-
-    The standard error is that of a bootstrap, and the interval is normal: see compare.judge.
-    """
+    """Metrics of some rows; one that has no value there, or on most resamples, is left out."""
     rows = len(scored.outputs["prediction"])
-    values: dict[str, list[float]] = {name: [] for name in metrics}
-    some = np.unique(np.linspace(0, rows - 1, min(rows, how.rows)).round().astype(int))
-    rng = np.random.default_rng(0)
-    for _ in range(how.resamples):
-        drawn = scored.rows(rng.choice(some, len(some)))
-        for name, value in _score(metrics, drawn):
-            values[name].append(value)
-    reach = NormalDist().inv_cdf((1 + how.confidence) / 2)
-    found = {}
-    for name, value in _score(metrics, scored):
-        if len(values[name]) >= how.resamples / 2:
-            error = float(np.std(values[name], ddof=1)) * (len(some) / rows) ** 0.5
-            found[name] = Measured(value, error, value - reach * error, value + reach * error)
-    return found
+    spread = errors(lambda chosen: values(metrics, scored.rows(chosen)), metrics, rows, how)
+    return {
+        name: _measured(value, spread[name], how)
+        for name, value in values(metrics, scored).items()
+        if name in spread
+    }
 
 
-def _score(metrics: Mapping[str, Metric], scored: Scored) -> Iterator[tuple[str, float]]:
-    for name, metric in metrics.items():
-        try:
-            value = float(metric.compute(scored))
-        except ValueError:
-            continue
-        if np.isfinite(value):
-            yield name, value
+def _measured(value: float, error: float, how: Compare) -> Measured:
+    return Measured(value, error, *interval(value, error, how))
 
 
 def worse(metric: Metric, live: Measured, test: Measured, regression: float) -> float:
@@ -113,19 +97,17 @@ def expected(metrics: Mapping[str, Metric], scored: Scored, how: Compare) -> dic
     probability = scored.outputs["probability"].astype("float64")
     below = np.cumsum(probability / probability.sum(axis=1, keepdims=True), axis=1)
     rng = np.random.default_rng(0)
-    values: dict[str, list[float]] = {name: [] for name in metrics}
+    found: dict[str, list[float]] = {name: [] for name in metrics}
     for _ in range(DRAWS):
         drawn = (rng.random((len(below), 1)) > below[:, :-1]).sum(axis=1)
         truth = Scored(scored.outputs, scored.classes[drawn], scored.classes)
-        for name, value in _score(metrics, truth):
-            values[name].append(value)
-    reach = NormalDist().inv_cdf((1 + how.confidence) / 2)
-    found = {}
-    for name, drawn_values in values.items():
-        if len(drawn_values) == DRAWS:
-            value, error = float(np.mean(drawn_values)), float(np.std(drawn_values, ddof=1))
-            found[name] = Measured(value, error, value - reach * error, value + reach * error)
-    return found
+        for name, value in values(metrics, truth).items():
+            found[name].append(value)
+    return {
+        name: _measured(float(np.mean(each)), float(np.std(each, ddof=1)), how)
+        for name, each in found.items()
+        if len(each) == DRAWS
+    }
 
 
 def trusted(

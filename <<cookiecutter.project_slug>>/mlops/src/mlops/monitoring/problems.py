@@ -1,48 +1,31 @@
-"""What people are told of each problem, in an issue of its own, and why a retraining is started."""
-
-from pathlib import Path
+"""What is wrong in an environment, kind by kind, and whether that is a reason to retrain."""
 
 from ..config.retraining import Retraining
-from ..files import write_text
-from ..report.markdown import prose
-from .report import markdown
-from .result import Result
-
-# Characters of an issue: GitHub takes 65,536, and the workflow adds a few.
-LONGEST = 60_000
+from .result import Alarm, Kind, Result
 
 
-def write(result: Result, retraining: Retraining, folder: Path) -> None:
-    """Write `problems/NAME` for each that was looked for, and `retrain` where that is due.
+def problems(result: Result) -> dict[Kind, list[Alarm]]:
+    """The alarms of each kind that was looked for: none where it is not there.
 
-    A problem that is over is an empty file. There is none where nobody can tell: of few rows, say,
-    which leave it as it was.
+    A kind is left out where nobody can tell: drift of few rows, say.
     """
-    found = problems(result)
-    for name, lines in found.items():
-        write_text(folder / "problems" / name, _body(lines, result) if lines else "")
-    due = [name for name in retraining.alarms if found.get(name)]
-    if due and result.environment == retraining.environment:
-        write_text(folder / "retrain", f"{', '.join(due)} in {result.environment}\n")
-
-
-def problems(result: Result) -> dict[str, list[str]]:
-    """The alarms by what they begin with: none where it was looked for, and is not there."""
     looked_for = {
-        "drift": not result.last.too_few,
-        "missing": not result.last.too_few,
-        "performance": result.measured is not None,
-        "contract": result.last.rows > 0,
-        "log": True,
-        "feedback": True,
+        Kind.DRIFT: not result.last.too_few,
+        Kind.MISSING: not result.last.too_few,
+        Kind.PERFORMANCE: result.measured is not None,
+        Kind.CONTRACT: result.last.rows > 0,
+        Kind.LOG: True,
+        Kind.FEEDBACK: True,
     }
-    found: dict[str, list[str]] = {name: [] for name, yes in looked_for.items() if yes}
-    for line in result.alarms:
-        found[line.partition(":")[0]].append(line)
+    found: dict[Kind, list[Alarm]] = {kind: [] for kind, yes in looked_for.items() if yes}
+    for alarm in result.alarms:
+        found[alarm.kind].append(alarm)
     return found
 
 
-def _body(lines: list[str], result: Result) -> str:
-    """The problem, then the summary of all, cut between two lines where GitHub would refuse it."""
-    text = "\n".join(f"- {prose(line)}" for line in lines) + f"\n\n{markdown(result)}"
-    return text if len(text) <= LONGEST else text[:LONGEST].rpartition("\n")[0] + "\n\n…\n"
+def reasons(result: Result, retraining: Retraining) -> list[str]:
+    """The kinds of alarms that start a retraining; none where it is not due."""
+    if result.environment != retraining.environment:
+        return []
+    found = problems(result)
+    return [kind for kind in retraining.alarms if found.get(Kind(kind))]

@@ -1,10 +1,39 @@
 """What monitoring found: the content of result.json, from which the reports are made."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from .log import Account
 from .performance import Measured
+
+
+class Kind(StrEnum):
+    """What can be wrong."""
+
+    DRIFT = "drift"
+    MISSING = "missing"
+    PERFORMANCE = "performance"
+    CONTRACT = "contract"
+    LOG = "log"
+    FEEDBACK = "feedback"
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What people are to know.
+
+    Attributes:
+        kind: what is wrong.
+        name: with what: a column, a metric, a file.
+        told: how.
+    """
+
+    kind: Kind
+    name: str
+    told: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}: {self.told}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +119,7 @@ class WindowResult:
         metrics: of labelled rows.
         estimates: metrics that are to be expected, for want of labels.
         slices: the first metric by column and value; in the last window with labels only.
-        alarms: what people are to know, a line each.
+        alarms: what people are to know.
     """
 
     start: str
@@ -103,7 +132,7 @@ class WindowResult:
     metrics: dict[str, MetricResult] = field(default_factory=dict)
     estimates: dict[str, Measured] = field(default_factory=dict)
     slices: dict[str, dict[str, MetricResult]] = field(default_factory=dict)
-    alarms: list[str] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -148,23 +177,14 @@ class Result:
         return next((each for each in reversed(self.windows) if each.metrics), None)
 
     @property
-    def alarms(self) -> list[str]:
-        """What people are to know, a line each."""
+    def alarms(self) -> list[Alarm]:
+        """What people are to know: of the last window, and of the metrics of the newest labels."""
         found, measured = [*self.last.alarms], self.measured
         if measured is not None and measured is not self.last:
-            when = f"{measured.start:.10} to {measured.end:.10}"
-            lines = [line for line in measured.alarms if line.startswith("performance:")]
-            found += [f"{line}; labels of {when}" for line in lines]
+            when = f"labels of {measured.start:.10} to {measured.end:.10}"
+            found += [
+                replace(each, told=f"{each.told}; {when}")
+                for each in measured.alarms
+                if each.kind is Kind.PERFORMANCE
+            ]
         return found
-
-    def summary(self) -> Iterator[str]:
-        """What was looked at, in lines for the terminal."""
-        last = self.last
-        yield (
-            f"{self.environment}: {self.release}, {last.start:.16} to {last.end:.16}, "
-            f"{last.rows:,} rows, {last.labelled:,} of them labelled"
-        )
-        if last.too_few:
-            least = self.settings["minimum_rows"]
-            yield f"fewer than {least} rows: drift is not judged"
-        yield from self.notes

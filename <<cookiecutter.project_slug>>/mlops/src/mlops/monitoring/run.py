@@ -1,4 +1,4 @@
-"""`mlops monitor` and `mlops feedback import`: from an environment's name to what they do."""
+"""An environment by its name: what its log says, and labels for it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,17 +6,14 @@ from pathlib import Path
 
 from ..config.params import load_params
 from ..errors import InputError
-from ..files import replacing
 from ..release.evidence import load_evidence
 from ..release.target import target
 from ..revision import Revision
-from . import problems
 from .feedback import Imported, store
 from .log import Period
 from .monitor import Monitor
 from .place import place
 from .reference import contract_of, reference
-from .report import write
 from .result import Result
 
 # Windows that are shown where nobody says from when.
@@ -30,9 +27,8 @@ def run(
     end: datetime | None,
     log: str | None,
     release: str | None,
-    folder: Path,
 ) -> Result:
-    """Monitor an environment and write the reports into `folder`.
+    """Monitor an environment.
 
     Args:
         environment: its name.
@@ -40,13 +36,9 @@ def run(
         start, end: the period, in UTC; None for the last windows until now.
         log: where the log is, if not where the environment has it.
         release: which one, if not the one that it is to run.
-        folder: replaced as a whole.
     Raises:
         InputError: something that it takes cannot be had.
     """
-    occupied = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
-    if occupied and not (folder / "result.json").is_file():
-        raise InputError(f"{folder}: holds something else, which a report would replace")
     params, wanted = load_params(), target(environment, at)
     period = _period(start, end, params.monitoring.window_days)
     watched = wanted.release
@@ -57,12 +49,7 @@ def run(
         watched = evidence.release
     with place(wanted, log) as found:
         known = Monitor(reference(watched, params), params)
-        result = replace(known.run(environment, found.storage, period), log=found.name)
-    with replacing(folder) as temporary:
-        temporary.mkdir()
-        write(result, temporary)
-        problems.write(result, params.retraining, temporary)
-    return result
+        return replace(known.run(environment, found.storage, period), log=found.name)
 
 
 def import_feedback(environment: str, at: Revision, file: Path, log: str | None) -> Imported:

@@ -15,9 +15,10 @@ from ..config.section import Task
 from ..contract import Contract, load_contract
 from ..files import replacing, write_json
 from ..inputs import model_inputs, target_values
-from ..metrics import STABILITY, Scored, negative_log_loss, score
+from ..metrics import STABILITY, Scored, negative_log_loss, rounded, score
 from ..model import Model, Outputs
 from ..paths import METRICS, PARTS, PLOTS, PREDICTIONS, SLICES
+from ..slices import slices
 from . import stage
 
 SCORING: dict[Task, Any] = {
@@ -46,7 +47,7 @@ def evaluate() -> None:
     if params.task == "clustering":
         fitted_on = model_inputs(pd.read_parquet(PARTS["train"]), contract)
         found[STABILITY] = stability(model, fitted_on, inputs, params.train.seed)
-    write_json(METRICS, _rounded(found))
+    write_json(METRICS, rounded(found))
     write_json(SLICES, slices(params.task, scored, test, contract, params.evaluate))
     with replacing(PREDICTIONS) as temporary:
         predictions(test, contract, model, outputs).to_parquet(temporary, index=False)
@@ -59,30 +60,6 @@ def evaluate() -> None:
                 data = plots.records(name, scored, model.classes or [])
             plots.write(folder, name, plot, data)
     print("  ".join(f"{name} {value:.4g}" for name, value in found.items()))
-
-
-def slices(
-    task: Task, scored: Scored, test: pd.DataFrame, contract: Contract, how: Evaluate
-) -> dict[str, dict[str, dict[str, float]]]:
-    """The metrics by column with role slice and value, for values with enough rows.
-
-    A numeric column is cut into quarters; missing values are a slice of their own.
-    """
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for column in contract.with_role("slice"):
-        values = test[column]
-        if contract.columns[column].kind == "numeric" and values.nunique() > 10:
-            values = pd.qcut(values, 4, duplicates="drop")
-        values = values.astype("string").fillna("(missing)")
-        found[column] = {}
-        for value, rows in values.groupby(values, sort=True).indices.items():
-            if len(rows) >= how.slice_rows:
-                part = scored.rows(np.asarray(rows))
-                found[column][str(value)] = {
-                    "rows": len(rows),
-                    **_rounded(score(task, part, how.value)),
-                }
-    return found
 
 
 def stability(model: Model, fitted_on: pd.DataFrame, inputs: pd.DataFrame, seed: int) -> float:
@@ -143,11 +120,6 @@ def predictions(
         if name in outputs:
             kept[name] = outputs[name]
     return kept
-
-
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    """Six digits: what differs beyond them is noise of the machine."""
-    return {name: float(f"{value:.6g}") for name, value in values.items()}
 
 
 if __name__ == "__main__":

@@ -31,9 +31,10 @@ from ..paths import (
     TRAINING_LOG,
 )
 from ..pipeline import TOOK
-from ..pipeline.evaluate import slices
 from ..profile import changes
 from ..revision import WORKSPACE, Revision
+from ..slices import slices
+from .folder import check_replaceable
 from .markdown import Section, code, plain, prose, table
 
 # GitHub refuses comments of 65,536 characters; links to pictures grow when they are published.
@@ -114,8 +115,7 @@ def report(name: str, folder: Path, log: Path | None, comparison: Comparison | N
     Raises:
         InputError: `folder` holds something else than a report.
     """
-    if folder.exists() and not (folder / "report.md").is_file() and not _is_empty(folder):
-        raise InputError(f"{folder}: holds something else, which a report would replace")
+    check_replaceable(folder, "report.md")
     facts = _facts(name, comparison)
     with replacing(folder) as temporary:
         temporary.mkdir()
@@ -123,10 +123,6 @@ def report(name: str, folder: Path, log: Path | None, comparison: Comparison | N
         headline = _headline(facts)
         write_text(temporary / "report.md", _fitted(headline, _sections(facts, drawn, log)))
     return headline.plain()
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _facts(name: str, comparison: Comparison | None) -> Facts:

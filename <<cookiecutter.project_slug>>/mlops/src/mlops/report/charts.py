@@ -6,7 +6,7 @@ from typing import Any
 
 import vl_convert
 
-from .result import Histogram, Result, WindowResult
+from ..monitoring.result import Histogram, Result, WindowResult
 
 WIDTH = 340
 Spec = dict[str, Any]

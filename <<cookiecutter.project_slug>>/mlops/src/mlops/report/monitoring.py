@@ -1,4 +1,4 @@
-"""The reports of monitoring: a page for people, and a few lines for an issue."""
+"""What monitoring found, for people: a page, a few lines for an issue, and for the terminal."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -7,9 +7,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..files import write_json, write_text
-from ..report.markdown import code, plain, prose, table
+from ..monitoring.result import ColumnResult, Result, Shift, WindowResult
 from . import charts
-from .result import ColumnResult, Result, Shift, WindowResult
+from .markdown import code, plain, prose, table
 
 # Pictures of distributions, and lines of the picture of all windows: those furthest off.
 PICTURES = 12
@@ -52,6 +52,18 @@ def headline(result: Result) -> str:
     return f"{result.environment} sees what it was made for"
 
 
+def summary(result: Result) -> Iterator[str]:
+    """What was looked at, in lines for the terminal."""
+    last = result.last
+    yield (
+        f"{result.environment}: {result.release}, {last.start:.16} to {last.end:.16}, "
+        f"{last.rows:,} rows, {last.labelled:,} of them labelled"
+    )
+    if last.too_few:
+        yield f"fewer than {result.settings['minimum_rows']} rows: drift is not judged"
+    yield from result.notes
+
+
 # In Markdown
 
 
@@ -64,7 +76,7 @@ def markdown(result: Result) -> str:
         f"{code(result.release)}, {plain(last.start[:16])} to {plain(last.end[:16])} UTC: "
         f"{last.rows:,} rows, {last.labelled:,} labelled.",
         "",
-        *(f"- {prose(line)}" for line in result.alarms),
+        *(f"- {prose(str(each))}" for each in result.alarms),
     ]
     if result.measured:
         lines += ["", _metrics(result.measured)]
@@ -127,7 +139,7 @@ def page(result: Result) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(
+    return environment.get_template("monitoring.html").render(
         result=result,
         headline=headline(result),
         columns=ordered,

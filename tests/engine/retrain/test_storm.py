@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from mlops.config.retraining import Retraining
-from mlops.monitoring.storm import Past, refusal
+from mlops.retrain.storm import Past, refusal
 
 NOW = datetime(2030, 6, 15, 12, tzinfo=UTC)
 HOW = Retraining(cool_down_days=1, weekly=2)

@@ -1,4 +1,4 @@
-"""Retrain: fresh data through the pipeline, and a model that is better becomes a branch."""
+"""Fresh data through the pipeline, and a model that is better becomes a branch."""
 
 import os
 import subprocess
@@ -14,32 +14,50 @@ from ..errors import CheckError, InputError
 from ..files import read_json, write_text
 from ..gate import broken
 from ..paths import LOCK, METRICS, PROVENANCE, SLICES, SNAPSHOT
-from ..report.report import report
 from ..revision import WORKSPACE, Revision, commit, git, with_python
 
 
 @dataclass(frozen=True)
-class Retrained:
-    """A better model, committed on a branch.
+class Fresh:
+    """A model of fresh data that is better than HEAD's, in the workspace as long as it is needed.
 
     Attributes:
-        branch: its name.
-        headline: why it is better, for people.
+        head: what it was held against.
+        comparison: with the model there.
+        log: what the pipeline printed.
     """
 
-    branch: str
-    headline: str
+    head: Revision
+    comparison: Comparison
+    log: Path
+
+    def commit(self, reason: str, headline: str) -> str:
+        """Commit it on a branch of its own, which is named after the data, and return its name.
+
+        Args:
+            reason: why it was trained, for those who read it later.
+            headline: why it is better, for people.
+        """
+        day = read_json(PROVENANCE)["retrieved_at"][:10]
+        data = WORKSPACE.outputs[SNAPSHOT].md5
+        branch = f"retrain/{day}-{data[:8]}"
+        facts = f"Reason: {' '.join(reason.split())}\nData: {data}\n"
+        message = f"Retrain on the data of {day}\n\n{headline}\n\n{facts}"
+        written = ("--all", "--", *_written(self.head))
+        made = commit(self.head, message, lambda index: git("add", *written, env=index))
+        git("update-ref", f"refs/heads/{branch}", made)
+        return branch
 
 
-def retrain(reason: str, folder: Path) -> Retrained:
-    """Read the source again, reproduce, and commit what is better than HEAD's model.
+@contextmanager
+def fresh(log: Path) -> Iterator[Fresh]:
+    """Read the source again, reproduce, and yield what is better than HEAD's model.
 
-    What it writes in the workspace is taken back, whatever comes of it. DVC's remote has the data
-    of a branch that is returned; nothing is pushed to Git's.
+    What is written in the workspace is taken back, whatever comes of it. DVC's remote then has its
+    data; nothing is pushed to Git's.
 
     Args:
-        reason: why, for those who read it later.
-        folder: gets the log of the pipeline, and the report.
+        log: gets what the pipeline prints.
     Raises:
         CheckError: there is no fresh data, or the model is not better, or breaks a gate.
         InputError: the workspace is not committed; the source cannot be read; the pipeline stops.
@@ -47,12 +65,10 @@ def retrain(reason: str, folder: Path) -> Retrained:
     head = _committed()
     with _put_back(head):
         _ingest(head)
-        log = folder / "repro.log"
         write_text(log, _dvc("repro", "--pull", "--allow-missing"))
         found = _judged(head)
         _dvc("push")
-        headline = report(str(head.commit), folder / "report", log, found)
-        return Retrained(_commit(head, reason, headline), headline)
+        yield Fresh(head, found, log)
 
 
 def _committed() -> Revision:
@@ -125,18 +141,6 @@ def _judged(head: Revision) -> Comparison:
         verdict = "is not better" if found.verdict else "cannot be compared"
         raise CheckError(f"the model of the fresh data {verdict}: {told}")
     return found
-
-
-def _commit(head: Revision, reason: str, headline: str) -> str:
-    """Commit what was written on a branch of its own, which is named after the data."""
-    day = read_json(PROVENANCE)["retrieved_at"][:10]
-    branch = f"retrain/{day}-{WORKSPACE.outputs[SNAPSHOT].md5[:8]}"
-    facts = f"Reason: {' '.join(reason.split())}\nData: {WORKSPACE.outputs[SNAPSHOT].md5}\n"
-    message = f"Retrain on the data of {day}\n\n{headline}\n\n{facts}"
-    written = ("--all", "--", *_written(head))
-    made = commit(head, message, lambda index: git("add", *written, env=index))
-    git("update-ref", f"refs/heads/{branch}", made)
-    return branch
 
 
 def _dvc(*arguments: str) -> str:

@@ -1,0 +1,48 @@
+"""What people are to know of a window, of the log and of the feedback."""
+
+from collections.abc import Iterator
+
+from .feedback import Labels
+from .log import Account
+from .result import Alarm, Kind, Shift, WindowResult
+
+
+def of_window(window: WindowResult) -> Iterator[Alarm]:
+    """What is wrong with a window's rows."""
+    for name, each in window.columns.items():
+        what = "said before" if each.is_output else "trained on"
+        if each.values and each.values.alarm:
+            yield Alarm(Kind.DRIFT, name, _told(each.values, what))
+        if each.missing and each.missing.alarm:
+            yield Alarm(
+                Kind.MISSING,
+                name,
+                f"{each.missing_now:.1%} of the rows, and {each.missing_before:.1%} of those "
+                f"{what}",
+            )
+    for name, metric in window.metrics.items():
+        if metric.alarm and metric.test:
+            yield Alarm(
+                Kind.PERFORMANCE,
+                name,
+                f"{metric.live.value:.4g} ({metric.live.low:.4g} to {metric.live.high:.4g}), and "
+                f"{metric.test.value:.4g} on the test rows",
+            )
+    for name, rules in window.violations.items():
+        for rule, rows in rules.items():
+            yield Alarm(Kind.CONTRACT, name, f"{rule}: {rows:,} of {window.rows:,} rows")
+
+
+def of_log(account: Account, labels: Labels) -> Iterator[Alarm]:
+    """What could not be read."""
+    for broken in account.broken:
+        yield Alarm(Kind.LOG, broken.name, f"{broken.rows:,} rows read, then {broken.why}")
+    for name, why in labels.broken:
+        yield Alarm(Kind.FEEDBACK, name, why)
+
+
+def _told(shift: Shift, what: str) -> str:
+    new = ", ".join(f"{name} {share:.1%}" for name, share in [*shift.new.items()][:3])
+    gone = ", ".join([*shift.vanished][:3])
+    more = (f"; new: {new}" if new else "") + (f"; gone: {gone}" if gone else "")
+    return f"distance {shift.distance:.2f} from what was {what} (p {shift.p:.1g}{more})"

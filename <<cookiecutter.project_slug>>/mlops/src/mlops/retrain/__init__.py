@@ -1,0 +1,1 @@
+"""Fresh data, and when training on it may start."""
