@@ -5,9 +5,9 @@ unexport PYTHONDONTWRITEBYTECODE # without bytecode each process starts several 
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 DEMO := build/demo/flight-delays
 
-.PHONY: help demo picture test lint bench
+.PHONY: help demo picture check test test-long lint bench
 help: ## Show this help
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
 demo: $(UV) ## Bake a project and tell the whole story: data, model, releases, a worse change, rollback
 	rm -rf $(DEMO)
@@ -16,8 +16,15 @@ demo: $(UV) ## Bake a project and tell the whole story: data, model, releases, a
 picture: demo ## Draw docs/comment-*.png from the report of the demo; needs Chromium
 	uv run python docs/picture.py
 
+check: lint ## Lint, types, hooks, rendering and the quick tests of the engine: after every change
+	uv run pytest --numprocesses 2 --dist loadgroup -m "not slow and not long" $(PYTEST_ARGS) tests/engine tests/hooks tests/bake
+
 test: $(UV) ## Test the template and what it bakes
 	uv run pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+
+test-long: $(UV) ## Repeat at length what `make test` does once: random kills, many rounds, a whole year, many examples
+	uv run pytest --numprocesses 2 --dist loadgroup -m long $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=long uv run pytest --numprocesses 2 tests/engine/properties
 
 lint: $(UV) ## Run every check of .pre-commit-config.yaml on every file
 	uv run pre-commit run --all-files

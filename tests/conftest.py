@@ -18,35 +18,60 @@ __all__ = ["builder", "copy", "engine", "haproxy", "installed", "registry", "rep
 Bake = Callable[..., Path]
 
 
+# Groups that take long, the longest first: workers finish together when short tests come last.
+LONGEST = ("engine", "ci", "classification", "demo", "year", "regression", "clustering", "failures")
+# One project stands for these, and one for those that are about a task.
+WORLDS = ("batch", "ci", "monitor", "retrain")
+SERVED = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
+WITH_ENGINE = ("deploy/", "images/", "workflows/test_release", "monitoring/test_volume")
+ALONE = {"monitoring/test_year.py": "year", "test_demo.py": "demo"}
+ALONE |= {"pipeline/test_failures.py": "failures"}
+
+
+def group_of(nodeid: str) -> str:
+    """Return what a test shares with others; its own name where that is nothing.
+
+    By file and by the first task in a test's name.
+    """
+    file, _, test = nodeid.removeprefix("tests/").partition("::")
+    tasks = sorted((task for task in helpers.CHOICES["task"] if task in test), key=test.index)
+    if file in ALONE:
+        return ALONE[file]
+    if file in (f"workflows/test_{each}.py" for each in WORLDS):
+        return "ci"
+    if file.startswith(WITH_ENGINE):
+        return "engine"
+    if file.startswith(SERVED):
+        return tasks[0] if tasks else "classification"
+    return tasks[0] if tasks and file.startswith("pipeline/") else nodeid
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: _rank(group_of(item.nodeid)))
+
+
+def _rank(group: str) -> int:
+    return LONGEST.index(group) if group in LONGEST else len(LONGEST)
+
+
 class OneWorkerATask(LoadScopeScheduling):  # type: ignore[misc]
     """Keep tests that share an expensive project in one worker, which makes it once.
 
-    By file and by the first task in a test's name, not by the mark `xdist_group`: that one means
-    nothing to xdist 3.8 with pytest 9.2 (pytest-xdist#1386).
+    Not by the mark `xdist_group`: that one means nothing to xdist 3.8 with pytest 9.2
+    (pytest-xdist#1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file, _, test = nodeid.partition("::")
-        tasks = sorted((task for task in helpers.CHOICES["task"] if task in test), key=test.index)
-        one_world = ("batch", "ci", "monitor", "retrain")
-        if file in (f"tests/workflows/test_{each}.py" for each in one_world):
-            return "ci"  # what they are made of
-        one_engine = ("tests/deploy/", "tests/images/", "tests/workflows/test_release")
-        if file.startswith((*one_engine, "tests/monitoring/test_volume")):
-            return "engine"
-        if file == "tests/monitoring/test_year.py":
-            return "year"
-        served = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
-        if file.startswith(tuple(f"tests/{each}" for each in served)):
-            return tasks[0] if tasks else "classification"
-        if not file.startswith("tests/pipeline/"):
-            return nodeid
-        return file if file.endswith("failures.py") else tasks[0] if tasks else nodeid
+        return group_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
-    """Group tests for `--dist loadgroup`."""
-    return OneWorkerATask(config, log) if config.getvalue("dist") == "loadgroup" else None
+    """Group tests for `--dist loadgroup`, in their order."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    config.option.loadscopereorder = False  # by the number of a group's tests, which says little
+    return OneWorkerATask(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from images.engine import HAPROXY, Engine, free_port
-from pipeline.running import PACKAGE, Project, Run
+from pipeline.running import Project, Run
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 
 # The evidence of a release with these images, as `mlops build` writes it.
-EVIDENCE = f"""
+EVIDENCE = """
 import sys
-from {PACKAGE}.release.evidence import Images, evidence_text, of_source, source
-from {PACKAGE}.revision import Revision
+from mlops.release.evidence import Images, evidence_text, of_source, source
+from mlops.revision import Revision
 with source() as found:
     images = Images(serving=sys.argv[1], training="")
     print(evidence_text(of_source(found, Revision.of("main"), images, None)))
 """
 # What a release's image is told: its id, before there is one.
-IDENTITY = f"""
+IDENTITY = """
 import json
-from {PACKAGE}.release.evidence import source
+from mlops.release.evidence import source
 with source() as found:
     print(json.dumps(found.id))
 """

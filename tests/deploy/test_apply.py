@@ -10,17 +10,6 @@ import pytest
 from deploy.load import Load, steady
 from deploy.site import Site
 
-# Each is a promotion, a rollback, and the promotion again.
-ROUNDS = {"containers": 7, "processes": 2}
-
-
-@pytest.fixture(params=["processes", "containers"])
-def site(request: pytest.FixtureRequest) -> Site:
-    """A site of each kind."""
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, Site)
-    return found
-
 
 def answer(port: int, path: str) -> dict[str, object]:
     """Ask a server for something."""
@@ -51,11 +40,24 @@ def settle(site: Site, environment: str, load: Load, before: str) -> None:
     assert set(load.since(after)) == {wanted}
 
 
+@pytest.mark.parametrize(
+    ("kind", "rounds"),
+    [
+        ("processes", 1),
+        ("containers", 1),
+        pytest.param("processes", 7, marks=pytest.mark.long),
+        pytest.param("containers", 7, marks=pytest.mark.long),
+    ],
+)
 def test_no_request_is_lost_through_promotions_and_rollbacks(
-    site: Site, request: pytest.FixtureRequest
+    kind: str, rounds: int, request: pytest.FixtureRequest
 ) -> None:
-    """More than twenty on the engine, and each answer is of a release that Git named then."""
-    rounds = ROUNDS["containers" if site.engine else "processes"]
+    """Each answer is of a release that Git named then.
+
+    A round is a promotion, a rollback, and the promotion again: seven are more than twenty.
+    """
+    site = request.getfixturevalue(kind)
+    assert isinstance(site, Site)
     first = site.named("dev")
     site.promote("staging", "prod")
     site.mlops("apply", "prod")

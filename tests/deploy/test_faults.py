@@ -1,6 +1,7 @@
 """What goes wrong: after it, Git and what runs agree, or `status` says where they do not.
 
-Two hundred are killed at random: 170 proposals, 20 applies of processes, 10 of containers.
+Commands are killed at each of their steps, see killing.py. `make test-long` kills two hundred at
+random: 170 proposals, 20 applies of processes, 10 of containers.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deploy.killing import Killer
 from deploy.site import Site
 from deploy.test_apply import answer
 from images.engine import HAPROXY, PYTHON, Engine, free_port, wait_for
@@ -66,76 +69,214 @@ def took(run: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.parametrize("verb", ["promote", "rollback"])
-def test_a_killed_proposal_leaves_a_whole_branch_or_none(
-    processes: Site, verb: str, tmp_path: Path
-) -> None:
-    site, git = processes, processes.project.git
-    git("init", "--quiet", "--bare", str(tmp_path / "origin.git"))
-    old = site.named("dev")
-    site.promote("staging")
-    site.change()
-    new = site.release()
-    if verb == "rollback":
+@pytest.fixture
+def killer(tmp_path: Path) -> Killer:
+    """Who kills at each step."""
+    return Killer.begin(tmp_path / "killer")
+
+
+@dataclass
+class Proposed:
+    """A site about to propose something, and what must be so after each attempt.
+
+    Attributes:
+        branch: where it is to be.
+        changed: the files that it is to change.
+        main: what is merged; nothing of it may change.
+        left: what attempts left.
+    """
+
+    site: Site
+    command: tuple[str, str]
+    branch: str
+    changed: list[str]
+    main: str
+    left: set[str] = field(default_factory=set)
+
+    @staticmethod
+    def begin(site: Site, verb: str, origin: Path) -> Proposed:
+        """Prepare the site."""
+        git = site.project.git
+        git("init", "--quiet", "--bare", str(origin))
+        old = site.named("dev")
         site.promote("staging")
-    git("remote", "add", "origin", str(tmp_path / "origin.git"))
-    git("push", "--quiet", "origin", "main")
-    main = git("rev-parse", "main")
-    wanted = new if verb == "promote" else old
-    branch = f"{verb}/staging/{wanted}"
-    policy = [] if verb == "promote" else ["environments/staging/policy.yaml"]
-    changed = [*policy, "environments/staging/release.env"]
+        site.change()
+        new = site.release()
+        if verb == "rollback":
+            site.promote("staging")
+        git("remote", "add", "origin", str(origin))
+        git("push", "--quiet", "origin", "main")
+        policy = [] if verb == "promote" else ["environments/staging/policy.yaml"]
+        return Proposed(
+            site,
+            command=(verb, "staging"),
+            branch=f"{verb}/staging/{new if verb == 'promote' else old}",
+            changed=[*policy, "environments/staging/release.env"],
+            main=git("rev-parse", "main"),
+        )
 
-    def forget() -> None:
-        for command in (["branch", "-D", branch], ["push", "origin", f":{branch}"]):
-            subprocess.run(["git", *command], cwd=site.project.folder, capture_output=True)
+    def forget(self) -> None:
+        """Take away what was proposed."""
+        for command in (["branch", "-D", self.branch], ["push", "origin", f":{self.branch}"]):
+            folder = self.site.project.folder
+            subprocess.run(["git", *command], cwd=folder, capture_output=True)
 
-    longest, chance, left = took(lambda: site.mlops(verb, "staging")), random.Random(verb), set()  # noqa: S311
-    for _ in range(PROPOSALS):
-        forget()
-        kill(site, (verb, "staging"), longest, chance)
-        there = git("for-each-ref", "--format=%(refname)", f"refs/heads/{branch}", "refs/remotes")
-        left.add(there)
-        assert git("rev-parse", "main") == main
+    def look(self) -> None:
+        """Require a whole branch or none, and all else as it was."""
+        git = self.site.project.git
+        there = git(
+            "for-each-ref", "--format=%(refname)", f"refs/heads/{self.branch}", "refs/remotes"
+        )
+        self.left.add(there)
+        assert git("rev-parse", "main") == self.main
         assert git("status", "--porcelain", "--untracked-files=no") == ""
-        if f"refs/heads/{branch}" in there:
-            assert git("diff", "--name-only", "main", branch).split() == changed
-    assert len(left) > 1, "none was killed in the middle"
-    git("fsck", "--strict", "--no-dangling")
-    done = site.mlops(verb, "staging")
-    assert f"Pushed {branch}" in done.stdout
-    git("checkout", "--quiet", branch)
-    site.mlops("guard", "--base", "main")
+        if f"refs/heads/{self.branch}" in there:
+            assert git("diff", "--name-only", "main", self.branch).split() == self.changed
+
+    def end(self) -> None:
+        """Require that it can still be proposed, by the rules."""
+        assert len(self.left) > 1, "none was killed in the middle"
+        git = self.site.project.git
+        git("fsck", "--strict", "--no-dangling")
+        done = self.site.mlops(*self.command)
+        assert f"Pushed {self.branch}" in done.stdout
+        git("checkout", "--quiet", self.branch)
+        self.site.mlops("guard", "--base", "main")
 
 
-@pytest.mark.parametrize(("kind", "times"), [("processes", PROCESSES), ("containers", CONTAINERS)])
-def test_a_killed_apply_is_told_and_mended(
-    kind: str, times: int, request: pytest.FixtureRequest
+each_verb = pytest.mark.parametrize("verb", ["promote", "rollback"])
+
+
+@each_verb
+def test_a_killed_proposal_leaves_a_whole_branch_or_none(
+    processes: Site, killer: Killer, verb: str, tmp_path: Path
 ) -> None:
-    """Something always answers, and `status` tells of all that is not as Git says."""
+    proposed = Proposed.begin(processes, verb, tmp_path / "origin.git")
+    steps = []
+    for told in killer.each(processes, *proposed.command):
+        steps.append(told or "end")
+        proposed.look()
+        proposed.forget()
+    started = {" ".join(step.split()[:2]) for step in steps}
+    assert {"git commit-tree", "git push", "git update-ref", "end"} <= started, steps
+    proposed.end()
+
+
+@pytest.mark.long
+@each_verb
+def test_proposals_killed_at_random(processes: Site, verb: str, tmp_path: Path) -> None:
+    """In the middle of what Git does, too."""
+    proposed, chance = Proposed.begin(processes, verb, tmp_path / "origin.git"), random.Random(verb)  # noqa: S311
+    longest = took(lambda: processes.mlops(*proposed.command))
+    for _ in range(PROPOSALS):
+        proposed.forget()
+        kill(processes, proposed.command, longest, chance)
+        proposed.look()
+    proposed.end()
+
+
+@dataclass
+class Applied:
+    """A site whose dev serves one of two releases and is to serve the other, again and again.
+
+    Attributes:
+        ids: the releases; the second one is what dev is to have.
+        files: release.env of each.
+        seen: what `status` told of after attempts that were killed.
+    """
+
+    site: Site
+    ids: list[str]
+    files: list[str]
+    seen: set[str] = field(default_factory=set)
+
+    @staticmethod
+    def begin(site: Site) -> Applied:
+        """Prepare the site."""
+
+        def file() -> str:
+            return site.project.git("show", "main:environments/dev/release.env")
+
+        ids, files = [site.named("dev")], [file()]
+        site.mlops("apply", "dev")
+        site.change(estimators__boosting__max_iter=22)
+        return Applied(site, [*ids, site.release()], [*files, file()])
+
+    def turn(self) -> None:
+        """Let Git say the other one: what is applied does not ask by which way it came."""
+        wanted = self.ids.index(self.site.named("dev")) ^ 1
+        self.site.project.write("environments/dev/release.env", self.files[wanted])
+        self.site.project.commit()
+
+    def look(self) -> None:
+        """Something always answers, and `status` tells of all that is not as Git says."""
+        # In this order: an old server that was told to go may have gone in between.
+        wanted, drift, answering = (
+            self.site.named("dev"),
+            self.site.drift(),
+            released(self.site, "dev"),
+        )
+        assert answering in self.ids
+        assert drift or answering == wanted
+        self.seen.add(re.sub("[0-9]{8}-[0-9]{4}-[0-9a-f]{7}", "ID", " ".join(drift)))
+
+    def mend(self) -> None:
+        """Require that applying once more is all that it takes."""
+        wait_for(lambda: applied(self.site), "the lock of the one that was killed")
+        assert self.site.drift() == []
+        assert released(self.site, "dev") == self.site.named("dev")
+
+    def end(self) -> None:
+        """Require that it can be stopped."""
+        assert len(self.seen) > 1, self.seen
+        self.site.mlops("stop", "dev")
+        assert "refused" in released(self.site, "dev")
+
+
+# What applying has to have been killed before, at least.
+STEPS = {
+    "processes": {"sh", "signal 15", "os.remove", "end"},
+    "containers": {"run", "up", "exec", "connect", "down", "end"},
+}
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_a_killed_apply_is_told_and_mended(
+    kind: str, killer: Killer, request: pytest.FixtureRequest
+) -> None:
     site = request.getfixturevalue(kind)
     assert isinstance(site, Site)
-    ids = [site.named("dev")]
-    site.mlops("apply", "dev")
-    site.change(estimators__boosting__max_iter=22)
-    ids.append(site.release())
-    longest, chance, seen = took(lambda: site.mlops("apply", "dev")), random.Random(kind), set()  # noqa: S311
+    found, steps = Applied.begin(site), []
+    for told in killer.each(site, "apply", "dev"):
+        steps.append(told or "end")
+        found.look()
+        found.mend()
+        found.turn()
+    words = {word for step in steps for word in [*step.split(), " ".join(step.split()[:2])]}
+    assert STEPS[kind] <= words, steps
+    found.mend()
+    found.end()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("kind", "times"), [("processes", PROCESSES), ("containers", CONTAINERS)])
+def test_applies_killed_at_random(kind: str, times: int, request: pytest.FixtureRequest) -> None:
+    """One after the other, not each of them mended, with releases that are gone back to."""
+    site = request.getfixturevalue(kind)
+    assert isinstance(site, Site)
+    found = Applied.begin(site)
+    longest, chance = took(lambda: site.mlops("apply", "dev")), random.Random(kind)  # noqa: S311
     for number in range(times):
-        site.merge("rollback", "dev", "--to", ids[0]) if number % 2 == 0 else again(site, ids[1])
+        if number % 2 == 0:
+            site.merge("rollback", "dev", "--to", found.ids[0])
+        else:
+            again(site, found.ids[1])
         kill(site, ("apply", "dev"), longest, chance)
-        # In this order: an old server that was told to go may have gone in between.
-        wanted, drift, answering = site.named("dev"), site.drift(), released(site, "dev")
-        assert answering in ids
-        assert drift or answering == wanted
-        seen.add(re.sub("[0-9]{8}-[0-9]{4}-[0-9a-f]{7}", "ID", " ".join(drift)))
+        found.look()
         if number % 4 == 3:
-            wait_for(lambda: applied(site), "the lock of the one that was killed")
-            assert site.drift() == []
-            assert released(site, "dev") == wanted
-    assert len(seen) > 1, seen
+            found.mend()
     wait_for(lambda: applied(site), "the lock of the one that was killed")
-    site.mlops("stop", "dev")
-    assert "refused" in released(site, "dev")
+    found.end()
 
 
 def again(site: Site, identity: str) -> None:

@@ -9,13 +9,12 @@ from bench.measuring import LIGHT
 from monitoring.year import LIVED, STARTS, Year, page, picture
 from pipeline.running import Reproduced
 
-# Less to examine; and after a retraining a month without one, which is what all of it costs most.
-QUICK = {
-    "compare__resamples": 40,
-    "evaluate__importance_rows": 50,
-    "verify__edge_rows": 300,
-    "retraining__cool_down_days": 45,
-}
+# Less to examine; and in a whole year, after a retraining a month without one, which is what all of
+# it costs most.
+LESS = {"compare__resamples": 40, "evaluate__importance_rows": 50, "verify__edge_rows": 300}
+# Months by whether all are lived. In these three one retraining is not better, and one is.
+NAMES = {False: ("2013-05", "2013-06", "2013-07"), True: LIVED}
+REST = {False: {}, True: {"retraining__cool_down_days": 45}}
 
 
 COUNT = """
@@ -25,13 +24,22 @@ print(json.dumps([pq.read_metadata(path).num_rows for path in sys.argv[1:]]))
 """
 
 
-@pytest.fixture(scope="module")
-def year(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Year]:
-    """The year, lived."""
-    folder = tmp_path_factory.mktemp("year")
-    found = Year.begin(installed("classification").copy(folder / "project"), folder, **QUICK)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(False, id="three-months"),
+        pytest.param(True, marks=pytest.mark.long, id="year"),
+    ],
+)
+def year(
+    installed: Reproduced, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Year]:
+    """Three months of the year, or all of it, lived."""
+    folder, whole = tmp_path_factory.mktemp("year"), request.param
+    project = installed("classification").copy(folder / "project")
+    found = Year.begin(project, folder, NAMES[whole], **LESS, **REST[whole])
     try:
-        for name in LIVED:
+        for name in found.names:
             found.live(name)
         yield found
     finally:
@@ -45,7 +53,7 @@ def without(year: Year) -> dict[str, float]:
 
 
 def test_every_row_counts_once_in_its_month_and_is_labelled(year: Year) -> None:
-    assert [each.name for each in year.lived] == [*LIVED]
+    assert [each.name for each in year.lived] == [*year.names]
     for month in year.lived:
         account, feedback = month.result["account"], month.result["feedback"]
         assert account["counted"] == [month.rows]
@@ -54,7 +62,8 @@ def test_every_row_counts_once_in_its_month_and_is_labelled(year: Year) -> None:
         assert account["broken"] == feedback["broken"] == []
         assert account["rows"] == month.rows + account["elsewhere"]
         assert month.window["labelled"] == feedback["matched"] == month.rows
-    months = year.project.python(COUNT, *(str(year.months / f"{name}.parquet") for name in LIVED))
+    files = (str(year.months / f"{name}.parquet") for name in year.names)
+    months = year.project.python(COUNT, *files)
     assert [month.rows for month in year.lived] == months
     assert feedback["labels"] == sum(months)
 
@@ -103,5 +112,5 @@ def test_page_and_picture_tell_each_month(year: Year, without: dict[str, float])
         assert f"| {month.rows:,} | **{month.live['value']:.3f}** " in line
         assert line.endswith("| **better** |") == month.better
     spec = picture(year, without, LIGHT)
-    assert len(spec["data"]["values"]) == 2 * len(LIVED)
+    assert len(spec["data"]["values"]) == 2 * len(year.names)
     assert len(spec["layer"][0]["data"]["values"]) == sum(month.better for month in year.lived)

@@ -76,7 +76,7 @@ def test_importance_is_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", {plot.template for each in plots.PLOTS.values() for plot in each.values()}
+    "name", sorted({plot.template for each in plots.PLOTS.values() for plot in each.values()})
 )
 def test_a_template_takes_what_dvc_fills_in(name: str) -> None:
     plot = plots.Plot(name, "horizontal", "vertical", "A title", "A label", "Another")
