@@ -54,7 +54,7 @@ def address(template: str, folder: Path | None) -> str:
     host, colon, name = template.partition(":")
     if colon and host in HOSTS:
         return f"{HOSTS[host]}/{name}"
-    return re.sub(r"^([\w+.-]+://)[^/@]*:[^/@]*@", r"\1", template)
+    return re.sub(r"^(?:git\+)?([\w+.-]+://)(?:[^/@]*:[^/@]*@)?", r"\1", template)
 
 
 def commit(folder: Path | None) -> str | None:
