@@ -231,7 +231,6 @@ def test_an_answer_that_is_no_longer_valid_is_named(
     assert told.startswith("error: license: 'BSD-3-Clause' is no longer a choice (MIT, Apache-2.0")
 
 
-@pytest.mark.usefixtures("_in_this_process")
 def test_an_answer_that_the_template_refuses_is_named(
     begin: Begin, versions: Versions, tmp_path: Path
 ) -> None:
