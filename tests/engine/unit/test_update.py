@@ -5,7 +5,7 @@ import pytest
 from mlops.errors import InputError
 from mlops.update import changelog
 from mlops.update.merge import category
-from mlops.update.migrations import is_newer
+from mlops.update.migrations import between
 from mlops.update.params import with_new_keys
 
 BASE = """\
@@ -140,7 +140,7 @@ def test_whose_a_file_is(path: str, whose: str) -> None:
     assert category(path) == whose
 
 
-def test_versions_are_in_order() -> None:
-    assert is_newer("0.10.0", "0.9.1")
-    assert not is_newer("0.2.0", "0.2.0")
-    assert is_newer("1.0.0rc1", "0.9.0")
+def test_migrations_are_those_between_two_versions() -> None:
+    declared = ["v0_10_0", "v0_2_0", "v0_9_1", "v1_0_0", "__init__", "v0_1_0"]
+    assert between("0.1.0", "0.10.0", declared) == ["v0_2_0", "v0_9_1", "v0_10_0"]
+    assert between("0.2.0", "0.2.0", declared) == []

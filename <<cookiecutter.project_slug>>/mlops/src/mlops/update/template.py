@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..revision import git
 # cookiecutter 2.6 is the first that takes the template's delimiters.
 COOKIECUTTER = "cookiecutter>=2.6,<3"
 _OLDEST = (2, 6)
-_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_NOT_THERE = 128
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,12 @@ class Template:
 
     def read(self, commit: str, name: str) -> str:
         """The text of a file at a commit; empty where there is none."""
-        if not self.git("ls-tree", "--name-only", commit, "--", name):
-            return ""
-        return self.git("show", f"{commit}:{name}")
+        where = ["-C", str(self.clone), "show", f"{commit}:{name}"]
+        return git(*where, success=(0, _NOT_THERE))
 
     def version(self, commit: str) -> str:
         """The version that a commit says it is."""
-        return str(self._questions(commit)["__template_version"])
+        return str(_questions(self, commit)["__template_version"])
 
     def bake(self, commit: str, answers: Mapping[str, Any], folder: Path) -> Path:
         """Bake a commit into `folder` with those of the answers that it asks for.
@@ -86,7 +86,7 @@ class Template:
         What it asks beside them gets its default. Returns the project's folder. Raises InputError
         where an answer is no longer valid, or cookiecutter is neither here nor to be had.
         """
-        questions = self._questions(commit)
+        questions = _questions(self, commit)
         given = _given(questions, answers)
         source, output = folder / "template", folder / "project"
         output.mkdir(parents=True)
@@ -100,13 +100,6 @@ class Template:
                 f"{_refused(told, questions)}"
             )
         return made[0]
-
-    def _questions(self, commit: str) -> dict[str, Any]:
-        text = self.read(commit, "cookiecutter.json")
-        if not text:
-            raise InputError(f"{self.address}: commit {commit[:7]} is not of this template")
-        questions: dict[str, Any] = json.loads(text)
-        return questions
 
 
 def clone(address: str, folder: Path) -> Template:
@@ -152,6 +145,7 @@ def render(template: Path, output: Path, given: list[str]) -> str:
     return done.stderr
 
 
+@cache
 def cookiecutter() -> list[str]:
     """The command that runs cookiecutter: the one that is installed, else uv's.
 
@@ -167,6 +161,16 @@ def cookiecutter() -> list[str]:
             "neither uv nor cookiecutter 2.6 or newer is here: https://docs.astral.sh/uv/"
         )
     return [uv, "tool", "run", "--quiet", "--from", COOKIECUTTER, "cookiecutter"]
+
+
+@lru_cache(maxsize=8)
+def _questions(template: Template, commit: str) -> dict[str, Any]:
+    """What a commit's cookiecutter.json asks, with the choices or the default."""
+    text = template.read(commit, "cookiecutter.json")
+    questions: dict[str, Any] = json.loads(text) if text else {}
+    if "__template_version" not in questions:
+        raise InputError(f"{template.address}: commit {commit[:7]} is not of this template")
+    return questions
 
 
 def _version(command: str) -> tuple[int, ...]:

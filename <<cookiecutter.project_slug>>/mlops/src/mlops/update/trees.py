@@ -72,26 +72,23 @@ class Store:
 
     def of_folder(self, folder: Path) -> Tree:
         """The tree of all files in a folder, whatever its .gitignore says."""
-        index = {"GIT_INDEX_FILE": str(self.folder / "of-folder"), "GIT_WORK_TREE": str(folder)}
-        env = self.env | index
-        git("read-tree", "--empty", env=env)
+        env = self.env | self._index() | {"GIT_WORK_TREE": str(folder)}
         git("-C", str(folder), "add", "--all", "--force", "--", ".", env=env)
         return self.tree(git("write-tree", env=env))
 
     def write(self, tree: Tree) -> str:
         """Write a tree, and return its name."""
-        env = self.env | {"GIT_INDEX_FILE": str(self.folder / "written")}
+        env = self.env | self._index()
         lines = "".join(f"{entry}\t{path}\0" for path, entry in tree.items())
-        git("read-tree", "--empty", env=env)
         git("update-index", "-z", "--index-info", text=lines, env=env)
         return git("write-tree", env=env)
 
     def checkout(self, tree: Tree, folder: Path) -> None:
         """Write the files of a tree to a folder."""
         folder.mkdir(parents=True)
-        index = {"GIT_INDEX_FILE": str(self.folder / "checked-out"), "GIT_WORK_TREE": str(folder)}
-        git("read-tree", self.write(tree), env=self.env | index)
-        git("-C", str(folder), "checkout-index", "--all", "--quiet", env=self.env | index)
+        env = self.env | self._index() | {"GIT_WORK_TREE": str(folder)}
+        git("read-tree", self.write(tree), env=env)
+        git("-C", str(folder), "checkout-index", "--all", "--quiet", env=env)
 
     def merge(self, base: Tree, ours: Tree, theirs: Tree) -> Merged:
         """Merge two changes of `base`, as `git merge` does. What `ours` removed stays removed."""
@@ -118,6 +115,12 @@ class Store:
                 kept.append(path)
         return Merged(tree, sorted(conflicts), sorted(kept))
 
+    def _index(self) -> dict[str, str]:
+        """An empty index of its own."""
+        index = self.folder / "index"
+        index.unlink(missing_ok=True)
+        return {"GIT_INDEX_FILE": str(index)}
+
     def _commit(self, tree: Tree, *options: str) -> str:
         env = self.env | _AUTHOR
         return git("commit-tree", self.write(tree), *options, text="side\n", env=env)
@@ -126,10 +129,10 @@ class Store:
 @contextmanager
 def store() -> Iterator[Store]:
     """The project's objects, with an index and branches of their own."""
-    objects = git("rev-parse", "--path-format=absolute", "--git-path", "objects")
+    asked = ["--path-format=absolute", "--git-path", "objects", "--show-object-format"]
+    objects, form = git("rev-parse", *asked).splitlines()
     with TemporaryDirectory() as folder:
         bare = Path(folder) / "bare.git"
-        form = git("rev-parse", "--show-object-format")
         git("init", "--quiet", "--bare", f"--object-format={form}", str(bare))
         env = {"GIT_DIR": str(bare), "GIT_OBJECT_DIRECTORY": objects}
         yield Store(Path(folder), env)

@@ -20,11 +20,13 @@ from ..release.proposal import Proposal
 from ..revision import Revision, git
 from . import changelog, lock
 from .merge import Outcome, Sides, category, merge
+from .migrations import between
 from .template import Template, clone
 from .trees import Store, Tree, store
 
 # GitHub refuses bodies of 65,536 characters.
 _LONGEST = 40_000
+_MIGRATIONS = "mlops/src/mlops/update/migrations/"
 _CATEGORIES = {"engine": "the engine", "platform": "platform files", "yours": "yours"}
 
 
@@ -91,7 +93,7 @@ def update(base: Revision, to: str | None, address: str | None, since: str | Non
             objects.of_folder(old), objects.tree(str(base.commit)), objects.of_folder(new)
         )
         outcome = merge(objects, sides)
-        _migrate(objects, outcome, step, old, new, folder / "migrated")
+        _migrate(objects, sides, outcome, step, folder)
         lock.resolve(objects, sides, outcome, folder / "locked")
         if _is_nothing(sides.ours, outcome.tree) and record.commit:
             return _nothing(f"up to date: {step.name} of {template.address} changes nothing here")
@@ -119,18 +121,25 @@ def _record(step: _Step, new: Path) -> None:
     (new / RECORD).write_text(made.model_copy(update=where).text(), encoding="utf-8")
 
 
-def _migrate(
-    objects: Store, outcome: Outcome, step: _Step, old: Path, new: Path, folder: Path
-) -> None:
+def _migrate(objects: Store, sides: Sides, outcome: Outcome, step: _Step, folder: Path) -> None:
     """Run what the new version declares for projects of older ones, by its own engine."""
-    if not (new / "mlops/src/mlops/update/migrations").is_dir():
+    trees = {"was": sides.base, "mine": sides.ours, "merged": outcome.tree, "is": sides.theirs}
+    engine = folder / "migration/is/mlops/src"
+    declared = {
+        path.removeprefix(_MIGRATIONS).partition("/")[0].removesuffix(".py")
+        for path in sides.theirs
+        if path.startswith(_MIGRATIONS)
+    }
+    if not between(step.record.version, step.version, declared):
         return
-    objects.checkout(outcome.tree, folder)
+    for name, tree in trees.items():
+        objects.checkout(tree, folder / "migration" / name)
+    paths = [str(folder / "migration" / name) for name in trees]
     versions = [step.record.version, step.version]
     done = subprocess.run(
-        [sys.executable, "-B", "-m", "mlops.update.migrations", *versions, old, folder, new],
-        cwd=folder.parent,
-        env=os.environ | {"PYTHONPATH": str(new / "mlops/src")},
+        [sys.executable, "-B", "-m", "mlops.update.migrations", *versions, *paths],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(engine)},
         capture_output=True,
         text=True,
         check=False,
@@ -140,7 +149,7 @@ def _migrate(
         raise InputError(f"the migration to {step.version} fails: {why}")
     told = json.loads(done.stdout)
     if told["ran"]:
-        outcome.tree = objects.of_folder(folder)
+        outcome.tree = objects.of_folder(folder / "migration/merged")
         outcome.conflicts = _with_marks(objects, outcome)
         outcome.by_hand += told["by_hand"]
 

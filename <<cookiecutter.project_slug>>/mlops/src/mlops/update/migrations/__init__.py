@@ -1,11 +1,14 @@
 """What a version does to projects of older ones, beyond merging files.
 
+A version declares it by a module of its name, v0_2_0, with two functions: `is_due(Folders) -> bool`
+and `run(Folders) -> list[str]`, which changes the project and returns what is left to do by hand.
+
 Run by the engine of the new version in whatever Python the old one has: its modules import nothing
-but the standard library. A migration sees three folders: the project as it was baked, as Git merged
-it with the new template, and as it would be baked now. It changes the second.
+but the standard library and ruamel.yaml.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,34 +19,23 @@ class Folders:
 
     Attributes:
         old: the project as the old version baked it.
-        project: as it was merged; to be changed.
+        mine: as its owner has it.
+        project: as Git merged it with the new template; to be changed.
         new: as the new version bakes it.
     """
 
     old: Path
+    mine: Path
     project: Path
     new: Path
 
 
-@dataclass(frozen=True)
-class Migration:
-    """What a version does to projects of older ones.
-
-    Attributes:
-        version: the first that needs it.
-        is_due: whether a project is one that it is for.
-        run: changes the project, and returns what is left to do by hand, a line each.
-    """
-
-    version: str
-    is_due: Callable[[Folders], bool]
-    run: Callable[[Folders], list[str]]
-
-
-def is_newer(version: str, than: str) -> bool:
-    """Whether a version comes after another."""
-    return _numbers(version) > _numbers(than)
+def between(old: str, new: str, modules: Iterable[str]) -> list[str]:
+    """Those of the modules that are of a version after `old`, up to `new`; oldest first."""
+    found = [name for name in {*modules} if re.fullmatch(r"v\d+(_\d+)+", name)]
+    due = [name for name in found if _numbers(old) < _numbers(name) <= _numbers(new)]
+    return sorted(due, key=_numbers)
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in version.split("."))
+    return tuple(map(int, re.findall(r"\d+", version)[:3]))

@@ -1,27 +1,24 @@
-"""`python -m mlops.update.migrations OLD NEW FOLDER FOLDER FOLDER`: run those between two versions.
+"""`python -m mlops.update.migrations OLD NEW FOLDER...`: run those between two versions.
 
 Prints, as JSON, which ran and what is left to do by hand.
 """
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 
-from . import Folders, Migration, is_newer
-from .engine_apart import ENGINE_APART
-
-# Oldest first.
-MIGRATIONS: tuple[Migration, ...] = (ENGINE_APART,)
+from . import Folders, between
 
 
 def main(old: str, new: str, folders: Folders) -> dict[str, list[str]]:
     """Run the migrations of versions after `old`, up to `new`."""
     ran, by_hand = [], []
-    for each in MIGRATIONS:
-        between = is_newer(each.version, old) and not is_newer(each.version, new)
-        if between and each.is_due(folders):
-            by_hand += each.run(folders)
-            ran.append(each.version)
+    for name in between(old, new, (each.stem for each in Path(__file__).parent.iterdir())):
+        migration = import_module(f".{name}", __package__)
+        if migration.is_due(folders):
+            by_hand += migration.run(folders)
+            ran.append(name)
     return {"ran": ran, "by_hand": by_hand}
 
 
