@@ -13,6 +13,8 @@ import keyword
 import os
 import posixpath
 import re
+import shutil
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -276,6 +278,23 @@ def locked(answers: dict[str, object]) -> frozenset[str]:
     return frozenset()
 
 
+def surrounding(folder: Path) -> Path | None:
+    """Return the Git repository in which the project would be a folder; None where it has its own.
+
+    A folder that the repository ignores is none of its.
+    """
+    around = [path for path in (folder, *folder.parents) if (path / ".git").exists()]
+    if not around or around[0] == folder:
+        return None
+    git = shutil.which("git")
+    if git is not None:
+        settings = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+        command = [git, "-C", str(around[0]), "check-ignore", "--quiet", str(folder)]
+        if subprocess.run(command, env=settings, capture_output=True).returncode == 0:  # noqa: S603
+            return None
+    return around[0]
+
+
 def remove_folders(output: Path, path: Path) -> None:
     """Remove the empty folders that a refused slug like `a/b` names below the output folder.
 
@@ -292,6 +311,11 @@ def main() -> int:
     """Check the answers, which arrive as JSON so that none of them can become code."""
     answers = json.loads(r"""<<cookiecutter | tojson>>""")
     found = problems(answers, Path.cwd(), locked(answers))
+    if repository := surrounding(Path.cwd()):
+        found.append(
+            f"{Path.cwd()}: is inside the Git repository {repository}, where its workflows would "
+            f"never start; bake beside it: cookiecutter --output-dir {repository.parent}"
+        )
     for line in found:
         print(line, file=sys.stderr)
     path = Path(str(answers["project_slug"]))

@@ -69,17 +69,18 @@ def test_hostile_text_breaks_no_file(hostile_project: Path, tmp_path: Path) -> N
 
 def test_answers_are_recorded(bake: Bake) -> None:
     record = recorded(bake(author="Ada", license="Apache-2.0"))
-    assert record.keys() == {"template", "version", "answers"}
+    assert record.keys() == {"template", "commit", "version", "answers"}
     assert record["version"] == SETTINGS["__template_version"]
     assert record["answers"].keys() == {*QUESTIONS, "__year", "__date"}
     assert record["answers"]["author"] == "Ada"
     assert record["answers"]["license"] == "Apache-2.0"
 
 
-def test_record_holds_no_local_path(bake: Bake, template: Path, tmp_path: Path) -> None:
-    text = (bake() / ".cookiecutter.json").read_text("utf-8")
-    assert str(template) not in text
-    assert str(tmp_path) not in text
+def test_record_names_the_template(bake: Bake, template: Path, tmp_path: Path) -> None:
+    project = bake()
+    assert recorded(project)["template"] == str(template)
+    assert recorded(project)["commit"] is None  # it is no checkout
+    assert str(tmp_path) not in (project / ".cookiecutter.json").read_text("utf-8")
 
 
 def test_recorded_answers_bake_the_same_project(bake: Bake) -> None:

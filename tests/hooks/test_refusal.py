@@ -112,3 +112,43 @@ def test_existing_project_is_left_alone(template: Path, output: Path) -> None:
     assert run(template, output, "--no-input").returncode == 1
     assert run(template, output, "-f", *extra({"author": ""})).returncode == 1
     assert [path.name for path in project.iterdir()] == ["mine"]
+
+
+def test_a_folder_of_a_repository_is_refused(template: Path, output: Path) -> None:
+    """Its workflows would never start, and `make run` would make a repository in a repository."""
+    subprocess.run(["git", "init", "--quiet", str(output)], check=True)
+    result = run(template, output, "--no-input")
+    assert result.returncode == 1
+    told = f"{output / 'flight-delays'}: is inside the Git repository {output}, "
+    assert [line for line in result.stderr.splitlines() if line.startswith(told)] != []
+    assert f"--output-dir {output.parent}" in result.stderr
+    assert [path.name for path in output.iterdir()] == [".git"]
+
+
+def test_a_folder_that_a_repository_ignores_is_fine(template: Path, output: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(output)], check=True)
+    (output / ".gitignore").write_text("/flight-delays/\n")
+    assert run(template, output, "--no-input").returncode == 0
+
+
+def test_a_new_repository_is_baked_into(template: Path, output: Path) -> None:
+    """As GitHub makes it: a README, a licence, and nothing else."""
+    project = output / "flight-delays"
+    subprocess.run(["git", "init", "--quiet", str(project)], check=True)
+    for name in ("README.md", "LICENSE"):
+        (project / name).write_text("theirs\n")
+    assert run(template, output, "-f", "--no-input").returncode == 0
+    assert (project / "README.md").read_text("utf-8").startswith("# Flight Delays")
+    assert (project / "params.yaml").is_file()
+    listed = ["git", "-C", str(project), "status", "--porcelain", "--ignored", "mlops"]
+    assert subprocess.run(listed, capture_output=True, text=True).stdout == "?? mlops/\n"
+
+
+def test_make_makes_no_repository_in_a_repository(template: Path, output: Path) -> None:
+    assert run(template, output, "--no-input").returncode == 0
+    subprocess.run(["git", "init", "--quiet", str(output)], check=True)
+    make = ["make", "--directory", str(output / "flight-delays"), ".git"]
+    done = subprocess.run(make, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"is inside the Git repository {output}" in done.stdout
+    assert not (output / "flight-delays" / ".git").exists()

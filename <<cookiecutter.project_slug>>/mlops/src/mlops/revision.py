@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -191,15 +191,36 @@ def _parsed(text: str, path: Path) -> Any:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 
 
-def git(*arguments: str, text: str = "", env: dict[str, str] | None = None) -> str:
+def git(
+    *arguments: str,
+    text: str = "",
+    env: dict[str, str] | None = None,
+    success: tuple[int, ...] = (0,),
+) -> str:
     """Run Git with `text` as its input, and return what it prints, without the last line's end.
 
-    `env` are further variables of its environment. Raises InputError in Git's words.
+    `env` are further variables of its environment, `success` the exit codes that are none of an
+    error. Raises InputError in Git's words.
     """
     done = _git(*arguments, text=text, env=env)
-    if done.returncode:
+    if done.returncode not in success:
         raise InputError(f"git {arguments[0]}: {_last_line(done.stderr)}")
     return done.stdout.decode("utf-8").rstrip("\n")
+
+
+def contents(names: Iterable[str]) -> list[bytes]:
+    """The contents of objects of Git's. Raises InputError where there is none of a name."""
+    asked = [*names]
+    told = _git("cat-file", "--batch", text="".join(f"{name}\n" for name in asked)).stdout
+    found = []
+    for name in asked:
+        head, _, told = told.partition(b"\n")
+        size = head.split()[-1].decode()
+        if not size.isdigit():
+            raise InputError(f"git cat-file: {name}: {size}")
+        found.append(told[: int(size)])
+        told = told[int(size) + 1 :]
+    return found
 
 
 def commit(base: Revision, message: str, change: Callable[[dict[str, str]], object]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import DEBUG_VARIABLE, run
-from . import data, environment, github, model, monitor, release, retrain, serve
+from . import data, environment, github, model, monitor, release, retrain, serve, update
 
 app = typer.Typer(
     help="From raw data to a verified model. The pipeline itself is `dvc repro`.",
@@ -18,7 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-for group in (data, model, serve, release, environment, monitor, retrain, github):
+for group in (data, model, serve, release, environment, monitor, retrain, github, update):
     app.add_typer(group.app)
 
 

@@ -22,14 +22,17 @@ class Proposal:
     Attributes:
         branch: where it is to be.
         title: what it does, in a line.
-        files: what files are to hold; others stay as they are.
+        files: what files are to hold; others stay as they are. Empty where the commit was made
+            by other means.
         trailers: facts for machines, at the end of the message.
+        body: what the pull request says to people, before the facts.
     """
 
     branch: str
     title: str
     files: Mapping[Path, str]
     trailers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
 
     @property
     def facts(self) -> list[str]:
@@ -98,8 +101,13 @@ def _proposed(proposal: Proposal, commit: str) -> str | None:
         return None
     git("fetch", "--quiet", "origin", name)
     merged = git("merge-base", there, f"{commit}^") == there
-    same = all(Revision(there).read(path) == text for path, text in proposal.files.items())
-    return there if same and not merged else None
+    return there if _is_same(proposal, there, commit) and not merged else None
+
+
+def _is_same(proposal: Proposal, there: str, commit: str) -> bool:
+    if not proposal.files:
+        return git("rev-parse", f"{there}^{{tree}}") == git("rev-parse", f"{commit}^{{tree}}")
+    return all(Revision(there).read(path) == text for path, text in proposal.files.items())
 
 
 def _pushed(proposal: Proposal, commit: str) -> str:
@@ -120,5 +128,6 @@ def _pull_request(proposal: Proposal, api: Api) -> str:
     where = f"pulls?state=open&base=main&head={owner}:{proposal.branch}"
     if not api.get(where):
         body = {"head": proposal.branch, "base": "main", "title": proposal.title}
-        api.send("POST", "pulls", body | {"body": "\n\n".join(proposal.facts)})
+        said = "\n\n".join(filter(None, [proposal.body, *proposal.facts]))
+        api.send("POST", "pulls", body | {"body": said})
     return str(api.get(where)[0]["html_url"])

@@ -10,6 +10,7 @@ from .. import lock, plots
 from ..comparison import Compared, Comparison, compare, judged
 from ..config.params import Params, load_params
 from ..contract import load_contract
+from ..engine import MANIFEST, engine
 from ..errors import InputError
 from ..files import read_json, replacing, write_text
 from ..gate import broken
@@ -226,6 +227,7 @@ def _no_difference(facts: Facts) -> str:
 
 def _sections(facts: Facts, drawn: list[str], log: Path | None) -> list[Section]:
     found = [
+        _engine(),
         Section("Metrics", _metrics(facts), folded=False),
         Section("Plots", _pictures(drawn), folded=False) if drawn else None,
         _parameters(facts),
@@ -237,6 +239,17 @@ def _sections(facts: Facts, drawn: list[str], log: Path | None) -> list[Section]
         _reproduce(facts),
     ]
     return [each for each in found if each]
+
+
+def _engine() -> Section | None:
+    """What differs from the engine that was shipped; None where nothing does, or none is here."""
+    lines = engine().differences.lines() if MANIFEST.is_file() else []
+    if not lines:
+        return None
+    listed = "\n".join(f"- {plain(line)}" for line in lines[:LINES])
+    more = f"\n- and {len(lines) - LINES} more" if len(lines) > LINES else ""
+    said = "The engine is not what its version shipped; `mlops update` merges what is meant."
+    return Section("Engine", f"{said}\n\n{listed}{more}", folded=False)
 
 
 def _metrics(facts: Facts) -> str:

@@ -1,0 +1,94 @@
+"""The engine and the template that it is from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import CheckError
+from .options import DryRun, Trunk, trunk
+
+app = typer.Typer()
+
+
+@app.command()
+def engine(
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit code 3 when a file differs.")
+    ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(help="Exit code 3 when the manifest is not that of this branch or commit."),
+    ] = None,
+) -> None:
+    """Tell which engine this is, and which files of it are not what its version shipped.
+
+    \b
+    mlops engine
+    mlops engine --check
+    """
+    from ..engine import MANIFEST, is_rewritten
+    from ..engine import engine as found
+    from ..revision import Revision
+
+    engine = found()
+    for line in engine.summary():
+        typer.echo(line)
+    before = Revision.of(base) if base else None
+    if before is not None and is_rewritten(before):
+        raise CheckError(
+            f"{MANIFEST}: differs from that of {base} without an update; it tells your changes "
+            f"from the engine's: git checkout {base} -- {MANIFEST}"
+        )
+    if check and (lines := engine.differences.lines()):
+        raise CheckError("\n".join(lines))
+
+
+@app.command()
+def update(
+    to: Annotated[
+        str | None,
+        typer.Option(help="A version, branch or commit. [default: the newest version]"),
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Where the template is. [default: what is recorded]")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="What the project is from. [default: what is recorded]"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="A folder for what the pull request would say; nothing is pushed."),
+    ] = None,
+    base: Trunk = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Merge a newer template on a branch of its own, and propose it.
+
+    Your files stay, the engine is replaced, what both changed is merged by Git. Workspace and index
+    stay as they are.
+
+    \b
+    mlops update
+    mlops update --to 0.2.0 --dry-run
+    """
+    from ..files import write_text
+    from ..release.proposal import publish
+    from ..revision import git
+    from ..update import update
+
+    done = update.update(trunk(base), to, template, since)
+    typer.echo(done.said)
+    if done.commit is None:
+        return
+    for path in done.conflicts:
+        typer.echo(f"conflict: {path}")
+    if dry_run:
+        typer.echo(done.proposal.body)
+    elif output is not None:
+        git("update-ref", f"refs/heads/{done.proposal.branch}", done.commit)
+        write_text(output / "body.md", done.proposal.body + "\n")
+        typer.echo(f"{output}/body.md")
+    else:
+        typer.echo(publish(done.proposal, done.commit))

@@ -1,0 +1,87 @@
+"""uv.lock after an update: the template's where that fits, else resolved anew by uv."""
+
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from .merge import UV_LOCK, Outcome, Sides
+from .trees import Store
+
+PROJECT = Path("pyproject.toml")
+
+
+def resolve(store: Store, sides: Sides, outcome: Outcome, folder: Path) -> None:
+    """Have `outcome` hold a uv.lock that fits its pyproject.toml; say so where that is not to be.
+
+    Args:
+        store: of the project's objects.
+        sides: before the merge.
+        outcome: is changed.
+        folder: an empty one, to lay the project out in.
+    """
+    lock, project = str(UV_LOCK), str(PROJECT)
+    if lock not in outcome.tree:  # the owner keeps none
+        return
+    tree = dict(outcome.tree)
+    outcome.tree = tree
+    if project in outcome.conflicts:
+        tree[lock] = sides.ours[lock]
+        outcome.by_hand.append(f"`uv lock`, once {PROJECT} has no conflict any more")
+        return
+    if sides.ours[lock] == sides.base.get(lock) and _asks_for_the_same(store, sides, outcome):
+        tree[lock] = sides.theirs[lock]
+        return
+    store.checkout(tree, folder)
+    problem = _locked(folder)
+    if problem and tree[lock] != sides.ours[lock]:  # merged as text, into what uv cannot read
+        (folder / lock).write_bytes(store.content(sides.ours[lock]))
+        problem = _locked(folder)
+    if problem:
+        tree[lock] = sides.ours[lock]
+        outcome.by_hand.append(f"`uv lock`, which was not to be done here: {problem}")
+    else:
+        tree[lock] = store.blob((folder / lock).read_text(encoding="utf-8"))
+
+
+def _asks_for_the_same(store: Store, sides: Sides, outcome: Outcome) -> bool:
+    """Whether the merged project asks for the packages that the template's own does."""
+    files = [
+        (tree.get(path), new.get(path))
+        for path in (str(PROJECT), f"mlops/{PROJECT}")
+        for tree, new in [(outcome.tree, sides.theirs)]
+    ]
+    return all(
+        mine == new or bool(mine and new and _asked(store.read(mine)) == _asked(store.read(new)))
+        for mine, new in files
+    )
+
+
+def _asked(text: str) -> Any:
+    """What uv reads of a pyproject.toml when it locks."""
+    content = tomllib.loads(text)
+    project = content.get("project", {})
+    names = ("name", "version", "requires-python", "dependencies", "optional-dependencies")
+    return (
+        {name: project.get(name) for name in names},
+        content.get("dependency-groups"),
+        content.get("tool", {}).get("uv"),
+    )
+
+
+def _locked(folder: Path) -> str | None:
+    """Run `uv lock` in a folder: None, or why that was not to be."""
+    uv = shutil.which("uv")
+    if uv is None:
+        return "there is no uv on this machine"
+    done = subprocess.run(
+        [uv, "lock", "--project", str(folder)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip().splitlines() or ["no reason given"])[-1].strip(" ×╰─▶:")
