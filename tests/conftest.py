@@ -22,7 +22,7 @@ Bake = Callable[..., Path]
 LONGEST = ("engine", "ci", "classification", "demo", "year", "regression", "clustering", "failures")
 # One project stands for these, and one for those that are about a task.
 WORLDS = ("batch", "ci", "monitor", "retrain")
-SERVED = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
+SERVED = ("alerts/test_live", "github/test_github", "monitoring/", "serving/", "bench/test_serving")
 WITH_ENGINE = ("deploy/", "images/", "workflows/test_release", "monitoring/test_volume")
 ALONE = {"monitoring/test_year.py": "year", "test_demo.py": "demo"}
 ALONE |= {"pipeline/test_failures.py": "failures"}

@@ -156,7 +156,7 @@ def test_server_sends_no_telemetry(engine: Engine, server: str) -> None:
 def test_server_is_its_own_first_process(engine: Engine, server: str) -> None:
     """No shell stands between it and the signal that stops it."""
     command = engine.docker("exec", server, "cat", "/proc/1/cmdline").split("\0")
-    assert command[1:3] == ["-m", f"{PACKAGE}.serving"]
+    assert command[1:3] == ["-m", "mlops.serving"]
 
 
 def test_serving_image_holds_nothing_that_trains(engine: Engine, serving: str) -> None:
@@ -171,12 +171,15 @@ print([name for name in {forbidden} if importlib.util.find_spec(name)])
 print([name for name in {TOOLS} if shutil.which(name)])
 print([path.name for path in Path("/root").iterdir() if path.name == ".cache"])
 print(sorted(path.name for path in Path("/app").iterdir()))
-print(sorted(path.name for path in Path("/app/src/{PACKAGE}").iterdir()))
+for package in ("mlops", "{PACKAGE}"):
+    found = (path.name for path in Path("/app/src", package).iterdir())
+    print(sorted(name for name in found if name != "__pycache__"))
 """
     assert python_in(engine, serving, code, "--user=0").splitlines() == [
         *["[]"] * 3,
         "['.venv', 'models', 'src']",
-        "['__init__.py', '__pycache__', 'errors.py', 'inference.py', 'serving']",
+        "['__init__.py', 'errors.py', 'inference.py', 'project.py', 'serving']",
+        "['__init__.py', 'hooks.py']",
     ]
 
 

@@ -47,6 +47,7 @@ def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) ->
         split__test=0.5,
         estimators__boosting__max_iter=20,
         gates={"roc_auc": {"min": 0.4, "regression": 0}, "log_loss": {"max": 0.9}},
+        compare__resamples=50,
         **QUICK,
     )
     _push(project, "first")
@@ -70,7 +71,7 @@ def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) ->
     project.set("params.yaml", estimators__boosting__learning_rate=0.07)
     _push(project, "stale")
     _branch(project, "tests")
-    path = project.folder / "tests" / "unit" / "test_cli.py"
+    path = project.folder / "tests" / "test_features.py"
     path.write_text(f"{path.read_text(encoding='utf-8')}# says nothing\n", encoding="utf-8")
     _push(project, "tests")
     _branch(project, "edited")

@@ -72,12 +72,7 @@ def cached(world: World) -> set[str]:
 
 def test_a_better_model_is_reported_with_pictures_and_may_be_merged(world: World) -> None:
     world.start("worse")
-    # All of the project's tests are run in tests/pipeline/test_story.py: here some, by the job.
-    ci = world.workflow()
-    some = {"PYTEST_ADDOPTS": "tests/data tests/end_to_end"}
-    done = world.run(
-        world.pull_request("better"), Workflow({**ci.content, "env": ci.content["env"] | some})
-    )
+    done = world.run(world.pull_request("better"))
     assert results(done) == all_of("success"), done.told
     assert re.search(r"\d+ passed", done.log("test", "Test"))
     assert ran(done) == []

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from .errors import InputError
+from .errors import InputError, first_line, printable
 
 # Git and DVC ignore what begins so: a killed process leaves such a folder behind.
 TEMPORARY = ".tmp-"
@@ -72,24 +72,46 @@ def load(path: Path, model: type[Model]) -> Model:
 
 def parse(text: str, model: type[Model], path: Path) -> Model:
     """Read the text of a YAML (or JSON) file into `model`; errors as in `load`."""
-    try:
-        content = YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f" line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{where}: not valid YAML: {error.problem}") from None
-    except YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    # JSON is YAML, but for some characters and long keys.
+    content = _json(text, path) if path.suffix == ".json" else _yaml(text, path)
     try:
         return model.model_validate(content if content is not None else {})
     except ValidationError as error:
         raise InputError("\n".join(f"{path}: {line}" for line in explain(error))) from None
 
 
+def _yaml(text: str, path: Path) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" line {mark.line + 1}" if mark else ""
+        raise InputError(
+            f"{path}{where}: not valid YAML: {printable(str(error.problem))}"
+        ) from None
+    except YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {printable(first_line(error))}") from None
+    except (ValueError, RecursionError) as error:  # 2013-02-30 is neither a date nor a text
+        raise InputError(f"{path}: not valid YAML: {first_line(error)}") from None
+
+
+def _json(text: str, path: Path) -> Any:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key stands twice in an object")
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from None
+
+
 def explain(error: ValidationError) -> list[str]:
     """One line for each mistake that pydantic found: `key.of.the.mistake: what is wrong`."""
     return [
-        f"{_key(item['loc'])}: {line}" if item["loc"] else line
+        printable(f"{_key(item['loc'])}: {line}" if item["loc"] else line)
         for item in error.errors()
         for line in _mistake(item).splitlines()
     ]

@@ -147,9 +147,11 @@ class Log:
         read = 0
         try:
             file = self._storage.open(name)
-            for unknown in {*file.schema_arrow.names} - self._known:
+            with explained():
+                names = file.schema_arrow.names
+            for unknown in {*names} - self._known:
                 _count(account.unknown, unknown, file.metadata.num_rows)
-            for batch in _batches(file, columns):
+            for batch in _batches(file, names, columns):
                 read += batch.num_rows
                 account.rows += batch.num_rows
                 places = period.places(_moments(batch, moment, account))
@@ -172,8 +174,9 @@ def _moment(name: str) -> datetime | None:
         return None
 
 
-def _batches(file: pq.ParquetFile, columns: Collection[str]) -> Iterator[pa.RecordBatch]:
-    there = set(file.schema_arrow.names)
+def _batches(
+    file: pq.ParquetFile, there: Collection[str], columns: Collection[str]
+) -> Iterator[pa.RecordBatch]:
     missing = [each for each in _OWN if each not in there]
     if missing:
         raise Unreadable(f"it has no column {', '.join(missing)}")
@@ -182,6 +185,8 @@ def _batches(file: pq.ParquetFile, columns: Collection[str]) -> Iterator[pa.Reco
     while True:
         with explained():
             batch = next(batches, None)
+            if batch is not None:
+                batch.validate(full=True)  # nothing else tells that text is damaged
         if batch is None:
             return
         yield batch

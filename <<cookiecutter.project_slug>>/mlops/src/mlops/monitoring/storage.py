@@ -100,5 +100,5 @@ def explained() -> Iterator[None]:
     """Have what pyarrow says of a file that it cannot read be Unreadable."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise Unreadable(first_line(error).rstrip(".")) from error

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..revision import Revision
 from ..serving.settings import PREFIX, load_settings
 from .state import ENVIRONMENTS
@@ -60,13 +60,14 @@ def load(environment: str, at: Revision) -> Settings:
         raise InputError(f"{path}: no such file")
     found: dict[str, str] = {}
     mistakes = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Lines end as for those who read it, too: some characters that end one to Python do not.
+    for number, line in enumerate(re.split("\r?\n", text), 1):
         if not line or line.startswith("#"):
             continue
         name, equals, value = line.partition("=")
         problem = f"{name} stands here twice" if name in found else _problem(name, equals, value)
         if problem:
-            mistakes.append(f"{path} line {number}: {problem}")
+            mistakes.append(f"{path} line {number}: {printable(problem)}")
         found[name] = value
     missing = [name for name in _KEYS if name not in (*found, *_OPTIONAL)]
     mistakes += [f"{path}: {', '.join(missing)} missing"] if missing else []
