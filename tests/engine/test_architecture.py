@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from helpers import PROJECT
+from helpers import PROJECT, ROOT
 
 ENGINE = PROJECT / "mlops" / "src" / "mlops"
 MODULES = sorted(ENGINE.rglob("*.py"))
@@ -134,3 +134,41 @@ def test_help_imports_no_more_than_it_says() -> None:
     )
     found = {*done.stdout.split()}
     assert not found & (HEAVY | {"numpy", "onnxruntime", "pyarrow"}) - {"pydantic", "typer"}
+
+
+PICTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def drawn_groups() -> dict[str, str]:
+    """Return the group that the picture puts each unit in: the box's name, or what it lists."""
+    boxes = re.findall(r'^  (\w+)\["<b>\w+</b><br/>(.*)"\]$', PICTURE, re.MULTILINE)
+    units = {unit(name(path)) for path in MODULES} - {""}
+    found = {each: group for group, text in boxes for each in text.split(" · ") if each in units}
+    folders = {path.name for path in ENGINE.iterdir() if path.is_dir()}
+    return found | {
+        group: group for group, _ in boxes if group in folders or group in units - {*found}
+    }
+
+
+def drawn_arrows() -> set[tuple[str, str]]:
+    """Return the picture's arrows; those to what all stand on are left out of it."""
+    return {
+        (start, end)
+        for start, ends in re.findall(r"^  (\w+) --> (.+)$", PICTURE, re.MULTILINE)
+        for end in ends.split(" & ")
+    }
+
+
+def test_the_picture_shows_every_unit_and_every_import() -> None:
+    groups = drawn_groups()
+    units = {unit(name(path)) for path in MODULES} - {""}
+    assert units - groups.keys() == set()
+    real = {
+        (groups[unit(name(path))], groups[unit(each)])
+        for path in MODULES
+        for each in imports(path)
+        if unit(name(path)) and unit(each)
+    }
+    assert drawn_arrows() == {
+        (start, end) for start, end in real if start != end and end != "ground"
+    }

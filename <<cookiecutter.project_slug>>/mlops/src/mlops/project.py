@@ -9,11 +9,28 @@ import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from .errors import InputError
 
 # Names the package where there is no pyproject.toml: in the serving image.
 VARIABLE = "MLOPS_PACKAGE"
+
+
+def root() -> Path | None:
+    """The nearest folder, from the working folder up, whose pyproject.toml has [tool.mlops]."""
+    here = Path.cwd()
+    return next((each for each in (here, *here.parents) if _settings(each) is not None), None)
+
+
+def _settings(folder: Path) -> dict[str, Any] | None:
+    """What stands under [tool.mlops] in a folder's pyproject.toml; None where there is no such."""
+    file = folder / "pyproject.toml"
+    if not file.is_file():
+        return None
+    tools = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
+    settings: dict[str, Any] | None = tools.get("mlops")
+    return settings
 
 
 def package() -> str | None:
@@ -23,12 +40,7 @@ def package() -> str | None:
     """
     if name := os.environ.get(VARIABLE):
         return name
-    file = Path("pyproject.toml")
-    if not file.is_file():
-        return None
-    settings = tomllib.loads(file.read_text(encoding="utf-8"))
-    name = settings.get("tool", {}).get("mlops", {}).get("package")
-    return None if name is None else str(name)
+    return (_settings(Path()) or {}).get("package")
 
 
 def module(name: str) -> ModuleType | None:

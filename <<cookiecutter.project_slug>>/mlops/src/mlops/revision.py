@@ -63,20 +63,24 @@ class Revision:
         """The content of a file that Git keeps; None where there is none."""
         if self.commit is None:
             return path.read_bytes() if path.is_file() else None
-        done = _git("show", f"{self.commit}:{path.as_posix()}")
+        done = _git("show", self._object(path))
         return None if done.returncode else done.stdout
 
     def folders(self, path: Path) -> list[str]:
         """The names of the folders in a folder, sorted; none where there is no such folder."""
         if self.commit is None:
             return sorted(each.name for each in path.iterdir() if each.is_dir())
-        done = _git("ls-tree", "-d", "-z", "--name-only", f"{self.commit}:{path.as_posix()}")
+        done = _git("ls-tree", "--full-tree", "-d", "-z", "--name-only", self._object(path))
         return sorted(filter(None, done.stdout.decode().split("\0")))
 
     def files(self, folder: Path, suffix: str) -> list[str]:
         """The names of a folder's files that end in `suffix`, sorted."""
-        done = _git("ls-tree", "-z", "--name-only", f"{self.commit}:{folder.as_posix()}")
+        done = _git("ls-tree", "--full-tree", "-z", "--name-only", self._object(folder))
         return sorted(each for each in done.stdout.decode().split("\0") if each.endswith(suffix))
+
+    def _object(self, path: Path) -> str:
+        """Git's name of a file or folder; `./` is the project's root, wherever in a repository."""
+        return f"{self.commit}:./{path.as_posix()}"
 
     def load(self, path: Path) -> Any:
         """The content of a YAML or JSON file; None where there is none.
@@ -132,7 +136,7 @@ class Revision:
             with replacing(kept) as temporary:
                 self._run_again(temporary.parent / "clone")
                 for path in paths:
-                    made = temporary.parent / "clone" / path
+                    made = temporary.parent / "clone" / root() / path
                     if not made.is_file():
                         raise InputError(f"the pipeline of {self.commit[:7]} makes no {path}")
                     (temporary / path).parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +149,7 @@ class Revision:
         commit = str(self.commit)
         print(f"making the model of {commit[:7]} again", file=sys.stderr)
         for arguments in (
-            ["clone", "--quiet", "--shared", "--no-checkout", ".", str(clone)],
+            ["clone", "--quiet", "--shared", "--no-checkout", top(), str(clone)],
             ["-C", str(clone), "checkout", "--quiet", "--detach", commit],
         ):
             done = _git(*arguments)
@@ -153,10 +157,11 @@ class Revision:
                 raise InputError(f"{commit[:7]} cannot be cloned: {_last_line(done.stderr)}")
         with Repo(os.curdir) as repo:
             cache = repo.cache.local_cache_dir
-        write_text(clone / ".dvc/config.local", f"[cache]\n    dir = {cache}\n")
+        project = clone / root()
+        write_text(project / ".dvc/config.local", f"[cache]\n    dir = {cache}\n")
         # Data that `dvc add` put into the cache; what else is there need not be made.
-        _dvc(clone, "checkout", "--allow-missing")
-        done = _dvc(clone, "repro")
+        _dvc(project, "checkout", "--allow-missing")
+        done = _dvc(project, "repro")
         if done.returncode:
             raise InputError(f"the pipeline of {commit[:7]} fails: {_last_line(done.stderr)}")
 
@@ -164,9 +169,22 @@ class Revision:
 WORKSPACE = Revision(None)
 
 
+def root() -> str:
+    """The project's root from the top of its repository, as `models/flights/`; empty at the top.
+
+    The commands run at the project's root, and Git's paths start at the top.
+    """
+    return git("rev-parse", "--show-prefix")
+
+
+def top() -> str:
+    """The folder of the repository that the project is in."""
+    return git("rev-parse", "--show-toplevel")
+
+
 def is_clean() -> bool:
     """Whether the workspace is what is committed, as far as Git knows its files."""
-    done = _git("status", "--porcelain", "--untracked-files=no")
+    done = _git("status", "--porcelain", "--untracked-files=no", "--", ".")
     return done.returncode == 0 and not done.stdout
 
 

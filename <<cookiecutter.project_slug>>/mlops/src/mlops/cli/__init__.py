@@ -4,11 +4,13 @@ Each command imports what it needs, so that the help is there at once.
 """
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import DEBUG_VARIABLE, run
+from .. import project
+from ..errors import DEBUG_VARIABLE, InputError, run
 from . import data, environment, github, model, monitor, release, retrain, serve, update
 
 app = typer.Typer(
@@ -34,6 +36,9 @@ def options(
     """
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"
+    # From below it, files and Git's history of them would be looked for elsewhere, and not found.
+    if (root := project.root()) and root != Path.cwd():
+        raise InputError(f"this is not the root of the project: cd {root}")
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def refusals(base: Revision, head: Revision, now: datetime) -> list[str]:
 
 def _changed(base: Revision, head: Revision) -> set[Path]:
     fork = git("merge-base", str(base.commit), str(head.commit))
-    names = git("diff", "--name-only", "--no-renames", "-z", fork, str(head.commit))
+    names = git("diff", "--name-only", "--relative", "--no-renames", "-z", fork, str(head.commit))
     return {Path(name) for name in names.split("\0") if name}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import InputError, ProjectError
 from ..github.api import Api, Refused, repository
-from ..revision import Revision, commit, git
+from ..revision import Revision, commit, git, root
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,12 @@ def trunk() -> str:
 def write(proposal: Proposal, base: Revision) -> str:
     """Write the commit, on `base`; no branch names it yet. Raises InputError where Git refuses."""
 
+    within = root()
+
     def change(index: dict[str, str]) -> None:
         for path, text in proposal.files.items():
             blob = git("hash-object", "-w", "--stdin", text=text)
-            git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)
+            git("update-index", "--add", "--cacheinfo", f"100644,{blob},{within}{path}", env=index)
 
     return commit(base, proposal.message, change)
 

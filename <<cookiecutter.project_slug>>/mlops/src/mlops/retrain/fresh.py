@@ -73,7 +73,7 @@ def fresh(log: Path) -> Iterator[Fresh]:
 
 def _committed() -> Revision:
     """HEAD. Raises InputError where the workspace is another, or where there is no model yet."""
-    if changed := git("status", "--porcelain"):
+    if changed := git("status", "--porcelain", "--", "."):
         raise InputError(f"{changed.splitlines()[0][3:]}: commit your changes first, or stash them")
     head = Revision.of("HEAD")
     if head is None or SNAPSHOT not in head.outputs:
