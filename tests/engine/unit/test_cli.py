@@ -1,9 +1,11 @@
 """`mlops`: help with examples, exit codes that tell what went wrong, one line for an error."""
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine import made
@@ -90,6 +92,26 @@ def test_a_broken_gate_is_a_failed_check(
     assert written.err == "error: f1: 0.5 is below 0.6\n"
 
 
+def _facts(written: str) -> Any:
+    """What `--json` printed, strictly read."""
+    return json.loads(written, parse_constant=pytest.fail)
+
+
+def test_gates_are_told_to_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_json(paths.METRICS, {"f1": 0.5})
+    write_json(paths.SLICES, {})
+    for bound, code in ((0.4, 0), (0.6, 3)):
+        gates = {"f1": Gate(min=bound)}
+        params = made.params("binary", "linear").model_copy(update={"gates": gates})
+        write_text(paths.PARAMS, params.model_dump_json())
+        assert _mlops(monkeypatch, "gate", "--json") == code
+        found = _facts(capsys.readouterr().out)
+        assert found["gates"]["f1"]["min"] == bound
+        assert [each["metric"] for each in found["broken"]] == ["f1"] * bool(code)
+
+
 def test_drafting_says_which_gate_there_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,6 +152,11 @@ def test_champion_and_challenger(
     assert _mlops(monkeypatch, "gate") == 0
     assert _mlops(monkeypatch, "gate", "--base", "HEAD") == 3
     assert "is worse than the champion's" in capsys.readouterr().err
+    assert _mlops(monkeypatch, "compare", "--json") == 0
+    told = _facts(capsys.readouterr().out)
+    assert (told["verdict"], told["metrics"]["roc_auc"]["verdict"]) == ("worse", "worse")
+    assert _mlops(monkeypatch, "gate", "--base", "HEAD", "--json") == 3
+    assert _facts(capsys.readouterr().out)["comparison"]["verdict"] == "worse"
     assert _mlops(monkeypatch, "report", "--base", "main") == 0
     out = capsys.readouterr().out
     assert "Worse than main." in out

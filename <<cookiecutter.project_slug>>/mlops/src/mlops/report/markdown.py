@@ -2,27 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 # Rows of a table that is folded away; more can be seen with `dvc params diff` and the like.
 ROWS = 60
 # Characters of a name or a value.
 LENGTH = 120
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report: a heading, what is said at a glance, and the rest."""
-
-    title: str
-    body: str
-    folded: bool = True
-
-    def text(self) -> str:
-        """The section in Markdown, folded away unless it is for everyone."""
-        if not self.folded:
-            return f"### {self.title}\n\n{self.body}\n"
-        return f"<details>\n<summary><b>{self.title}</b></summary>\n\n{self.body}\n\n</details>\n"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]], numbers_from: int = 1) -> str:

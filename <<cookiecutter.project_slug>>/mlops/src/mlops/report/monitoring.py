@@ -1,12 +1,12 @@
 """What monitoring found, for people: a page, a few lines for an issue, and for the terminal."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..files import write_json, write_text
+from ..facts import as_json
+from ..files import write_text
 from ..monitoring.result import ColumnResult, Result, Shift, WindowResult
 from . import charts
 from .markdown import code, plain, prose, table
@@ -18,7 +18,7 @@ COLUMNS = 30
 
 def write(result: Result, folder: Path) -> None:
     """Write result.json, report.md and report.html."""
-    write_json(folder / "result.json", asdict(result))
+    write_text(folder / "result.json", as_json(result))
     write_text(folder / "report.md", markdown(result))
     write_text(folder / "report.html", page(result))
 
