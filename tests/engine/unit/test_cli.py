@@ -161,6 +161,8 @@ def test_champion_and_challenger(
     out = capsys.readouterr().out
     assert "Worse than main." in out
     assert out.endswith("build/report/report.md\n")
+    assert _mlops(monkeypatch, "report", "--base", "main", "--json") == 0
+    assert _facts(capsys.readouterr().out)["comparison"]["verdict"] == "worse"
     for command in ("compare", "gate", "report"):
         assert _mlops(monkeypatch, command, "--base", "--help") == 2
         assert "error: --help: Git knows no such revision" in capsys.readouterr().err

@@ -15,10 +15,12 @@ from markdown_it import MarkdownIt
 from mlops import paths, plots
 from mlops.comparison import compare
 from mlops.errors import InputError
+from mlops.facts import as_json
 from mlops.files import write_json
 from mlops.inputs import model_inputs
 from mlops.pipeline import TOOK, stage
 from mlops.report import comment, markdown
+from mlops.report.headline import headline
 from mlops.report.report import report
 from mlops.revision import Revision
 
@@ -95,7 +97,7 @@ class Page(HTMLParser):
 
 def _report(base: str, log: Path | None = None) -> tuple[str, str]:
     """What is said in the terminal, and the report."""
-    said = report(base, paths.REPORT, log)
+    said = headline(report(base, paths.REPORT, log)).plain()
     return said, (paths.REPORT / "report.md").read_text(encoding="utf-8")
 
 
@@ -376,8 +378,7 @@ def test_long_tables_tell_how_much_more_there_is(planted: Stored) -> None:
 
 def test_the_facts_are_there_for_programs(planted: Stored) -> None:
     planted.params(seed=2, gates={"f1": {"min": 0.99}})
-    _report("poor")
-    found = json.loads((paths.REPORT / "report.json").read_text(encoding="utf-8"))
+    found = json.loads(as_json(report("poor", paths.REPORT, None)))
     assert found["comparison"]["verdict"] == "better"
     assert found["comparison"]["metrics"]["roc_auc"]["verdict"] == "better"
     assert "answers" not in found["comparison"]

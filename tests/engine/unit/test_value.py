@@ -153,7 +153,7 @@ def test_the_champion_is_held_to_it_and_the_report_shows_it(begin: Begin) -> Non
     params, against = load_params(), compare(load_params(), Revision.of(good))
     assert against.verdict == "worse"
     assert [each.metric for each in broken(params, {}, {}, against)] == ["value"]
-    assert "worse" in report(good, paths.REPORT, None).lower()
+    assert report(good, paths.REPORT, None).comparison.verdict == "worse"
     text = (paths.REPORT / "report.md").read_text(encoding="utf-8")
     assert "**value (EUR a row)**" in text
     assert "Slices by value (EUR a row)" in text

@@ -165,6 +165,7 @@ def report(
     log: Annotated[
         Path | None, typer.Option(help="What `dvc repro` printed, to tell what ran.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Write report.md with its pictures: the verdict, and what changed since another revision.
 
@@ -172,8 +173,13 @@ def report(
     mlops report --base origin/main
     """
     from ..report import report
+    from ..report.headline import headline
 
-    typer.echo(report.report(base, output, log))
+    found = report.report(base, output, log)
+    if json:
+        print_json(found)
+        return
+    typer.echo(headline(found).plain())
     typer.echo(f"{output}/report.md")
 
 

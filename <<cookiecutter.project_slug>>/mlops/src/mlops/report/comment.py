@@ -1,15 +1,12 @@
 """The facts of a change as a comment on GitHub, laid out by comment.md and not too long."""
 
-import re
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..metrics import VALUE
 from .change import Change, Numbers
-from .headline import Headline
-from .markdown import ROWS, code, plain, prose
+from .headline import headline
+from .layout import layout
+from .markdown import code, tidy
 
 # GitHub refuses comments of 65,536 characters; links to pictures grow when they are published.
 LIMIT = 60_000
@@ -30,19 +27,18 @@ SECTIONS = (
 DOTS = {"better": "🟢", "same": "⚪", "worse": "🔴"}
 
 
-def comment(change: Change, headline: Headline, drawn: list[str]) -> str:
+def comment(change: Change, drawn: list[str]) -> str:
     """All sections that fit, the first ones first; one that is left out is named.
 
     Args:
         change: what is told.
-        headline: what is told first.
         drawn: the names of pictures.
     """
-    layout = _layout()
-    text = _tidy(layout.alert(headline)) + "\n"
+    macros = _layout()
+    text = tidy(macros.alert(headline(change))) + "\n"
     left_out = []
     for name in SECTIONS:
-        section = _tidy(getattr(layout, name)(change, drawn))
+        section = tidy(getattr(macros, name)(change, drawn))
         if len(text) + len(section) > LIMIT:
             left_out.append(name.capitalize())
         elif section.strip():
@@ -53,33 +49,9 @@ def comment(change: Change, headline: Headline, drawn: list[str]) -> str:
 
 
 def _layout() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - it is Markdown, and what others wrote goes through a filter
-    )
-    environment.filters |= {
-        "plain": plain,
-        "code": code,
-        "prose": prose,
-        "number": _number,
-        "arrow": _arrow,
-        "code_or_dash": _code_or_dash,
-        "both": _both,
-    }
-    environment.globals |= {"DOTS": DOTS, "LINES": LINES, "ROWS": ROWS, "VALUE": VALUE}
-    return environment.get_template("comment.md").module
-
-
-def _tidy(section: str) -> str:
-    """A section that ends with one line's end, and has no two empty lines in it."""
-    return re.sub(r"\n{3,}", "\n\n", section.strip("\n")) + "\n"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    """The macros of comment.md."""
+    template = layout("comment.md", arrow=_arrow, code_or_dash=_code_or_dash, both=_both)
+    return template.make_module({"DOTS": DOTS, "LINES": LINES, "VALUE": VALUE})
 
 
 def _arrow(difference: float) -> str:

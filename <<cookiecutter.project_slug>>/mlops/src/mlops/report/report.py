@@ -3,17 +3,17 @@
 from pathlib import Path
 
 from ..comparison import Comparison
-from ..facts import as_json
 from ..files import replacing, write_text
 from . import pictures
-from .change import change
+from .change import Change, change
 from .comment import comment
 from .folder import check_replaceable
-from .headline import headline
 
 
-def report(name: str, folder: Path, log: Path | None, comparison: Comparison | None = None) -> str:
-    """Write report.md, its pictures and report.json; return the verdict as plain text.
+def report(
+    name: str, folder: Path, log: Path | None, comparison: Comparison | None = None
+) -> Change:
+    """Write report.md and its pictures, and return what they tell.
 
     Args:
         name: the base revision, as Git knows it; all zeros for none.
@@ -28,7 +28,5 @@ def report(name: str, folder: Path, log: Path | None, comparison: Comparison | N
     with replacing(folder) as temporary:
         temporary.mkdir()
         drawn = pictures.draw(found, temporary)
-        verdict = headline(found)
-        write_text(temporary / "report.md", comment(found, verdict, drawn))
-        write_text(temporary / "report.json", as_json(found))
-    return verdict.plain()
+        write_text(temporary / "report.md", comment(found, drawn))
+    return found
