@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,15 +42,6 @@ def test_help_says_what_a_command_does(
     assert text.startswith("Usage: ")
     if command not in (["lock"], []):
         assert f"\n  mlops {' '.join(command)} " in text
-
-
-def test_help_needs_nothing_that_takes_long_to_import() -> None:
-    heavy = {"dvc", "jinja2", "numpy", "onnxruntime", "pandas", "pyarrow", "rich", "sklearn"}
-    program = f"import sys, mlops.cli; print({heavy} & {{*sys.modules}})"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("arguments", [["no-such"], ["predict"], ["predict", "--no-such", "a"]])

@@ -4,6 +4,7 @@ become Markdown or HTML, or make the report too long to be a comment."""
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -374,6 +375,15 @@ def test_long_tables_tell_how_much_more_there_is(planted: Stored) -> None:
     write_json(paths.PROFILE, {"rows": 9, "columns": before})
     page = _check(_report("HEAD")[1])
     assert f"{106 - markdown.ROWS} more rows." in page.text
+
+
+def test_a_changed_engine_is_told(planted: Stored) -> None:
+    found = report("HEAD", paths.REPORT, None)
+    names = [f"changed: mlops/{name}" for name in HOSTILE * 2]
+    page = _check(comment.comment(replace(found, engine=names), []))
+    assert "The engine is not what its version shipped" in page.text
+    assert f"changed: mlops/{_shown(HOSTILE[0])}" in page.text
+    assert f"and {len(names) - comment.LINES} more" in page.text
 
 
 def test_the_facts_are_there_for_programs(planted: Stored) -> None:

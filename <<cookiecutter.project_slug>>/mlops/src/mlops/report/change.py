@@ -10,6 +10,7 @@ from .. import lock
 from ..comparison import Comparison, compare, judged
 from ..config.params import Params, load_params
 from ..contract import load_contract
+from ..engine import MANIFEST, engine
 from ..errors import InputError
 from ..gate import Breach, broken
 from ..metrics import catalogue
@@ -128,6 +129,7 @@ class Change:
         confidence: of the intervals.
         currency: what predictions are worth is counted in it.
         lock, broken: what must be mended.
+        engine: its files that are not what its version shipped, a line each.
         metrics: each on its own test rows.
         better: which values of the first metric that decides.
         slices: that metric by column and value.
@@ -146,6 +148,7 @@ class Change:
     currency: str | None
     lock: lock.LockState
     broken: list[Breach]
+    engine: list[str]
     metrics: dict[str, Numbers]
     better: Literal["higher", "lower"]
     slices: dict[str, list[Slice]]
@@ -190,6 +193,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         currency=value.currency if value else None,
         lock=lock.check(),
         broken=broken(params, metrics, parts, found),
+        engine=changed_engine(),
         metrics=_numbers(_loaded(base, METRICS) or {}, metrics),
         better=catalogue(params.task, value)[decide[0]].better,
         slices=_slices(params, base, found),
@@ -211,6 +215,11 @@ def _head() -> Revision | None:
 
 def _short(name: str) -> str:
     return name[:7] if re.fullmatch("[0-9a-f]{40}", name) else name.removeprefix("origin/")
+
+
+def changed_engine() -> list[str]:
+    """What differs from the engine that was shipped; nothing where none is here."""
+    return engine().differences.lines() if MANIFEST.is_file() else []
 
 
 def _loaded(revision: Revision | None, path: Path) -> Any:

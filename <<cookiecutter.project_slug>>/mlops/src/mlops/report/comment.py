@@ -14,6 +14,7 @@ LIMIT = 60_000
 LINES = 20
 # Macros of comment.md, in the order in which they stand.
 SECTIONS = (
+    "engine",
     "metrics",
     "plots",
     "parameters",
