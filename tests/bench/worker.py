@@ -26,7 +26,7 @@ PARTS = {
     "both models' answers and latency": ("comparison", "_side"),
     "bootstrap": ("comparison", "judge"),
     "`dvc.lock` and the remote": ("lock", "check"),
-    "pictures": ("report.report", "_draw"),
+    "pictures": ("report.pictures", "draw"),
 }
 VERSIONS = ("dvc", "onnxruntime", "pandas", "pyarrow", "scikit-learn")
 

@@ -81,7 +81,7 @@ def importers(wanted: str) -> set[str]:
 
 
 def test_the_graph_is_read_whole() -> None:
-    assert {"comparison", "gate", "lock"} <= imports(ENGINE / "report" / "report.py")
+    assert {"comparison", "gate", "lock"} <= imports(ENGINE / "report" / "change.py")
     assert "release" in {unit(each) for each in imports(ENGINE / "cli" / "release.py")}
     assert cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
 
@@ -120,7 +120,8 @@ def test_templates_are_of_the_top_floor() -> None:
 
 
 def test_one_module_imports_what_is_the_owners() -> None:
-    assert [name(path) for path in MODULES if "importlib" in others(path)] == ["project"]
+    found = {name(path) for path in MODULES if "importlib" in others(path)}
+    assert found == {"project", "update.migrations.__main__"}  # the second imports those beside it
 
 
 def test_help_imports_no_more_than_it_says() -> None:

@@ -1,10 +1,16 @@
 """What people are told of each problem: that it is there, that it is over, or nothing."""
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
+from engine import made
 
+from mlops import cli
 from mlops.config.retraining import Retraining
+from mlops.files import read_json, write_text
+from mlops.monitoring import run
 from mlops.monitoring.log import Account
 from mlops.monitoring.performance import Measured
 from mlops.monitoring.result import (
@@ -15,7 +21,8 @@ from mlops.monitoring.result import (
     Result,
     WindowResult,
 )
-from mlops.report import problems
+from mlops.paths import MONITOR, PARAMS
+from mlops.report import monitoring, problems
 
 ALARMS = {
     "drift": Alarm(Kind.DRIFT, "carrier", "distance 0.21 from what was trained on (p 5e-16)"),
@@ -106,6 +113,28 @@ def test_what_is_not_there_is_over_only_where_it_was_looked_for(
 def test_performance_of_an_earlier_window_is_told(tmp_path: Path) -> None:
     found = told(result(window(ALARMS["performance"]), window(labelled=False)), tmp_path)
     assert "labels of 2030-01-01 to 2030-01-08" in found["performance"]
+
+
+@pytest.mark.parametrize(("alarms", "code"), [([], 0), ([ALARMS["drift"]], 3)])
+def test_the_command_tells_programs(
+    alarms: list[Alarm],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_text(PARAMS, made.params("binary", "linear").model_dump_json())
+    monkeypatch.setattr(run, "run", lambda *_: result(window(*alarms)))
+    monkeypatch.setattr("mlops.cli.monitor.trunk", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["mlops", "monitor", "prod", "--json"])
+    monkeypatch.setattr(monitoring, "page", lambda _: "")
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code or 0) == code
+    found = json.loads(capsys.readouterr().out)
+    assert found == read_json(MONITOR / "prod" / "result.json")
+    assert [each["kind"] for each in found["windows"][0]["alarms"]] == ["drift"] * len(alarms)
 
 
 def test_names_from_the_data_are_no_markup(tmp_path: Path) -> None:

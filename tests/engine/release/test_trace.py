@@ -18,6 +18,8 @@ def test_trace_ends_at_the_data(released: Released) -> None:
     evidence = json.loads(released.evidence.read_text())
     assert f"ok  model: {evidence['model']['sha256']}" in told
     assert released.mlops("trace", evidence["id"]).stdout in told
+    hops = json.loads(released.mlops("trace", "dev", "--json").stdout)
+    assert [f"ok  {each['what']}: {each['value']}" for each in hops] == told.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,8 @@ def test_evidence_that_was_tampered_with_is_found(
     done = released.mlops("trace", "dev", code=3)
     assert told in done.stdout
     assert "do not fit" in done.stderr
+    hops = json.loads(released.mlops("trace", "dev", "--json", code=3).stdout)
+    assert sum(each["problem"] is not None for each in hops) == done.stdout.count("NO  ")
 
 
 def test_a_release_is_of_what_is_committed(released: Released) -> None:
@@ -64,6 +68,10 @@ def test_releases_that_wait_side_by_side_have_versions_of_their_own(released: Re
 
 def test_status_and_guard_say_where_it_is(released: Released) -> None:
     assert released.evidence.stem in released.mlops("status").stdout
+    first, *_ = json.loads(released.mlops("status", "--json").stdout)
+    assert first["environment"]["name"] == "dev"
+    assert first["environment"]["release"]["id"] == released.evidence.stem
+    assert first["age"] >= 0
     assert "by the rules" in released.mlops("guard", "--base", "HEAD~1").stdout
     released.mlops("promote", "staging", "--dry-run")
     assert "promote" not in released.git("branch")

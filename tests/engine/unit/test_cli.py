@@ -1,9 +1,10 @@
 """`mlops`: help with examples, exit codes that tell what went wrong, one line for an error."""
 
+import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine import made
@@ -43,15 +44,6 @@ def test_help_says_what_a_command_does(
         assert f"\n  mlops {' '.join(command)} " in text
 
 
-def test_help_needs_nothing_that_takes_long_to_import() -> None:
-    heavy = {"dvc", "jinja2", "numpy", "onnxruntime", "pandas", "pyarrow", "rich", "sklearn"}
-    program = f"import sys, mlops.cli; print({heavy} & {{*sys.modules}})"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "set()\n"
-
-
 @pytest.mark.parametrize("arguments", [["no-such"], ["predict"], ["predict", "--no-such", "a"]])
 def test_a_wrong_command_is_bad_input(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -88,6 +80,26 @@ def test_a_broken_gate_is_a_failed_check(
     written = capsys.readouterr()
     assert written.out == "gates kept: f1\n"
     assert written.err == "error: f1: 0.5 is below 0.6\n"
+
+
+def _facts(written: str) -> Any:
+    """What `--json` printed, strictly read."""
+    return json.loads(written, parse_constant=pytest.fail)
+
+
+def test_gates_are_told_to_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_json(paths.METRICS, {"f1": 0.5})
+    write_json(paths.SLICES, {})
+    for bound, code in ((0.4, 0), (0.6, 3)):
+        gates = {"f1": Gate(min=bound)}
+        params = made.params("binary", "linear").model_copy(update={"gates": gates})
+        write_text(paths.PARAMS, params.model_dump_json())
+        assert _mlops(monkeypatch, "gate", "--json") == code
+        found = _facts(capsys.readouterr().out)
+        assert found["gates"]["f1"]["min"] == bound
+        assert [each["metric"] for each in found["broken"]] == ["f1"] * bool(code)
 
 
 def test_drafting_says_which_gate_there_is(
@@ -130,10 +142,17 @@ def test_champion_and_challenger(
     assert _mlops(monkeypatch, "gate") == 0
     assert _mlops(monkeypatch, "gate", "--base", "HEAD") == 3
     assert "is worse than the champion's" in capsys.readouterr().err
+    assert _mlops(monkeypatch, "compare", "--json") == 0
+    told = _facts(capsys.readouterr().out)
+    assert (told["verdict"], told["metrics"]["roc_auc"]["verdict"]) == ("worse", "worse")
+    assert _mlops(monkeypatch, "gate", "--base", "HEAD", "--json") == 3
+    assert _facts(capsys.readouterr().out)["comparison"]["verdict"] == "worse"
     assert _mlops(monkeypatch, "report", "--base", "main") == 0
     out = capsys.readouterr().out
     assert "Worse than main." in out
     assert out.endswith("build/report/report.md\n")
+    assert _mlops(monkeypatch, "report", "--base", "main", "--json") == 0
+    assert _facts(capsys.readouterr().out)["comparison"]["verdict"] == "worse"
     for command in ("compare", "gate", "report"):
         assert _mlops(monkeypatch, command, "--base", "--help") == 2
         assert "error: --help: Git knows no such revision" in capsys.readouterr().err

@@ -59,8 +59,9 @@ def test_a_model_from_other_rows_of_the_same_kind_is_as_good(begin: Begin, what:
     stored.made("twin")
     found = _compared(stored, champion)
     assert found.verdict == "same"
-    for side in (found.champion, found.challenger):
-        assert side is not None
+    assert found.answers is not None
+    assert found.rows == len(found.answers.test) == len(rows(what))
+    for side in (found.answers.champion, found.answers.challenger):
         assert len(side.scored.outputs["prediction"]) == len(rows(what))
         assert side.latency > 0
     if what == "regression":

@@ -10,7 +10,7 @@ from mlops.comparison import Compared, Comparison
 from mlops.config.gates import Gate
 from mlops.config.params import Params
 from mlops.errors import InputError
-from mlops.gate import broken
+from mlops.gate import Breach, broken
 from mlops.slices import Slices
 
 SLICES: Slices = {"colour": {"red": {"rows": 30, "f1": 0.5}, "blue": {"rows": 30}}}
@@ -38,15 +38,17 @@ def test_metrics_are_held_against_their_bounds(
 ) -> None:
     found = broken(_params(**gates), {"f1": 0.5, "log_loss": 2.0}, SLICES)
     assert len(found) == len(lines)
-    for line, wanted in zip(found, lines, strict=True):
-        assert line.startswith(wanted)
+    for each, wanted in zip(found, lines, strict=True):
+        assert each.told.startswith(wanted)
 
 
 def test_slices_are_held_against_bounds_of_their_own() -> None:
     bound = {"min": 0.1, "slices": {"colour": {"min": 0.6}}}
     assert broken(_params(f1=bound), {"f1": 0.5}, SLICES) == [
-        "f1 of colour red: 0.5 is below 0.6",
-        "f1 of colour blue: has no value on the test rows",
+        Breach("f1", "bounds", "f1 of colour red: 0.5 is below 0.6", "colour", "red", 0.5),
+        Breach(
+            "f1", "bounds", "f1 of colour blue: has no value on the test rows", "colour", "blue"
+        ),
     ]
     kept = {"colour": {"red": {"rows": 30, "f1": 0.6}}}
     assert broken(_params(f1=bound), {"f1": 0.5}, kept) == []
@@ -82,7 +84,7 @@ def test_a_worse_model_is_told_when_chance_does_not_explain_it(
 ) -> None:
     lines = broken(_params(**{name: {"regression": allowed}}), {}, {}, _against(low, high, name))
     assert len(lines) == is_broken
-    for line in lines:
+    for line in map(str, lines):
         assert line.startswith(f"{name}: {0.5 + (low + high) / 2:.4g} is worse than the champion's")
         assert line.endswith(f" ({allowed:g} is allowed)") == (allowed > 0)
 
@@ -90,9 +92,8 @@ def test_a_worse_model_is_told_when_chance_does_not_explain_it(
 def test_what_could_not_be_compared_here_is_broken() -> None:
     undecided = Comparison(None, "it is not stored", undecided=True)
     gates: dict[str, dict[str, Any]] = {"f1": {"min": 0.1, "regression": 0.5}}
-    assert broken(_params(**gates), {"f1": 0.5}, {}, undecided) == [
-        "champion: not comparable: it is not stored"
-    ]
+    (breach,) = broken(_params(**gates), {"f1": 0.5}, {}, undecided)
+    assert breach.told == "champion: not comparable: it is not stored"
     # Where no gate is on regression, nobody asked.
     assert broken(_params(f1={"min": 0.1}), {"f1": 0.5}, {}, undecided) == []
 
@@ -110,8 +111,8 @@ def test_a_sound_reason_for_no_comparison_is_not_broken(against: Comparison) -> 
 
 
 def test_a_metric_without_a_value_to_compare_is_broken() -> None:
-    found = broken(_params(roc_auc={"regression": 9}), {}, {}, _against(0, 1))
-    assert found == ["roc_auc: has no value to compare on the test rows"]
+    (breach,) = broken(_params(roc_auc={"regression": 9}), {}, {}, _against(0, 1))
+    assert breach.told == "roc_auc: has no value to compare on the test rows"
 
 
 @pytest.mark.parametrize(

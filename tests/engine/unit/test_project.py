@@ -63,7 +63,7 @@ def test_the_guard_judges_its_own_environments_alone(repository: Repository) -> 
 
 def test_a_proposal_changes_the_project(repository: Repository) -> None:
     base = Revision(repository.git("rev-parse", "HEAD"))
-    made = write(Proposal("branch", "title", {"environments/dev/note": "x\n"}), base)
+    made = write(Proposal("branch", "title", {Path("environments/dev/note"): "x\n"}), base)
     assert repository.git("show", "--name-only", "--format=", made) == (
         "models/a/environments/dev/note"
     )

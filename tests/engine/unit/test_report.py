@@ -1,8 +1,10 @@
 """Reports: the verdict leads, each section tells its part, and nothing that data or names hold can
 become Markdown or HTML, or make the report too long to be a comment."""
 
+import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,11 +16,12 @@ from markdown_it import MarkdownIt
 from mlops import paths, plots
 from mlops.comparison import compare
 from mlops.errors import InputError
+from mlops.facts import as_json
 from mlops.files import write_json
 from mlops.inputs import model_inputs
 from mlops.pipeline import TOOK, stage
-from mlops.report import markdown
-from mlops.report import report as module
+from mlops.report import comment, markdown
+from mlops.report.headline import headline
 from mlops.report.report import report
 from mlops.revision import Revision
 
@@ -95,7 +98,7 @@ class Page(HTMLParser):
 
 def _report(base: str, log: Path | None = None) -> tuple[str, str]:
     """What is said in the terminal, and the report."""
-    said = report(base, paths.REPORT, log)
+    said = headline(report(base, paths.REPORT, log)).plain()
     return said, (paths.REPORT / "report.md").read_text(encoding="utf-8")
 
 
@@ -161,8 +164,9 @@ def test_all_plots_of_classes_have_both_models_in_them(planted: Stored, tmp_path
     page = _check(_report("poor")[1])
     names = ["calibration", "confusion", "importance", "precision_recall", "roc"]
     assert sorted(page.pictures) == [f"{name}.png" for name in names]
-    side = compare(planted.params(), Revision.of("poor")).challenger
-    assert side
+    answers = compare(planted.params(), Revision.of("poor")).answers
+    assert answers
+    side = answers.challenger
     data = plots.records("roc", side.scored, side.classes)
     plots.draw(tmp_path / "alone.png", "roc", plots.ROC, [{"rev": "this"} | each for each in data])
     assert (tmp_path / "alone.png").read_bytes() != (paths.REPORT / "roc.png").read_bytes()
@@ -244,7 +248,7 @@ def test_many_things_to_mend_are_cut_short(planted: Stored) -> None:
     planted.params(gates={"f1": {"slices": {"colour": {"min": 0.5}}}})
     page = _check(_report("HEAD")[1])
     assert "f1 of colour value 7: 0.1 is below 0.5" in page.text
-    assert f"and {500 + 2 - module.LINES} more" in page.text
+    assert f"and {500 + 2 - comment.LINES} more" in page.text
 
 
 def test_the_stages_are_told_from_what_dvc_printed(planted: Stored) -> None:
@@ -363,7 +367,7 @@ def test_a_report_stays_short_whatever_changed(stored: Stored) -> None:
     assert "roc_auc" in page.text
     assert "Parameters: 2000 differ" in page.text
     assert "Data: 9 → 9 rows, 2000 columns differ" in page.text
-    assert "Left out, as a comment must be short: Slices by roc_auc." in page.text
+    assert "Left out, as a comment must be short: Slices." in page.text
 
 
 def test_long_tables_tell_how_much_more_there_is(planted: Stored) -> None:
@@ -371,6 +375,27 @@ def test_long_tables_tell_how_much_more_there_is(planted: Stored) -> None:
     write_json(paths.PROFILE, {"rows": 9, "columns": before})
     page = _check(_report("HEAD")[1])
     assert f"{106 - markdown.ROWS} more rows." in page.text
+
+
+def test_a_changed_engine_is_told(planted: Stored) -> None:
+    found = report("HEAD", paths.REPORT, None)
+    names = [f"changed: mlops/{name}" for name in HOSTILE * 2]
+    page = _check(comment.comment(replace(found, engine=names), []))
+    assert "The engine is not what its version shipped" in page.text
+    assert f"changed: mlops/{_shown(HOSTILE[0])}" in page.text
+    assert f"and {len(names) - comment.LINES} more" in page.text
+
+
+def test_the_facts_are_there_for_programs(planted: Stored) -> None:
+    planted.params(seed=2, gates={"f1": {"min": 0.99}})
+    found = json.loads(as_json(report("poor", paths.REPORT, None)))
+    assert found["comparison"]["verdict"] == "better"
+    assert found["comparison"]["metrics"]["roc_auc"]["verdict"] == "better"
+    assert "answers" not in found["comparison"]
+    assert [each["metric"] for each in found["broken"]] == ["f1"]
+    assert {"what": "train.seed", "before": "1", "after": "2"} in found["parameters"]
+    assert found["lineage"][0]["what"] == "commit"
+    assert found["model"]["latency"]["after"] > 0
 
 
 def test_a_report_that_fails_leaves_the_old_one(planted: Stored) -> None:

@@ -124,7 +124,7 @@ def test_slices_have_it_too() -> None:
 def test_gates_bound_it() -> None:
     params = _valued(made.params("binary", "linear"), _value(per=PER), value={"min": -3.0})
     assert broken(params, {"value": -3.0}, {}) == []
-    assert broken(params, {"value": -3.5}, {}) == ["value: -3.5 is below -3"]
+    assert [*map(str, broken(params, {"value": -3.5}, {}))] == ["value: -3.5 is below -3"]
     without = made.params("binary", "linear").model_copy(update={"gates": params.gates})
     with pytest.raises(InputError, match="gates: value: no metric of classification"):
         broken(without, {"value": 0.0}, {})
@@ -152,8 +152,8 @@ def test_the_champion_is_held_to_it_and_the_report_shows_it(begin: Begin) -> Non
     stored.edit("params.yaml", lambda params: params["evaluate"].update(value=value))
     params, against = load_params(), compare(load_params(), Revision.of(good))
     assert against.verdict == "worse"
-    assert ["value: " in line for line in broken(params, {}, {}, against)] == [True]
-    assert "worse" in report(good, paths.REPORT, None).lower()
+    assert [each.metric for each in broken(params, {}, {}, against)] == ["value"]
+    assert report(good, paths.REPORT, None).comparison.verdict == "worse"
     text = (paths.REPORT / "report.md").read_text(encoding="utf-8")
     assert "**value (EUR a row)**" in text
     assert "Slices by value (EUR a row)" in text

@@ -40,6 +40,11 @@ class Compared:
     high: float
     verdict: Verdict
 
+    @property
+    def difference(self) -> float:
+        """Challenger minus champion."""
+        return self.challenger - self.champion
+
 
 @dataclass(frozen=True)
 class Side:
@@ -57,6 +62,15 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What both models said of the same test rows."""
+
+    champion: Side
+    challenger: Side
+    test: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What came out.
 
@@ -68,8 +82,8 @@ class Comparison:
             no gate may take that for good.
         metrics: by name, in the task's order.
         notes: what people should know of how they came about, a sentence each.
-        champion, challenger: the answers behind them.
-        test: the rows they are for.
+        rows: how many test rows they are of.
+        answers: what is behind them.
     """
 
     verdict: Verdict | None
@@ -77,9 +91,8 @@ class Comparison:
     undecided: bool = False
     metrics: dict[str, Compared] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    champion: Side | None = None
-    challenger: Side | None = None
-    test: pd.DataFrame | None = None
+    rows: int | None = None
+    answers: Answers | None = field(default=None, repr=False)
 
 
 def compare(params: Params, base: Revision | None) -> Comparison:
@@ -118,17 +131,16 @@ def compare(params: Params, base: Revision | None) -> Comparison:
     reason = _incomparable(old, new)
     if reason:
         return Comparison(None, reason)
-    sides = [_side(model, contract, test, space) for model in (old, new)]
-    metrics = judge(params, *(side.scored for side in sides))
+    answers = Answers(_side(old, contract, test, space), _side(new, contract, test, space), test)
+    metrics = judge(params, answers.champion.scored, answers.challenger.scored)
     gated = [metrics[name].verdict for name in judged(params) if name in metrics]
     return Comparison(
         _together(gated),
         None if gated else f"{', '.join(judged(params))}: no value on these test rows",
         metrics=metrics,
         notes=notes,
-        champion=sides[0],
-        challenger=sides[1],
-        test=test,
+        rows=len(test),
+        answers=answers,
     )
 
 

@@ -1,6 +1,8 @@
 """Gates: what params.yaml demands of the model before it may replace the one in use."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from .comparison import Comparison
 from .config.params import Params
@@ -9,10 +11,33 @@ from .metrics import catalogue, names
 from .slices import Slices
 
 
+@dataclass(frozen=True)
+class Breach:
+    """A gate that is not kept.
+
+    Attributes:
+        metric: what it is on; None where nothing can be held against the champion.
+        rule: what it demands.
+        told: how that is not so.
+        column, value: the slice that it is on; None for all rows.
+        found: the metric's value there; None where it has none.
+    """
+
+    metric: str | None
+    rule: Literal["bounds", "regression"]
+    told: str
+    column: str | None = None
+    value: str | None = None
+    found: float | None = None
+
+    def __str__(self) -> str:
+        return self.told
+
+
 def broken(
     params: Params, metrics: dict[str, float], slices: Slices, against: Comparison | None = None
-) -> list[str]:
-    """One line for each gate that is not kept; a metric that is not there keeps none.
+) -> list[Breach]:
+    """The gates that are not kept; a metric that is not there keeps none.
 
     Args:
         params: holds the gates.
@@ -23,16 +48,22 @@ def broken(
         InputError: a gate is for no metric of the task, or for no column with role slice.
     """
     _check_names(params, slices)
-    lines: list[str] = []
-    for name, gate in params.gates.items():
-        told = [gate.outside(name, metrics.get(name))]
-        for column, bounds in (gate.slices or {}).items():
-            for value, found in slices[column].items():
-                told.append(bounds.outside(f"{name} of {column} {value}", found.get(name)))
-        lines += [line for line in told if line]
+    found = [*_out_of_bounds(params, metrics, slices)]
     if against is not None:
-        lines += _regressions(params, against)
-    return lines
+        found += _regressions(params, against)
+    return found
+
+
+def _out_of_bounds(params: Params, metrics: dict[str, float], slices: Slices) -> Iterator[Breach]:
+    for name, gate in params.gates.items():
+        found = metrics.get(name)
+        if told := gate.outside(name, found):
+            yield Breach(name, "bounds", told, found=found)
+        for column, bounds in (gate.slices or {}).items():
+            for value, part in slices[column].items():
+                found = part.get(name)
+                if told := bounds.outside(f"{name} of {column} {value}", found):
+                    yield Breach(name, "bounds", told, column, value, found)
 
 
 def _check_names(params: Params, slices: Slices) -> None:
@@ -58,26 +89,28 @@ def _check_names(params: Params, slices: Slices) -> None:
                 )
 
 
-def _regressions(params: Params, against: Comparison) -> Iterator[str]:
+def _regressions(params: Params, against: Comparison) -> Iterator[Breach]:
     allowed = {
         name: gate.regression for name, gate in params.gates.items() if gate.regression is not None
     }
     if allowed and against.undecided:
-        yield f"champion: not comparable: {against.reason}"
+        yield Breach(None, "regression", f"champion: not comparable: {against.reason}")
     if not against.metrics:
         return
     metrics = catalogue(params.task, params.evaluate.value)
     for name, limit in allowed.items():
         found = against.metrics.get(name)
         if found is None:
-            yield f"{name}: has no value to compare on the test rows"
+            told = f"{name}: has no value to compare on the test rows"
+            yield Breach(name, "regression", told)
             continue
         # At best so much worse, as far as chance allows: the far end of the interval.
         is_higher = metrics[name].better == "higher"
         loss = -found.high if is_higher else found.low
         if loss > limit:
             least = f", at best by {loss:.4g}" + (f" ({limit:g} is allowed)" if limit else "")
-            yield (
+            told = (
                 f"{name}: {found.challenger:.4g} is worse than the champion's "
                 f"{found.champion:.4g}{least}"
             )
+            yield Breach(name, "regression", told, found=found.challenger)

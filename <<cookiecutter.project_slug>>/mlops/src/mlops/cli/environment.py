@@ -5,20 +5,24 @@ from typing import Annotated
 import typer
 
 from ..errors import CheckError
-from .options import DryRun, Trunk, trunk
+from .options import DryRun, Json, Trunk, print_json, trunk
 
 app = typer.Typer()
 
 
 @app.command()
-def status(base: Trunk = None) -> None:
+def status(base: Trunk = None, json: Json = False) -> None:
     """Show what each environment has, since when, how good it is, and what waits for it."""
     from datetime import UTC, datetime
 
     from ..release import status
     from ..report import terminal
 
-    terminal.show_status(status.status(trunk(base), datetime.now(UTC)))
+    found = status.status(trunk(base), datetime.now(UTC))
+    if json:
+        print_json(found)
+    else:
+        terminal.show_status(found)
 
 
 @app.command()
@@ -67,6 +71,7 @@ def stop(
 def trace(
     what: Annotated[str, typer.Argument(help="An environment, a release's id, or a URL.")],
     base: Trunk = None,
+    json: Json = False,
 ) -> None:
     """Go from what runs back to the raw data, checking each step; exit code 3 on a mismatch.
 
@@ -77,5 +82,11 @@ def trace(
     from ..release import trace
     from ..report import terminal
 
-    if broken := terminal.show_hops(trace.trace(what, trunk(base))):
+    hops = trace.trace(what, trunk(base))
+    if json:
+        found = [*hops]
+        print_json(found)
+    else:
+        found = terminal.show_hops(hops)
+    if broken := sum(each.problem is not None for each in found):
         raise CheckError(f"{what}: {broken} of its steps do not fit")

@@ -7,7 +7,7 @@ import typer
 
 from ..errors import CheckError, InputError
 from ..paths import REPORT
-from .options import Base, Trunk, trunk
+from .options import Base, Json, Trunk, print_json, trunk
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
@@ -91,21 +91,26 @@ def batch(
 
 
 @app.command()
-def compare(base: Base = "HEAD") -> None:
+def compare(base: Base = "HEAD", json: Json = False) -> None:
     """Compare the model with that of another revision, on the same test rows.
 
     \b
     mlops compare                     what I have against my last commit
     mlops compare --base origin/main
     """
+    found = _compared(base)
+    if json:
+        print_json(found)
+        return
     from ..report import terminal
 
-    terminal.show(_compared(base))
+    terminal.show(found)
 
 
 @app.command()
 def gate(
     base: Annotated[str | None, typer.Option(help="The champion's branch, tag or commit.")] = None,
+    json: Json = False,
 ) -> None:
     """Check the metrics against the gates of params.yaml; exit code 3 when one is broken.
 
@@ -123,8 +128,12 @@ def gate(
     params = load_params()
     against = None if base is None else _compared(base)
     lines = gate.broken(params, read_json(METRICS), read_json(SLICES), against)
+    if json:
+        print_json({"gates": params.gates, "broken": lines, "comparison": against})
     if lines:
-        raise CheckError("\n".join(lines))
+        raise CheckError("\n".join(map(str, lines)))
+    if json:
+        return
     typer.echo(f"gates kept: {', '.join(params.gates) or 'there are none'}")
     if base is None and any(each.regression is not None for each in params.gates.values()):
         typer.echo("(with --base, regression is checked too)")
@@ -156,6 +165,7 @@ def report(
     log: Annotated[
         Path | None, typer.Option(help="What `dvc repro` printed, to tell what ran.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Write report.md with its pictures: the verdict, and what changed since another revision.
 
@@ -163,8 +173,13 @@ def report(
     mlops report --base origin/main
     """
     from ..report import report
+    from ..report.headline import headline
 
-    typer.echo(report.report(base, output, log))
+    found = report.report(base, output, log)
+    if json:
+        print_json(found)
+        return
+    typer.echo(headline(found).plain())
     typer.echo(f"{output}/report.md")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import CheckError
-from .options import Log, Trunk, trunk
+from .options import Json, Log, Trunk, print_json, trunk
 
 app = typer.Typer()
 feedback = typer.Typer(
@@ -33,6 +33,7 @@ def monitor(
         Path | None, typer.Option(help="The folder to write. [default: build/monitor/ENV]")
     ] = None,
     base: Trunk = None,
+    json: Json = False,
 ) -> None:
     """Hold what an environment saw against what its release was made of; exit code 3 on an alarm.
 
@@ -56,9 +57,12 @@ def monitor(
         temporary.mkdir()
         monitoring.write(found, temporary)
         problems.write(found, load_params().retraining, temporary)
-    for line in monitoring.summary(found):
-        typer.echo(line)
-    typer.echo(f"{folder}/report.html")
+    if json:
+        print_json(found)
+    else:
+        for line in monitoring.summary(found):
+            typer.echo(line)
+        typer.echo(f"{folder}/report.html")
     if found.alarms:
         raise CheckError("\n".join(map(str, found.alarms)))
 

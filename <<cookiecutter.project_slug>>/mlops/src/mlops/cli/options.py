@@ -15,6 +15,7 @@ Trunk = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why, for those who read it later.")]
+Json = Annotated[bool, typer.Option("--json", help="Print what was found as JSON, for programs.")]
 Log = Annotated[
     str | None,
     typer.Option(help="A folder, file or URL. [default: the environment's prediction log]"),
@@ -30,3 +31,10 @@ def trunk(name: str | None) -> "Revision":
     if found is None:
         raise InputError(f"{name}: no commit")
     return found
+
+
+def print_json(found: object) -> None:
+    """What `--json` prints: the facts, and nothing else."""
+    from ..facts import as_json
+
+    typer.echo(as_json(found), nl=False)

@@ -33,15 +33,17 @@ def retrain(
         _may_start()
         return
     from ..report import report
+    from ..report.headline import headline
     from ..retrain.fresh import fresh
     from ..revision import git
 
     with fresh(output / "repro.log") as found:
-        headline = report.report(
+        change = report.report(
             str(found.head.commit), output / "report", found.log, found.comparison
         )
-        branch = found.commit(reason, headline)
-    typer.echo(headline)
+        verdict = headline(change).plain()
+        branch = found.commit(reason, verdict)
+    typer.echo(verdict)
     typer.echo(f"{output}/report/report.md")
     if "origin" in git("remote").split():
         typer.echo(f"Next: git push origin {branch}, and have it reviewed and merged")

@@ -27,12 +27,12 @@ def engine(
     mlops engine
     mlops engine --check
     """
+    from .. import engine
     from ..engine import MANIFEST, is_rewritten
-    from ..engine import engine as found
     from ..revision import Revision
 
-    engine = found()
-    for line in engine.summary():
+    found = engine.engine()
+    for line in found.summary():
         typer.echo(line)
     before = Revision.of(base) if base else None
     if before is not None and is_rewritten(before):
@@ -40,7 +40,7 @@ def engine(
             f"{MANIFEST}: differs from that of {base} without an update; it tells your changes "
             f"from the engine's: git checkout {base} -- {MANIFEST}"
         )
-    if check and (lines := engine.differences.lines()):
+    if check and (lines := found.differences.lines()):
         raise CheckError("\n".join(lines))
 
 

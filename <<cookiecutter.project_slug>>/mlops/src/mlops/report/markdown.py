@@ -1,37 +1,11 @@
 """Markdown for GitHub, in which what comes from data, parameters or Git is text and no markup."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 # Rows of a table that is folded away; more can be seen with `dvc params diff` and the like.
 ROWS = 60
 # Characters of a name or a value.
 LENGTH = 120
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report: a heading, what is said at a glance, and the rest."""
-
-    title: str
-    body: str
-    folded: bool = True
-
-    def text(self) -> str:
-        """The section in Markdown, folded away unless it is for everyone."""
-        if not self.folded:
-            return f"### {self.title}\n\n{self.body}\n"
-        return f"<details>\n<summary><b>{self.title}</b></summary>\n\n{self.body}\n\n</details>\n"
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]], numbers_from: int = 1) -> str:
-    """A table of cells in Markdown: what comes from data or Git went through `plain` or `code`."""
-    names = [*head]
-    rule = [":--" if i < numbers_from else "--:" for i in range(len(names))]
-    lines = [[*row] for row in rows]
-    more = f"\n\n{len(lines) - ROWS} more rows." if len(lines) > ROWS else ""
-    return "\n".join(f"| {' | '.join(row)} |" for row in [names, rule, *lines[:ROWS]]) + more
 
 
 # What means something to Markdown, HTML or a table; an underscore within a word does not. GitHub
@@ -57,6 +31,11 @@ def prose(text: str) -> str:
         _marked(part) if i % 2 and i + 1 < len(parts) else _escaped(part)
         for i, part in enumerate(parts)
     )
+
+
+def tidy(text: str) -> str:
+    """What a template made, ending with one line's end and without two empty lines in a row."""
+    return re.sub(r"\n{3,}", "\n\n", text.strip("\n")) + "\n"
 
 
 def _line(text: object, length: int = LENGTH) -> str:

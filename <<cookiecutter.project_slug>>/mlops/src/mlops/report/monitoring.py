@@ -1,15 +1,14 @@
 """What monitoring found, for people: a page, a few lines for an issue, and for the terminal."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from ..files import write_json, write_text
-from ..monitoring.result import ColumnResult, Result, Shift, WindowResult
+from ..facts import as_json
+from ..files import write_text
+from ..monitoring.result import ColumnResult, Result, Shift
 from . import charts
-from .markdown import code, plain, prose, table
+from .layout import layout
+from .markdown import tidy
 
 # Pictures of distributions, and lines of the picture of all windows: those furthest off.
 PICTURES = 12
@@ -18,7 +17,7 @@ COLUMNS = 30
 
 def write(result: Result, folder: Path) -> None:
     """Write result.json, report.md and report.html."""
-    write_json(folder / "result.json", asdict(result))
+    write_text(folder / "result.json", as_json(result))
     write_text(folder / "report.md", markdown(result))
     write_text(folder / "report.html", page(result))
 
@@ -69,51 +68,17 @@ def summary(result: Result) -> Iterator[str]:
 
 def markdown(result: Result) -> str:
     """A summary, for an issue."""
-    last = result.last
-    lines = [
-        f"### {plain(headline(result))}",
-        "",
-        f"{code(result.release)}, {plain(last.start[:16])} to {plain(last.end[:16])} UTC: "
-        f"{last.rows:,} rows, {last.labelled:,} labelled.",
-        "",
-        *(f"- {prose(str(each))}" for each in result.alarms),
-    ]
-    if result.measured:
-        lines += ["", _metrics(result.measured)]
-    alarmed = [name for name, each in _ordered(result).items() if _is_alarmed(each)]
-    if alarmed:
-        lines += ["", _columns(result, alarmed)]
-    return "\n".join([*lines, "", *_rows(result)]) + "\n"
+    alarmed = {name: each for name, each in _ordered(result).items() if _is_alarmed(each)}
+    text = layout("monitoring.md").render(
+        result=result, headline=headline(result), columns=alarmed, accounting=_rows(result)
+    )
+    return tidy(text)
 
 
-def _metrics(window: WindowResult) -> str:
-    rows = [
-        (
-            plain(name),
-            f"{each.test.value:.4g}" if each.test else "–",
-            f"{each.live.value:.4g}",
-            f"{each.live.low:.4g} to {each.live.high:.4g}",
-        )
-        for name, each in window.metrics.items()
-    ]
-    return table(("metric", "test rows", "live", "interval"), rows)
-
-
-def _columns(result: Result, names: list[str]) -> str:
-    rows = []
-    for name in names:
-        each = result.last.columns[name]
-        distance = "–" if each.values is None else f"{each.values.distance:.3f}"
-        needed = "–" if each.values is None else f"{each.values.needed:.3f}"
-        missing = f"{each.missing_before:.1%} → {each.missing_now:.1%}"
-        rows.append((code(name), distance, needed, missing))
-    return table(("column", "distance", "matters from", "missing"), rows)
-
-
-def _rows(result: Result) -> Iterator[str]:
+def _rows(result: Result) -> str:
     account = result.account
     others = sum(account.others.values())
-    yield (
+    return (
         f"Of {account.rows:,} logged rows in {account.files:,} files, {sum(account.counted):,} "
         f"count; {account.duplicates:,} are there twice, {others:,} are of other releases, "
         f"{account.elsewhere:,} of other times, {account.examples:,} of smoke and load tests."
@@ -132,14 +97,7 @@ def page(result: Result) -> str:
         for window in result.windows
         for name in [*(n for n, m in window.metrics.items() if m.p is not None), *window.estimates]
     )
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("monitoring.html").render(
+    return layout("monitoring.html").render(
         result=result,
         headline=headline(result),
         columns=ordered,
@@ -147,5 +105,5 @@ def page(result: Result) -> str:
         heat=charts.heat(result, [*ordered][:COLUMNS]) if ordered else None,
         metrics={name: charts.metric(result, name) for name in judged},
         histograms={name: charts.bars(h) for name in drawn if (h := ordered[name].histogram)},
-        accounting=[*_rows(result)],
+        accounting=_rows(result),
     )

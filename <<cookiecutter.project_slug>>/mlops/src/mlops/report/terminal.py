@@ -26,7 +26,7 @@ def show(found: Comparison) -> None:
                 name,
                 f"{each.champion:.4g}",
                 f"{each.challenger:.4g}",
-                f"{each.challenger - each.champion:+.4g}",
+                f"{each.difference:+.4g}",
                 f"{each.low:+.2g} to {each.high:+.2g}",
                 each.verdict,
                 style=COLOURS[each.verdict],
@@ -104,13 +104,13 @@ def _long(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def show_hops(hops: Iterable[Hop]) -> int:
-    """Print each step of a lineage as it is found, and return how many do not fit."""
-    console, broken = Console(markup=False, emoji=False, soft_wrap=True), 0
+def show_hops(hops: Iterable[Hop]) -> list[Hop]:
+    """Print each step of a lineage as it is found, and return all of them."""
+    console, found = Console(markup=False, emoji=False, soft_wrap=True), []
     for hop in hops:
+        found.append(hop)
         if hop.problem is None:
             console.print(f"ok  {hop.what}: {hop.value}")
         else:
             console.print(f"NO  {hop.what}: {hop.value}: {hop.problem}", style="red")
-            broken += 1
-    return broken
+    return found

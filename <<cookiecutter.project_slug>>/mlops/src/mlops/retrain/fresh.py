@@ -130,7 +130,7 @@ def _judged(head: Revision) -> Comparison:
     params = load_params()
     found = compare(params, head)
     if lines := broken(params, read_json(METRICS), read_json(SLICES), found):
-        raise CheckError("\n".join(lines))
+        raise CheckError("\n".join(map(str, lines)))
     if found.verdict != "better":
         told = found.reason or ", ".join(
             f"{name} {each.champion:.4g} → {each.challenger:.4g} ({each.low:+.3g} to "

@@ -1,0 +1,343 @@
+"""The facts of a change: whether the model is better, and what differs from another revision."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .. import lock
+from ..comparison import Comparison, compare, judged
+from ..config.params import Params, load_params
+from ..contract import load_contract
+from ..engine import MANIFEST, engine
+from ..errors import InputError
+from ..gate import Breach, broken
+from ..metrics import catalogue
+from ..model import digest
+from ..paths import (
+    CONTRACT,
+    LOCK,
+    METRICS,
+    ONNX,
+    PARAMS,
+    PARITY,
+    PARTS,
+    PROFILE,
+    PROVENANCE,
+    SLICES,
+    SNAPSHOT,
+    TRAINING_LOG,
+)
+from ..pipeline import TOOK
+from ..profile import Change as ColumnChange
+from ..profile import changes
+from ..revision import WORKSPACE, Revision
+from ..slices import Slices, slices
+
+CHOSEN = TRAINING_LOG / "params.yaml"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A number of both revisions; None where one has none."""
+
+    before: float | None
+    after: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """After minus before."""
+        if self.before is None or self.after is None:
+            return None
+        return self.after - self.before
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A hash or a setting of both revisions; None where it is not there."""
+
+    what: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the snapshots look like, by their profiles.
+
+    Attributes:
+        before: rows of the base's; None where it has no profile.
+        after, columns: rows and columns of this one's.
+        changes: the columns that differ.
+        unchanged: whether both profiles are the same.
+    """
+
+    before: int | None
+    after: int
+    columns: int
+    changes: list[ColumnChange]
+    unchanged: bool
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The metric that decides, on the rows with a value."""
+
+    value: str
+    rows: int
+    metric: Numbers
+
+
+@dataclass(frozen=True)
+class Model:
+    """The ONNX model.
+
+    Attributes:
+        size: in bytes.
+        parity: the largest difference from scikit-learn.
+        tolerance: how large that may be.
+        latency: seconds to answer one row; None where the models were not compared.
+    """
+
+    size: Numbers
+    parity: Numbers
+    tolerance: float
+    latency: Numbers | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What became of a stage in a run, and how many seconds it took."""
+
+    name: str
+    outcome: Literal["ran", "up to date", "taken from the cache"]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """The workspace against a base.
+
+    Attributes:
+        base: what the base is called; "nothing" where there is none.
+        base_commit: its commit.
+        commit: the one that is checked out; None where nothing is committed.
+        has_lock: whether Git has a dvc.lock there.
+        comparison: of both models.
+        decide: the metrics that decide.
+        confidence: of the intervals.
+        currency: what predictions are worth is counted in it.
+        lock, broken: what must be mended.
+        engine: its files that are not what its version shipped, a line each.
+        metrics: each on its own test rows.
+        better: which values of the first metric that decides.
+        slices: that metric by column and value.
+        parameters: those that differ; None where there is no base.
+        stages: of the run that made this; empty where its log is not at hand.
+        params: of the workspace.
+    """
+
+    base: str
+    base_commit: str | None
+    commit: str | None
+    has_lock: bool
+    comparison: Comparison
+    decide: list[str]
+    confidence: float
+    currency: str | None
+    lock: lock.LockState
+    broken: list[Breach]
+    engine: list[str]
+    metrics: dict[str, Numbers]
+    better: Literal["higher", "lower"]
+    slices: dict[str, list[Slice]]
+    parameters: list[Texts] | None
+    data: Data | None
+    model: Model | None
+    stages: list[Stage]
+    lineage: list[Texts]
+    params: Params = field(repr=False)
+
+    @property
+    def base_has_metrics(self) -> bool:
+        """Whether there is something to look at beside this one's metrics."""
+        return any(each.before is not None for each in self.metrics.values())
+
+    @property
+    def stop(self) -> list[str]:
+        """What must be mended before a merge, a line each."""
+        return [*self.lock.problems(), *map(str, self.broken)]
+
+
+def change(name: str, log: Path | None, comparison: Comparison | None = None) -> Change:
+    """Hold the workspace against a base.
+
+    Args:
+        name: the base revision, as Git knows it; all zeros for none.
+        log: what `dvc repro` printed, to tell which stages ran; None leaves that out.
+        comparison: with the base, where it was made already.
+    """
+    params, base = load_params(), Revision.of(name)
+    found = comparison or compare(params, base)
+    metrics, parts = (WORKSPACE.load(path) or {} for path in (METRICS, SLICES))
+    decide, value, head = judged(params), params.evaluate.value, _head()
+    return Change(
+        base=_short(name) if base else "nothing",
+        base_commit=base.commit if base else None,
+        commit=head.commit if head else None,
+        has_lock=head is not None and head.read(LOCK) is not None,
+        comparison=found,
+        decide=decide,
+        confidence=params.compare.confidence,
+        currency=value.currency if value else None,
+        lock=lock.check(),
+        broken=broken(params, metrics, parts, found),
+        engine=changed_engine(),
+        metrics=_numbers(_loaded(base, METRICS) or {}, metrics),
+        better=catalogue(params.task, value)[decide[0]].better,
+        slices=_slices(params, base, found),
+        parameters=None if base is None else [*_parameters(params, base)],
+        data=_data(base),
+        model=_model(base, found),
+        stages=_stages(log),
+        lineage=[*_lineage(base, head)],
+        params=params,
+    )
+
+
+def _head() -> Revision | None:
+    try:
+        return Revision.of("HEAD")
+    except InputError:  # nothing is committed
+        return None
+
+
+def _short(name: str) -> str:
+    return name[:7] if re.fullmatch("[0-9a-f]{40}", name) else name.removeprefix("origin/")
+
+
+def changed_engine() -> list[str]:
+    """What differs from the engine that was shipped; nothing where none is here."""
+    return engine().differences.lines() if MANIFEST.is_file() else []
+
+
+def _loaded(revision: Revision | None, path: Path) -> Any:
+    return revision.load(path) if revision else None
+
+
+def _numbers(before: dict[str, float], after: dict[str, float]) -> dict[str, Numbers]:
+    names = dict.fromkeys([*after, *before])
+    return {name: Numbers(before.get(name), after.get(name)) for name in names}
+
+
+def _slices(params: Params, base: Revision | None, found: Comparison) -> dict[str, list[Slice]]:
+    """On the same test rows where both models answered them, else each on its own."""
+    before: Slices = _loaded(base, SLICES) or {}
+    after: Slices = WORKSPACE.load(SLICES) or {}
+    if found.answers:
+        both, test = found.answers, found.answers.test
+        contract = load_contract().only({*test.columns})  # contract.yaml may be ahead of the rows
+        before, after = (
+            slices(params.task, side.scored, test, contract, params.evaluate)
+            for side in (both.champion, both.challenger)
+        )
+    name = judged(params)[0]
+    told = {}
+    for column, values in after.items():
+        was = before.get(column, {})
+        told[column] = [
+            Slice(value, int(now["rows"]), Numbers(was.get(value, {}).get(name), now.get(name)))
+            for value, now in values.items()
+        ]
+    return {column: rows for column, rows in told.items() if rows}
+
+
+def _parameters(params: Params, base: Revision) -> Iterator[Texts]:
+    # What training used is what params.yaml says, unless a search chose.
+    searched = [CHOSEN] if params.train.search.trials else []
+    for path in (PARAMS, CONTRACT, *searched):
+        before, after = (_flat(side.load(path) or {}) for side in (base, WORKSPACE))
+        for key in dict.fromkeys([*before, *after]):
+            if before.get(key) != after.get(key):
+                where = {PARAMS: key, CHOSEN: f"chosen {key}"}.get(path, f"{path.name}: {key}")
+                pair = (str(each[key]) if key in each else None for each in (before, after))
+                yield Texts(where, *pair)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {prefix: value} if prefix else {}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def _data(base: Revision | None) -> Data | None:
+    before, after = _loaded(base, PROFILE), WORKSPACE.load(PROFILE)
+    if after is None:
+        return None
+    return Data(
+        before=before["rows"] if before else None,
+        after=after["rows"],
+        columns=len(after["columns"]),
+        changes=changes(before, after) if before else [],
+        unchanged=before == after,
+    )
+
+
+def _model(base: Revision | None, found: Comparison) -> Model | None:
+    parity = WORKSPACE.load(PARITY)
+    if parity is None:
+        return None
+    both = found.answers
+    return Model(
+        size=Numbers(_size(base), _size(WORKSPACE)),
+        parity=Numbers(_worst(_loaded(base, PARITY)), _worst(parity)),
+        tolerance=parity["tolerance"],
+        latency=Numbers(both.champion.latency, both.challenger.latency) if both else None,
+    )
+
+
+def _size(revision: Revision | None) -> int | None:
+    known = revision.outputs.get(ONNX) if revision else None
+    return known.size if known else None
+
+
+def _worst(parity: Any) -> float | None:
+    return max(group["difference"] for group in parity["groups"].values()) if parity else None
+
+
+RAN = re.compile(r"^Running stage '(.+)':$")
+REUSED = re.compile(r"^Stage '(.+)' (didn't change, skipping|is cached - skipping run.*)$")
+SECONDS = re.compile("^" + re.escape(TOOK).replace(re.escape("{:.1f}"), r"([\d.]+)") + "$")
+
+
+def _stages(log: Path | None) -> list[Stage]:
+    if log is None or not log.is_file():
+        return []
+    found: list[Stage] = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        if ran := RAN.match(line):
+            found.append(Stage(ran[1], "ran"))
+        elif reused := REUSED.match(line):
+            cached = reused[2].startswith("is cached")
+            found.append(Stage(reused[1], "taken from the cache" if cached else "up to date"))
+        elif (took := SECONDS.match(line)) and found:
+            found[-1] = Stage(found[-1].name, found[-1].outcome, float(took[1]))
+    return found
+
+
+def _lineage(base: Revision | None, head: Revision | None) -> Iterator[Texts]:
+    yield Texts("commit", *((each.commit or "")[:12] if each else None for each in (base, head)))
+    sides = (base, WORKSPACE)
+    for path in (SNAPSHOT, *PARTS.values(), ONNX):
+        outputs = [each.outputs if each else {} for each in sides]
+        hashes = (each[path].md5 if path in each else None for each in outputs)
+        yield Texts(f"{path} (MD5)", *hashes)
+    contracts = [_loaded(each, CONTRACT) for each in sides]
+    yield Texts(CONTRACT.name, *(digest(each)[:12] if each else None for each in contracts))
+    origins = [_loaded(each, PROVENANCE) for each in sides]
+    snapshots = (each["snapshot_sha256"][:12] if each else None for each in origins)
+    yield Texts(f"{SNAPSHOT} (SHA-256)", *snapshots)

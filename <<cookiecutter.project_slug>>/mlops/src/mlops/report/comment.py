@@ -1,0 +1,69 @@
+"""The facts of a change as a comment on GitHub, laid out by comment.md and not too long."""
+
+from typing import Any
+
+from ..metrics import VALUE
+from .change import Change, Numbers
+from .headline import headline
+from .layout import layout
+from .markdown import code, tidy
+
+# GitHub refuses comments of 65,536 characters; links to pictures grow when they are published.
+LIMIT = 60_000
+# Lines of what must be mended.
+LINES = 20
+# Macros of comment.md, in the order in which they stand.
+SECTIONS = (
+    "engine",
+    "metrics",
+    "plots",
+    "parameters",
+    "data",
+    "slices",
+    "model",
+    "stages",
+    "lineage",
+    "reproduce",
+)
+DOTS = {"better": "🟢", "same": "⚪", "worse": "🔴"}
+
+
+def comment(change: Change, drawn: list[str]) -> str:
+    """All sections that fit, the first ones first; one that is left out is named.
+
+    Args:
+        change: what is told.
+        drawn: the names of pictures.
+    """
+    macros = _layout()
+    text = tidy(macros.alert(headline(change))) + "\n"
+    left_out = []
+    for name in SECTIONS:
+        section = tidy(getattr(macros, name)(change, drawn))
+        if len(text) + len(section) > LIMIT:
+            left_out.append(name.capitalize())
+        elif section.strip():
+            text += section + "\n"
+    if left_out:
+        text += f"Left out, as a comment must be short: {', '.join(left_out)}.\n"
+    return text
+
+
+def _layout() -> Any:
+    """The macros of comment.md."""
+    template = layout("comment.md", arrow=_arrow, code_or_dash=_code_or_dash, both=_both)
+    return template.make_module({"DOTS": DOTS, "LINES": LINES, "VALUE": VALUE})
+
+
+def _arrow(difference: float) -> str:
+    return "▲" if difference > 0 else "▼" if difference < 0 else "="
+
+
+def _code_or_dash(text: str | None) -> str:
+    return "–" if text is None else code(text)
+
+
+def _both(numbers: Numbers, change: Change, form: str, times: float = 1) -> str:
+    """Cells for both revisions, or for the one that there is."""
+    sides = [numbers.before, numbers.after] if change.base_commit else [numbers.after]
+    return " | ".join("–" if each is None else form.format(each * times) for each in sides)

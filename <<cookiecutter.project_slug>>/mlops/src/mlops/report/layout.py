@@ -1,0 +1,35 @@
+"""The templates of this folder, which lay out what was found for people."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+
+from .markdown import ROWS, code, plain, prose
+
+
+def layout(name: str, **filters: Callable[..., str]) -> Template:
+    """A template by its file's name: HTML takes care of itself, Markdown by filters.
+
+    `filters` are those that it has beside `plain`, `code`, `prose` and `number`.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "plain": plain,
+        "code": code,
+        "prose": prose,
+        "number": _number,
+        **filters,
+    }
+    environment.globals |= {"ROWS": ROWS}
+    return environment.get_template(name)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

@@ -1,0 +1,48 @@
+"""The plots of both models in one picture each."""
+
+import tempfile
+from pathlib import Path
+
+from .. import plots
+from ..errors import InputError
+from ..files import read_json
+from ..paths import PLOTS
+from ..revision import WORKSPACE, Revision
+from .change import Change
+
+# Columns of each model in the picture of their importance, most important first.
+COLUMNS = 12
+
+
+def draw(change: Change, folder: Path) -> list[str]:
+    """Draw each plot with both models in it; return their names."""
+    found = change.comparison.answers
+    if found is None:
+        return []
+    sides = (
+        (change.base, Revision(change.base_commit), found.champion),
+        ("this", WORKSPACE, found.challenger),
+    )
+    drawn = []
+    for name, plot in plots.PLOTS[change.params.task].items():
+        data: plots.Records = []
+        for rev, revision, side in sides:
+            if name == "importance":
+                records = _importance(revision)[:COLUMNS]
+            else:
+                records = plots.records(name, side.scored, side.classes)
+            data += [{"rev": rev, **each} for each in records]
+        if data:
+            plots.draw(folder / f"{name}.png", name, plot, data)
+            drawn.append(name)
+    return drawn
+
+
+def _importance(revision: Revision) -> plots.Records:
+    """What `evaluate` measured; nothing where it cannot be had, since it is no verdict."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = revision.fetch(PLOTS / "importance.json", Path(folder))
+        except InputError:
+            return []
+        return list(read_json(path))
