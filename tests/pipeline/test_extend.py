@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 import yaml
 from helpers import PROJECT
 from pipeline.running import PACKAGE, STAGES, Project, Reproduced
+from serving.running import serving
 
 PAGE = PROJECT / "mlops" / "docs" / "extend.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -137,41 +137,23 @@ def test_own_stage(project: Project) -> None:
     assert project.repro()[0] == []
 
 
-def test_own_steps_around_the_served_model(project: Project) -> None:
+ROW = """
+import json
+from pathlib import Path
+from mlops.inference import OnnxModel
+print(json.dumps(OnnxModel(Path("models/model.onnx")).metadata["example"]["row"]))
+"""
+
+
+def test_own_steps_around_the_served_model(project: Project, tmp_path: Path) -> None:
     assert follow(project, "Steps around the served model") == []
     assert SERVE in blocks("Steps around the served model")[-1].text
-    server = subprocess.Popen(
-        ["mlops", "serve", "--port", "0"],
-        executable=project.venv / "bin" / "mlops",
-        cwd=project.folder,
-        env=project.environ(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stderr is not None
-        said = server.stderr.readline()
-        found = re.search(r":(\d+)", said)
-        assert found, said
-        answer = asked(int(found[1]), project)
-    finally:
-        server.terminate()
-        server.wait(20)
-    probability = answer["predictions"][0]["probability"]
-    assert min(probability.values()) >= 0.01
-
-
-def asked(port: int, project: Project) -> Any:
-    """Return the answer to the example that the model carries."""
-    script = "import json; from pathlib import Path; from mlops.inference import OnnxModel; "
-    script += "print(json.dumps(OnnxModel(Path('models/model.onnx')).metadata['example']['row']))"
-    row = project.python(script)
-    connection = HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request("POST", "/predict", yaml.safe_dump([row], default_flow_style=True))
-    response = connection.getresponse()
-    content = response.read().decode()
-    assert response.status == 200, content
-    return yaml.safe_load(content)
+    row = project.python(ROW)
+    with serving(project, tmp_path) as server:
+        rows = [row | {"wind_speed": speed} for speed in (20.0, 40.0)]
+        wind, storm = server.ask("/predict", rows).json["predictions"]
+    assert wind == storm
+    assert 0.01 <= min(wind["probability"].values()) <= max(wind["probability"].values()) <= 0.99
 
 
 def test_the_bakes_own_tests_and_checks_pass(project: Project) -> None:
