@@ -101,7 +101,8 @@ class Killer:
 
     def each(self, site: Site, *command: str) -> Iterator[str | None]:
         """Run it up to each of its steps, and at last to its end."""
-        number, told = 0, ""
+        number = 0
+        told: str | None = ""
         while told is not None:
             number += 1
             told = self.run(site, number, *command)
