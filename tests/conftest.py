@@ -19,13 +19,23 @@ Bake = Callable[..., Path]
 
 
 # Groups that take long, the longest first: workers finish together when short tests come last.
-LONGEST = ("engine", "ci", "classification", "demo", "year", "regression", "clustering", "failures")
+LONGEST = (
+    "engine",
+    "ci",
+    "classification",
+    "demo",
+    "year",
+    "regression",
+    "clustering",
+    "failures",
+    "options",
+)
 # One project stands for these, and one for those that are about a task.
 WORLDS = ("batch", "ci", "monitor", "retrain")
 SERVED = ("alerts/test_live", "github/test_github", "monitoring/", "serving/", "bench/test_serving")
 WITH_ENGINE = ("deploy/", "images/", "workflows/test_release", "monitoring/test_volume")
 ALONE = {"monitoring/test_year.py": "year", "test_demo.py": "demo"}
-ALONE |= {"pipeline/test_failures.py": "failures"}
+ALONE |= {f"pipeline/test_{each}.py": each for each in ("failures", "options")}
 
 
 def group_of(nodeid: str) -> str:

@@ -30,8 +30,10 @@ ROWS = 1500
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that wait for the pipeline last."""
+    """Put tests that wait for the pipeline last; they are slow."""
     items.sort(key=_waits_for_the_pipeline)
+    for item in filter(_waits_for_the_pipeline, items):
+        item.add_marker("slow")
 
 
 def _waits_for_the_pipeline(item: pytest.Item) -> bool:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import helpers
 import pytest
 from helpers import CHOICES, PROJECT, load_hook
 from pipeline.running import EXAMPLE, PACKAGE, Project, shell
@@ -84,10 +85,19 @@ print(json.dumps([find_spec(name) is not None for name in sys.argv[1:]]))
 """
 
 
+@pytest.fixture(scope="module")
+def everything(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A bake with what every option needs: the one installation for tests that change nothing."""
+    return install(helpers.bake(template, tmp_path_factory.mktemp("everything")), "--all-groups")
+
+
 @pytest.mark.parametrize("remote", CHOICES["data_remote"])
-def test_data_remote_is_installed_and_configured(bake: Bake, remote: str) -> None:
-    """DVC finds its plugin, accepts the configuration and opens the store's file system."""
-    project = install(bake(data_remote=remote))
+def test_data_remote_is_locked_and_configured(bake: Bake, everything: Project, remote: str) -> None:
+    """DVC finds its plugin, accepts the configuration and opens the store's file system.
+
+    No other plugin would be installed.
+    """
+    project = Project(bake(data_remote=remote), everything.venv, owns_venv=False)
     project.init()
     recorded = json.loads((project.folder / ".cookiecutter.json").read_text("utf-8"))
     address = recorded["answers"]["data_remote_url"]
@@ -100,8 +110,17 @@ def test_data_remote_is_installed_and_configured(bake: Bake, remote: str) -> Non
     assert found == "storage"
     assert remote in protocol
     assert module in {PLUGIN[remote], "dvc_objects"}
-    others = [plugin for kind, plugin in PLUGIN.items() if kind not in (remote, "local")]
-    assert project.python(FIND, *others) == [False] * len(others)
+    packages = project.run("uv", "export", "--locked", "--no-hashes").stdout
+    named = {each.replace("-", "_") for each in re.findall(r"^([\w-]+)==", packages, re.MULTILINE)}
+    assert named & {*PLUGIN.values()} == {"dvc", PLUGIN[remote]}
+
+
+def test_data_remote_is_installed(bake: Bake) -> None:
+    """Really, one of them, and no other."""
+    project = install(bake(data_remote="s3"))
+    assert [*zip(PLUGIN, project.python(FIND, *PLUGIN.values()), strict=True)] == [
+        (remote, remote in ("local", "s3")) for remote in PLUGIN
+    ]
 
 
 def test_longest_name_passes_every_check(bake: Bake) -> None:
@@ -123,12 +142,12 @@ print(json.dumps(sorted(names | {module.name for module in pkgutil.iter_modules(
 """
 
 
-def test_names_of_installed_modules_are_refused(bake: Bake, tmp_path: Path) -> None:
+def test_names_of_installed_modules_are_refused(everything: Project, tmp_path: Path) -> None:
     """A package that is called like another module hides it, or is hidden by it.
 
     Others are those of Python, of every dependency of every option, and of the bake's tests.
     """
-    project = install(bake(), "--all-groups")
+    project = everything
     hook = load_hook("pre_gen_project", tmp_path)
     lock = (PROJECT / "uv.lock").read_text(encoding="utf-8")
     locked = frozenset(map(hook.normalised, re.findall(r'^name = "(.+)"$', lock, re.MULTILINE)))

@@ -232,37 +232,35 @@ def test_a_hold_keeps_all_else_of_a_policy(reason: str) -> None:
 
 
 names = st.text(string.ascii_letters + "_ é.-", min_size=1, max_size=8)
-described = st.one_of(
-    st.fixed_dictionaries(
-        {
-            "kind": st.just("numeric"),
-            "role": st.sampled_from(["feature", "slice", "id"]),
-        },
-        optional={
-            "range": st.tuples(st.none() | st.floats(-1e6, 0), st.none() | st.floats(0, 1e6)).map(
-                list
-            ),
-            "nullable": st.booleans(),
-        },
-    ),
-    st.fixed_dictionaries(
-        {"kind": st.just("categorical"), "role": st.sampled_from(["feature", "id", "slice"])},
-        optional={
-            "allowed": st.lists(lines, min_size=1, max_size=3),
-            "redact": st.booleans(),
-            "description": lines,
-        },
-    ),
-    st.fixed_dictionaries(
-        {"kind": st.just("datetime"), "role": st.just("id")},
-        optional={
-            "range": st.lists(st.none() | moments, min_size=2, max_size=2).map(
-                lambda pair: sorted(pair) if None not in pair else pair  # type: ignore[type-var]
-            ),
-            "format": st.just("%d.%m.%Y"),
-        },
-    ),
+Described = st.SearchStrategy[dict[str, Any]]
+numeric: Described = st.fixed_dictionaries(
+    {
+        "kind": st.just("numeric"),
+        "role": st.sampled_from(["feature", "slice", "id"]),
+    },
+    optional={
+        "range": st.tuples(st.none() | st.floats(-1e6, 0), st.none() | st.floats(0, 1e6)).map(list),
+        "nullable": st.booleans(),
+    },
 )
+categorical: Described = st.fixed_dictionaries(
+    {"kind": st.just("categorical"), "role": st.sampled_from(["feature", "id", "slice"])},
+    optional={
+        "allowed": st.lists(lines, min_size=1, max_size=3),
+        "redact": st.booleans(),
+        "description": lines,
+    },
+)
+moment: Described = st.fixed_dictionaries(
+    {"kind": st.just("datetime"), "role": st.just("id")},
+    optional={
+        "range": st.lists(st.none() | moments, min_size=2, max_size=2).map(
+            lambda pair: sorted(pair) if None not in pair else pair  # type: ignore[type-var]
+        ),
+        "format": st.just("%d.%m.%Y"),
+    },
+)
+described = numeric | categorical | moment
 
 
 @given(st.dictionaries(names, described, max_size=5))

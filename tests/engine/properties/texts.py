@@ -25,7 +25,9 @@ PIECES = (
 
 def plain() -> st.SearchStrategy[Any]:
     """Any value that YAML can tell."""
-    leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    leaves: st.SearchStrategy[Any] = (
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    )
     leaves |= st.datetimes() | st.dates() | st.sampled_from(PIECES)
     keys = st.text(max_size=8) | st.integers() | st.booleans() | st.none()
     return st.recursive(
