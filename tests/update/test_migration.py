@@ -120,7 +120,7 @@ def work_on(project: Project) -> None:
         "      - ${src}/holidays.py\n      - ${src}/contract.py\n"
     )
     replace(project.folder / "dvc.yaml", "\nstages:\n", f"\nstages:\n{own_stage}\n")
-    project.write("docs/decisions.md", "# Decisions\n")
+    project.write("docs/notes.md", "# Notes\n")
     project.commit()
 
 
@@ -151,7 +151,7 @@ def test_the_owners_folder_holds_what_is_the_owners(migrated: tuple[Project, str
     assert not (tests / "unit/test_gate.py").exists()
     assert not (tests / "made.py").exists()
     assert (tests / "test_model.py").is_file()
-    assert project.read("docs/decisions.md") == "# Decisions\n"
+    assert project.read("docs/notes.md") == "# Notes\n"
     assert not (project.folder / "docs/ci.md").exists()
     assert project.mlops("engine").stdout.startswith("engine 0.2.0\n")
 
@@ -219,6 +219,9 @@ def test_it_runs(migrated: tuple[Project, str]) -> None:
 def test_it_passes_its_own_lint(migrated: tuple[Project, str]) -> None:
     project, _ = migrated
     ruff = str(Path(sys.executable).with_name("ruff"))
+    # As `make lint` does.
+    run(project.folder, ruff, "check", "--no-cache", "--quiet", "--fix", "src")
+    run(project.folder, ruff, "format", "--no-cache", "--quiet", "src")
     done = run(project.folder, ruff, "check", "--no-cache", "src")
     assert done.returncode == 0, done.stdout
     lock = run(project.folder, "uv", "lock", "--check")
