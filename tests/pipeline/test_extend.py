@@ -73,6 +73,7 @@ def project(small: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Proj
     copy = small("classification").copy(tmp_path_factory.mktemp("extend") / "project")
     own = Project(copy.folder, copy.folder / ".venv")
     own.run("uv", "sync", "--quiet", "--locked")
+    own.set("params.yaml", gates={})  # those of the example are for all of its rows
     return own
 
 
