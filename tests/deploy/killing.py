@@ -38,7 +38,7 @@ def changes(event, arguments):
         return None if looks or further else " ".join(words)
     if event == "os.kill":
         return f"signal {arguments[1]}"
-    if event in ("os.remove", "os.rename") and str(arguments[0]).startswith("build/"):
+    if event in ("os.remove", "os.rename") and "/build/" in "/" + os.fsdecode(arguments[0]):
         return f"{event} {arguments[0]}"
     return None
 
