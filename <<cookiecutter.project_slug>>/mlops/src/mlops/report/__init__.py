@@ -1,1 +1,1 @@
-"""What people look at: plots."""
+"""What people read: the comment, the terminal, the page of monitoring. Commands alone import it."""
