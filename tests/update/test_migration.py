@@ -219,6 +219,9 @@ def test_it_runs(migrated: tuple[Project, str]) -> None:
 def test_it_passes_its_own_lint(migrated: tuple[Project, str]) -> None:
     project, _ = migrated
     ruff = str(Path(sys.executable).with_name("ruff"))
+    # As `make lint` does.
+    run(project.folder, ruff, "check", "--no-cache", "--quiet", "--fix", "src")
+    run(project.folder, ruff, "format", "--no-cache", "--quiet", "src")
     done = run(project.folder, ruff, "check", "--no-cache", "src")
     assert done.returncode == 0, done.stdout
     lock = run(project.folder, "uv", "lock", "--check")

@@ -95,7 +95,11 @@ def run(folders: Folders) -> list[str]:
     if work.patch:
         (folders.project / PATCH).parent.mkdir(exist_ok=True)
         (folders.project / PATCH).write_text("".join(work.patch), encoding="utf-8")
-    return [*work.by_hand, "`uv sync`, then `uv run dvc repro`: the stages are the engine's now"]
+    return [
+        *work.by_hand,
+        "`uv sync`, then `make lint`, which sorts the imports that were turned",
+        "`uv run dvc repro`, and commit `dvc.lock`: the stages are the engine's now",
+    ]
 
 
 def _files(folder: Path, *names: str) -> Iterator[Path]:
@@ -199,8 +203,12 @@ def _extend(work: _Work, name: str, extension: Extension) -> None:
     target = project / name
     shutil.copyfile(new / name, target)
     if found.text:
-        template = target.read_text(encoding="utf-8")
-        target.write_text(f"{template}\n\n{found.text}", encoding="utf-8")
+        template = _text(target)
+        last = max(template.rfind("\nfrom "), template.rfind("\nimport ")) + 1
+        end = template.index("\n", last) + 1
+        imports = "".join(f"{line}\n" for line in found.imports)
+        text = f"{template[:end]}{imports}{template[end:]}\n\n{found.text}"
+        target.write_text(text, encoding="utf-8")
         work.turn(target)
 
 
@@ -213,8 +221,8 @@ def _text(path: Path) -> str:
 
 
 EXTENSIONS = {
-    "estimators.py": Extension("CATALOGUE", "ESTIMATORS", "HYPERPARAMETERS"),
-    "metrics.py": Extension("METRICS", "METRICS", None),
+    "estimators.py": Extension("estimators", "CATALOGUE", "ESTIMATORS", "HYPERPARAMETERS"),
+    "metrics.py": Extension("metrics", "METRICS", "METRICS", None),
 }
 
 

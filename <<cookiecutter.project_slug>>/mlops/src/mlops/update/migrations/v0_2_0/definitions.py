@@ -11,11 +11,13 @@ class Extension:
     """How a catalogue of the old engine is extended now.
 
     Attributes:
-        catalogue: its name in the old module.
+        module: the old module.
+        catalogue: its name in there.
         own: the owner's, to which entries are added now.
         parameters: the catalogue of config.py that belongs to it; None where there is none.
     """
 
+    module: str
     catalogue: str
     own: str
     parameters: str | None
@@ -23,8 +25,15 @@ class Extension:
 
 @dataclass(frozen=True)
 class Added:
-    """What was added, as Python, and whether it is all that was changed."""
+    """What was added, and whether it is all that was changed.
 
+    Attributes:
+        imports: statements that bind what the text uses, as the old modules bind it.
+        text: definitions and entries, as Python.
+        is_all, is_all_of_config: whether nothing else differs in the module, and in config.py.
+    """
+
+    imports: list[str]
     text: str
     is_all: bool
     is_all_of_config: bool
@@ -114,8 +123,10 @@ def added(
     added_parameters = {
         key for key in parameters if key not in old_config.entries(extension.parameters or "")
     }
+    text = "\n\n".join(parts) + "\n" if parts else ""
     return Added(
-        text=_with_imports(parts, names | classes, mine, config, extension) if parts else "",
+        imports=_imports(text, names | classes, mine, config, extension),
+        text=text,
         is_all=old.without(set(), {}) == mine.without(names, {extension.catalogue: new}),
         is_all_of_config=bool(parameters)
         and old_config.without(set(), {})
@@ -123,22 +134,19 @@ def added(
     )
 
 
-def _with_imports(
-    parts: list[str], own: set[str], mine: Module, config: Module, extension: Extension
-) -> str:
-    """The parts below imports of what they use, as the old modules imported or defined it."""
-    text = "\n\n".join(parts) + "\n"
-    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-    used |= {name for node in ast.walk(ast.parse(text)) for name in _quoted(node)}
-    used -= own | {extension.own}
+def _imports(
+    text: str, own: set[str], mine: Module, config: Module, extension: Extension
+) -> list[str]:
+    """Statements that bind what a text uses, as the old modules imported or defined it."""
+    nodes = [*ast.walk(ast.parse(text))]
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    used |= {name for node in nodes for name in _quoted(node)}
     where = {name: f"from .config import {name}" for name in config.definitions}
-    module = {"ESTIMATORS": "estimators", "METRICS": "metrics"}[extension.own]
-    where |= {name: f"from .{module} import {name}" for name in mine.definitions}
+    where |= {name: f"from .{extension.module} import {name}" for name in mine.definitions}
     where |= dict(config.imports()) | dict(mine.imports())
-    # The owner's module has these.
-    known = {"Task", "Entry", "Metric"}
-    lines = sorted({where[name] for name in used & where.keys() - known})
-    return "\n".join([*(f"{line}  # noqa: E402" for line in lines), "", text]) if lines else text
+    # What the owner's module imports already, or defines.
+    known = own | {extension.own, "Task", "Entry", "Metric"}
+    return sorted({where[name] for name in (used & where.keys()) - known})
 
 
 def _quoted(node: ast.AST) -> Iterator[str]:

@@ -57,7 +57,9 @@ class Modules:
         if home and name in self.names.get(home, set()):
             return home
         found = [where for where, names in self.names.items() if name in names]
-        return found[0] if len(found) == 1 else None
+        # A module that became a folder is meant before others that define the name, too.
+        inside = [where for where in found if where.startswith(f"mlops.{module}.")]
+        return next((some[0] for some in (inside, found) if len(some) == 1), None)
 
 
 def turned(text: str, inside: tuple[str, ...], modules: Modules) -> tuple[str, list[str]]:
