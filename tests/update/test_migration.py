@@ -120,7 +120,7 @@ def work_on(project: Project) -> None:
         "      - ${src}/holidays.py\n      - ${src}/contract.py\n"
     )
     replace(project.folder / "dvc.yaml", "\nstages:\n", f"\nstages:\n{own_stage}\n")
-    project.write("docs/decisions.md", "# Decisions\n")
+    project.write("docs/notes.md", "# Notes\n")
     project.commit()
 
 
@@ -151,7 +151,7 @@ def test_the_owners_folder_holds_what_is_the_owners(migrated: tuple[Project, str
     assert not (tests / "unit/test_gate.py").exists()
     assert not (tests / "made.py").exists()
     assert (tests / "test_model.py").is_file()
-    assert project.read("docs/decisions.md") == "# Decisions\n"
+    assert project.read("docs/notes.md") == "# Notes\n"
     assert not (project.folder / "docs/ci.md").exists()
     assert project.mlops("engine").stdout.startswith("engine 0.2.0\n")
 

@@ -60,7 +60,7 @@ def work_on(project: Project) -> None:
         lambda text: text.replace("regression: 0}", "regression: 0.01}", 1),
     )
     replace(project.folder / "pyproject.toml", '[pipeline]"]', '[pipeline]", "requests>=2"]')
-    project.write("docs/decisions.md", "# Decisions\n")
+    project.write("docs/notes.md", "# Notes\n")
     project.write("tests/test_own.py", "def test_own() -> None:\n    pass\n")
     edit(project.folder / "environments/prod/policy.yaml", lambda text: text + "\n# ours\n")
     for name in (FORM, "data/example/build.py"):
@@ -79,7 +79,7 @@ def test_what_the_owner_did_stays_and_what_is_new_comes(
     said = project.update()
     assert "no conflict" in said
     assert git(project.folder, "status", "--porcelain", "--ignored") == before
-    mine = {p: project.read(p) for p in ("docs/decisions.md", "tests/test_own.py")}
+    mine = {p: project.read(p) for p in ("docs/notes.md", "tests/test_own.py")}
     policy = project.read("environments/prod/policy.yaml")
     params = yaml.safe_load(project.read("params.yaml"))
     project.switch()

@@ -1,7 +1,8 @@
 """What a version does to projects of older ones, beyond merging files.
 
-A version declares it by a module of its name, v0_2_0, with two functions: `is_due(Folders) -> bool`
-and `run(Folders) -> list[str]`, which changes the project and returns what is left to do by hand.
+A version declares it by a module of its name, v0_2_0, that `__main__` lists. It has two functions:
+`is_due(Folders) -> bool`, and `run(Folders) -> list[str]`, which changes the project and returns
+what is left to do by hand, a line each.
 
 Run by the engine of the new version in whatever Python the old one has: its modules import nothing
 but the standard library and ruamel.yaml.

@@ -5,17 +5,18 @@ Prints, as JSON, which ran and what is left to do by hand.
 
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
 
-from . import Folders, between
+from . import Folders, between, v0_2_0
+
+MIGRATIONS = {"v0_2_0": v0_2_0}
 
 
 def main(old: str, new: str, folders: Folders) -> dict[str, list[str]]:
     """Run the migrations of versions after `old`, up to `new`."""
     ran, by_hand = [], []
-    for name in between(old, new, (each.stem for each in Path(__file__).parent.iterdir())):
-        migration = import_module(f".{name}", __package__)
+    for name in between(old, new, MIGRATIONS):
+        migration = MIGRATIONS[name]
         if migration.is_due(folders):
             by_hand += migration.run(folders)
             ran.append(name)
