@@ -268,3 +268,22 @@ def test_the_newest_version_is_one_with_a_tag(
     assert "from 0.2.0 to 9.0.0" in project.update(*at, "--dry-run")
     assert "from 0.2.0 to 9.0.0" in project.update(*at, "--to", "9.0.0", "--dry-run")
     assert "from 0.2.0 to 9.0.0" in project.update(*at, "--to", "main", "--dry-run")
+
+
+@pytest.mark.usefixtures("_in_this_process")
+def test_a_project_in_a_folder_of_its_repository_is_updated_there(
+    begin: Begin, tmp_path: Path
+) -> None:
+    baked = begin()
+    shutil.rmtree(baked.folder / ".git")
+    top = tmp_path / "models"
+    shutil.move(baked.folder, top / "flights")
+    (top / "README.md").write_text("Models\n")
+    git(top, "init", "--quiet", "--initial-branch", "main")
+    commit(top, "Bake")
+    project = Project(top / "flights", baked.versions)
+    assert "no conflict" in project.update()
+    git(top, "switch", "--quiet", "update/9.0.0")
+    assert (top / "README.md").read_text() == "Models\n"
+    assert "It runs in eu-central-1." in project.read("README.md")
+    assert git(top, "status", "--porcelain") == ""

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from ..errors import InputError
 from ..record import RECORD, Record, load_record
 from ..release.proposal import Proposal
-from ..revision import Revision, git
+from ..revision import Revision, git, root
 from . import changelog, lock
 from .merge import Outcome, Sides, category, merge
 from .migrations import between
@@ -89,9 +89,8 @@ def update(base: Revision, to: str | None, address: str | None, since: str | Non
         old = template.bake(step.old, record.answers, folder / "old")
         new = template.bake(step.new, record.answers, folder / "new")
         _record(step, new)
-        sides = Sides(
-            objects.of_folder(old), objects.tree(str(base.commit)), objects.of_folder(new)
-        )
+        mine = objects.tree(f"{base.commit}:{root()}")
+        sides = Sides(objects.of_folder(old), mine, objects.of_folder(new))
         outcome = merge(objects, sides)
         _migrate(objects, sides, outcome, step, folder)
         lock.resolve(objects, sides, outcome, folder / "locked")
@@ -184,10 +183,16 @@ def _proposed(
         trailers={"Template": step.template.address, "Template-commit": step.new},
         body=_body(step, sides, outcome),
     )
-    tree = objects.write(outcome.tree)
+    tree = objects.write(_within(objects.tree(str(base.commit)), root(), outcome.tree))
     commit = git("commit-tree", tree, "-p", str(base.commit), text=proposal.message)
     said = f"{proposal.title}: {_told(len(outcome.conflicts), 'conflict')}"
     return Update(proposal, commit, said, outcome.conflicts)
+
+
+def _within(repository: Tree, root: str, project: Tree) -> Tree:
+    """The repository's tree with the project's in its place: the whole of it, or a folder."""
+    others = {path: entry for path, entry in repository.items() if not path.startswith(root)}
+    return others | {f"{root}{path}": entry for path, entry in project.items()}
 
 
 def _body(step: _Step, sides: Sides, outcome: Outcome) -> str:
