@@ -179,6 +179,14 @@ def _version(command: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else (0,)
 
 
+def _literal(answer: object) -> str:
+    """An answer as an expression of the template's, so that nothing in it is one.
+
+    The delimiters are put together here: no file of the engine holds one.
+    """
+    return "<" * 2 + json.dumps(str(answer), ensure_ascii=False) + ">" * 2
+
+
 def _given(questions: Mapping[str, Any], answers: Mapping[str, Any]) -> list[str]:
     """The answers as arguments of cookiecutter, which renders them, so in quotes.
 
@@ -190,7 +198,7 @@ def _given(questions: Mapping[str, Any], answers: Mapping[str, Any]) -> list[str
             continue
         choices = questions[name]
         if not isinstance(choices, list):
-            given.append(f"{name}=<<{json.dumps(str(answer), ensure_ascii=False)}>>")
+            given.append(f"{name}={_literal(answer)}")
         elif answer in choices:
             given.append(f"{name}={answer}")
         else:
