@@ -9,7 +9,8 @@ from typing import Any
 from .merge import UV_LOCK, Outcome, Sides
 from .trees import Store
 
-PROJECT = Path("pyproject.toml")
+# The project's, and the engine's.
+_PROJECTS = ("pyproject.toml", "mlops/pyproject.toml")
 
 
 def resolve(store: Store, sides: Sides, outcome: Outcome, folder: Path) -> None:
@@ -21,14 +22,14 @@ def resolve(store: Store, sides: Sides, outcome: Outcome, folder: Path) -> None:
         outcome: is changed.
         folder: an empty one, to lay the project out in.
     """
-    lock, project = str(UV_LOCK), str(PROJECT)
-    if lock not in outcome.tree:  # the owner keeps none
+    lock = str(UV_LOCK)
+    if lock not in outcome.tree or lock not in sides.ours:  # the owner keeps none
         return
     tree = dict(outcome.tree)
     outcome.tree = tree
-    if project in outcome.conflicts:
+    if held := [path for path in _PROJECTS if path in outcome.conflicts]:
         tree[lock] = sides.ours[lock]
-        outcome.by_hand.append(f"`uv lock`, once {PROJECT} has no conflict any more")
+        outcome.by_hand.append(f"`uv lock`, once {held[0]} has no conflict any more")
         return
     if sides.ours[lock] == sides.base.get(lock) and _asks_for_the_same(store, sides, outcome):
         tree[lock] = sides.theirs[lock]
@@ -47,11 +48,7 @@ def resolve(store: Store, sides: Sides, outcome: Outcome, folder: Path) -> None:
 
 def _asks_for_the_same(store: Store, sides: Sides, outcome: Outcome) -> bool:
     """Whether the merged project asks for the packages that the template's own does."""
-    files = [
-        (tree.get(path), new.get(path))
-        for path in (str(PROJECT), f"mlops/{PROJECT}")
-        for tree, new in [(outcome.tree, sides.theirs)]
-    ]
+    files = [(outcome.tree.get(path), sides.theirs.get(path)) for path in _PROJECTS]
     return all(
         mine == new or bool(mine and new and _asked(store.read(mine)) == _asked(store.read(new)))
         for mine, new in files
