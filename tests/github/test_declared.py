@@ -166,7 +166,7 @@ def test_every_review_keeps_the_gate_and_what_engineers_own(baked: Bake, review:
         "strict_required_status_checks_policy": True,
         "required_status_checks": ["gate"],
     }
-    for name in ("staging", "prod"):
+    for name in ("dev", "staging", "prod"):
         assert owners(root, f"environments/{name}/release.env") == [ENGINEERING]
         assert owners(root, f"environments/{name}/policy.yaml") == [ENGINEERING]
     for path in (
@@ -174,6 +174,7 @@ def test_every_review_keeps_the_gate_and_what_engineers_own(baked: Bake, review:
         ".github/CODEOWNERS",
         "deploy/server.yaml",
         "releases/quarantine.txt",
+        "releases/r1.json",
         "mlops/src/mlops/release/guard.py",
         "mlops/manifest",
         "mlops/src/mlops/gate.py",
@@ -186,7 +187,7 @@ def test_strict_review(baked: Bake) -> None:
     reviews = settings(root)["rulesets"]["main"]["pull_request"]
     assert reviews["required_approving_review_count"] == 1
     assert reviews["require_last_push_approval"] is True
-    for path in ("environments/dev/release.env", "releases/r1.json", "params.yaml"):
+    for path in ("contract.yaml", "params.yaml", "src/flight_delays/features.py"):
         assert owners(root, path) == [SCIENCE]
 
 
@@ -195,7 +196,7 @@ def test_fast_review(baked: Bake) -> None:
     reviews = settings(root)["rulesets"]["main"]["pull_request"]
     assert reviews["required_approving_review_count"] == 0
     assert reviews["require_last_push_approval"] is False
-    for path in ("environments/dev/release.env", "releases/r1.json", "params.yaml"):
+    for path in ("contract.yaml", "params.yaml", "src/flight_delays/features.py"):
         assert owners(root, path) == []
 
 
