@@ -30,14 +30,20 @@ ROWS = 1500
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that wait for the pipeline last; they are slow."""
+    """Put tests that wait for the pipeline last. They are slow, and those with a DVC repository."""
     items.sort(key=_waits_for_the_pipeline)
-    for item in filter(_waits_for_the_pipeline, items):
-        item.add_marker("slow")
+    ours = (item for item in items if Path(__file__).parent in item.path.parents)
+    for item in ours:
+        if _uses(item, "finished") or _uses(item, "begin"):
+            item.add_marker("slow")
 
 
 def _waits_for_the_pipeline(item: pytest.Item) -> bool:
-    return "finished" in getattr(item, "fixturenames", ())
+    return _uses(item, "finished")
+
+
+def _uses(item: pytest.Item, fixture: str) -> bool:
+    return fixture in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session", autouse=True)

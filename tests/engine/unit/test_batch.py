@@ -166,6 +166,7 @@ batch.batch(pathlib.Path("in"), pathlib.Path("out"), pathlib.Path("model.onnx"),
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["scoring", "writing", "renaming"])
 def test_a_killed_run_goes_on_where_it_was(where: str) -> None:
     # 14 batches; 6 checks of what is there, 6 of what was written; 6 partitions and the manifest.
