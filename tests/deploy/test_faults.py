@@ -235,7 +235,7 @@ class Applied:
 
 # What applying has to have been killed before, at least.
 STEPS = {
-    "processes": {"os.rename", "sh", "signal 15", "os.remove", "end"},
+    "processes": {"sh", "signal 15", "os.remove", "end"},
     "containers": {"run", "up", "exec", "connect", "down", "end"},
 }
 
