@@ -59,7 +59,7 @@ class Site:
         name = f"flights-{uuid.uuid4().hex[:8]}"
         for file in ("pyproject.toml", "uv.lock"):
             text = (project.folder / file).read_text(encoding="utf-8")
-            project.write(file, text.replace('name = "flight-delays"', f'name = "{name}"', 1))
+            project.write(file, text.replace('"flight-delays"', f'"{name}"'))
         project.run("dvc", "repro", "--force", "--single-item", "convert")
         project.run("dvc", "repro")
         for environment in ENVIRONMENTS:
