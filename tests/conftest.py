@@ -31,7 +31,7 @@ LONGEST = (
     "options",
 )
 # One project stands for these, and one for those that are about a task.
-WORLDS = ("batch", "ci", "monitor", "retrain")
+WORLDS = ("batch", "ci", "monitor", "retrain", "template_update")
 SERVED = ("alerts/test_live", "github/test_github", "monitoring/", "serving/", "bench/test_serving")
 WITH_ENGINE = ("deploy/", "images/", "workflows/test_release", "monitoring/test_volume")
 ALONE = {"monitoring/test_year.py": "year", "test_demo.py": "demo"}

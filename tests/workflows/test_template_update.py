@@ -1,0 +1,91 @@
+"""The baked `template-update` workflow, executed: a newer template becomes one pull request, which
+stays as it is; nothing newer is said; a template that is not there fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pipeline.running import Reproduced
+from update.worlds import Versions, git
+from workflows import events
+from workflows.act import Outcome, needs_act
+from workflows.events import REPOSITORY
+from workflows.github import serve
+from workflows.hosting import APP, Hosting
+from workflows.releases import Releases
+from workflows.world import hub
+
+pytestmark = needs_act
+
+BRANCH = "update/9.0.0"
+
+
+@pytest.fixture
+def versions(template: Path, tmp_path: Path) -> Versions:
+    """The template with two versions, the newest of which is on its main branch."""
+    made = Versions.make(template, tmp_path / "mlops-template")
+    git(made.folder, "switch", "--quiet", "main")
+    return made
+
+
+@pytest.fixture
+def world(installed: Reproduced, versions: Versions, tmp_path: Path) -> Iterator[Releases]:
+    """A project of the older version on GitHub."""
+    project = installed("classification").copy(tmp_path / "project")
+    project.git("checkout", "--quiet", "-B", "main")
+    record = json.loads((project.folder / ".cookiecutter.json").read_text(encoding="utf-8"))
+    at = {"template": str(versions.folder), "commit": versions.old}
+    project.write(".cookiecutter.json", json.dumps(record | at, indent=2) + "\n")
+    project.commit()
+    origin = hub(tmp_path)
+    project.git("remote", "add", "origin", str(origin))
+    project.git("push", "--quiet", "origin", "main")
+    github = Hosting(REPOSITORY, origin, tmp_path / "api")
+    with serve(github):
+        yield Releases(tmp_path, project, github, tmp_path / "store")
+
+
+def asked(world: Releases, **inputs: str) -> Outcome:
+    """Run the workflow as a person starts it."""
+    return world.go("template-update", events.dispatch(world.commit("main"), **inputs), app=True)
+
+
+def test_newer_template_is_proposed_once(world: Releases, versions: Versions) -> None:
+    done = asked(world, to=versions.new)
+    assert done.jobs == {"update": "success", "propose": "success"}, done.told
+    ((branch, pull),) = world.github.open_pulls().items()
+    assert branch == BRANCH
+    assert pull["user"]["login"] == APP
+    assert "9.0.0" in pull["title"]
+    assert "Regions." in pull["body"]  # the changelog between the two
+    assert world.commit(f"{branch}^") == world.commit("main")
+    assert b"NEWER = True" in world.show(branch, "mlops/src/mlops/gate.py")
+    assert f"A newer template is proposed: {pull['html_url']}" in done.summaries["propose"]
+
+    proposed = world.commit(branch)
+    again = asked(world, to=versions.new)
+    assert again.jobs["propose"] == "success", again.told
+    assert f"{BRANCH} is proposed already" in again.summaries["propose"]
+    assert world.commit(branch) == proposed
+    assert [*world.github.open_pulls()] == [BRANCH]
+
+    world.merge(branch)
+    done = asked(world, to=versions.new)
+    assert done.jobs == {"update": "success", "propose": "skipped"}, done.told
+    assert "up to date: 9.0.0" in done.summaries["update"]
+
+
+def test_template_that_is_not_there_fails(world: Releases, versions: Versions) -> None:
+    edit(
+        world.project.folder / ".cookiecutter.json",
+        lambda text: text.replace(str(versions.folder), "/no/such"),
+    )
+    world.project.commit()
+    world.project.git("push", "--quiet", "origin", "main")
+    done = asked(world)
+    assert done.jobs == {"update": "failure", "propose": "skipped"}
+    assert "/no/such" in done.summaries["update"]
+    assert world.github.open_pulls() == {}
