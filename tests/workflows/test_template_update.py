@@ -79,10 +79,7 @@ def test_newer_template_is_proposed_once(world: Releases, versions: Versions) ->
 
 
 def test_template_that_is_not_there_fails(world: Releases, versions: Versions) -> None:
-    edit(
-        world.project.folder / ".cookiecutter.json",
-        lambda text: text.replace(str(versions.folder), "/no/such"),
-    )
+    replace(world.project.folder / ".cookiecutter.json", str(versions.folder), "/no/such")
     world.project.commit()
     world.project.git("push", "--quiet", "origin", "main")
     done = asked(world)
