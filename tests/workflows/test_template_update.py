@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pipeline.running import Reproduced
-from update.worlds import Versions, git
+from update.worlds import Versions, git, replace
 from workflows import events
 from workflows.act import Outcome, needs_act
 from workflows.events import REPOSITORY
