@@ -19,7 +19,8 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 # The evidence of a release with these images, as `mlops build` writes it.
 EVIDENCE = """
 import sys
-from mlops.release.evidence import Images, evidence_text, of_source, source
+from mlops.release.evidence import Images, evidence_text
+from mlops.release.source import of_source, source
 from mlops.revision import Revision
 with source() as found:
     images = Images(serving=sys.argv[1], training="")
@@ -28,7 +29,7 @@ with source() as found:
 # What a release's image is told: its id, before there is one.
 IDENTITY = """
 import json
-from mlops.release.evidence import source
+from mlops.release.source import source
 with source() as found:
     print(json.dumps(found.id))
 """

@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_waits_for_the_pipeline)
     ours = (item for item in items if Path(__file__).parent in item.path.parents)
     for item in ours:
+        for rule in ("error", "default::DeprecationWarning", "default::FutureWarning"):
+            item.add_marker(pytest.mark.filterwarnings(rule))
         if _uses(item, "finished") or _uses(item, "begin"):
             item.add_marker("slow")
 

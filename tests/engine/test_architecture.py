@@ -123,6 +123,15 @@ def test_one_module_imports_what_is_the_owners() -> None:
     assert [name(path) for path in MODULES if "importlib" in others(path)] == ["project"]
 
 
+@pytest.mark.parametrize("module", ["apply", "changes", "guard", "status", "trace"])
+def test_commands_on_environments_start_quickly(module: str) -> None:
+    """Whoever rolls back at night waits for no library that compares models."""
+    program = f"import sys, mlops.release.{module}\nprint(*{{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {*done.stdout.split()} & {"dvc", "numpy", "onnxruntime", "pandas", "sklearn"} == set()
+
+
 def test_help_imports_no_more_than_it_says() -> None:
     program = (
         "import sys, typer.main, mlops.cli\n"

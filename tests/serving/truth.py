@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.running import PACKAGE, Project
+from pipeline.running import Project
 from serving.running import Row
 
-SAY = f"""
+SAY = """
 import json, sys
 import pandas as pd
-from {PACKAGE}.contract import load_contract
-from {PACKAGE}.inputs import model_inputs
-from {PACKAGE}.model import Model
+from mlops.contract import load_contract
+from mlops.inputs import model_inputs
+from mlops.model import Model
 contract, model = load_contract(), Model.load()
 test = pd.read_parquet("data/split/test.parquet")
 outputs = model.predict(model_inputs(test, contract))
@@ -23,11 +23,11 @@ told = pd.read_parquet("data/predictions.parquet")["prediction"]
 assert list(told.astype(float)) == list(outputs["prediction"].astype(float))
 frame = test[contract.features]
 rows = json.loads(frame.to_json(orient="records", double_precision=15))
-print(json.dumps({{
+print(json.dumps({
     "rows": rows,
-    "outputs": {{name: values.tolist() for name, values in outputs.items()}},
+    "outputs": {name: values.tolist() for name, values in outputs.items()},
     "classes": model.classes,
-}}))
+}))
 """
 
 

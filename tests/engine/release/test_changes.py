@@ -191,3 +191,32 @@ def test_status_says_what_is_where_and_what_waits(repository: Repository) -> Non
     assert (dev.waiting, staging.waiting, prod.waiting) == (None, "r2", "r1")
     assert (staging.reasons, prod.age) == ([], None)
     assert prod.reasons == ["r1 was live in staging for 12 minutes; prod wants 60"]
+
+
+def test_work_on_a_proposed_branch_is_not_replaced(repository: Repository, tmp_path: Path) -> None:
+    """What somebody settled there stays, here and at the remote."""
+    base = Revision(repository.git("rev-parse", "HEAD"))
+
+    def proposed(text: str) -> str:
+        proposal = Proposal("update/9", "Update", {Path("note"): text})
+        return publish(proposal, write(proposal, base))
+
+    proposed("one\n")
+    proposed("two\n")  # by nobody's hand: replaced
+    repository.git("switch", "--quiet", "update/9")
+    with pytest.raises(InputError, match=r"update/9: is checked out in .*; switch to another"):
+        proposed("three\n")
+    settled = repository.commit({"note": "settled\n"})
+    repository.git("switch", "--quiet", "main")
+    with pytest.raises(InputError, match=r"update/9: has work of somebody's \(x\); merge it"):
+        proposed("three\n")
+    assert repository.git("rev-parse", "update/9") == settled
+
+    origin = tmp_path / "origin.git"
+    repository.git("init", "--quiet", "--bare", str(origin))
+    repository.git("remote", "add", "origin", str(origin))
+    repository.git("push", "--quiet", "origin", "update/9")
+    repository.git("branch", "--quiet", "-D", "update/9")
+    with pytest.raises(InputError, match=r"update/9: somebody worked on it at the remote \(x\)"):
+        proposed("three\n")
+    assert repository.git("ls-remote", "origin", "refs/heads/update/9").startswith(settled)

@@ -8,7 +8,8 @@ from engine.released import Repository
 
 from mlops.errors import InputError
 from mlops.release import images
-from mlops.release.evidence import Source, release_id
+from mlops.release.evidence import release_id
+from mlops.release.source import Source
 from mlops.revision import Revision
 
 

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +81,20 @@ def test_a_stage_outside_a_project_says_so(tmp_path: object) -> None:
     assert done.returncode == 2
     line = "error: params.yaml: no such file; run this at the root of the project"
     assert done.stderr.splitlines() == [line]
+
+
+def test_an_error_in_the_owners_code_names_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path / "src"))
+    (tmp_path / "src" / "late").mkdir(parents=True)
+    (tmp_path / "src/late/broken.py").write_text("def go():\n    return {}['boom']\n")
+    (tmp_path / "src/late/slip.py").write_text("x = (\n")
+    for name, said in (
+        ("broken", "error: src/late/broken.py line 2: KeyError: 'boom'"),
+        ("slip", "error: src/late/slip.py line 1: SyntaxError: '(' was never closed"),
+    ):
+        with pytest.raises(SystemExit):
+            errors.run(lambda name=name: import_module(f"late.{name}").go())  # type: ignore[misc]
+        assert capsys.readouterr().err.startswith(said)

@@ -274,6 +274,7 @@ def locate(path: str, database: str | None) -> Source:
         copy = Path("data") / file.name
         if copy.exists():
             raise InputError(f"{copy}: there already; move it away, or give that path")
+        copy.parent.mkdir(exist_ok=True)
         (shutil.copytree if file.is_dir() else shutil.copyfile)(file, copy)
         file = copy
     return Source(path=str(file.resolve().relative_to(Path.cwd())), database=database)

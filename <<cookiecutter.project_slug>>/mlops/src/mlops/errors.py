@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 DEBUG_VARIABLE = "MLOPS_DEBUG"
 
@@ -50,6 +51,19 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(130)
 
 
+def _own_code(error: Exception) -> str | None:
+    """The last line of the owner's code, below src/, that an error came through; None without."""
+    root = Path.cwd()
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        frames.append((error.filename or "", error.lineno))
+    for file, line in reversed(frames):
+        parts = Path(file).relative_to(root).parts if Path(file).is_relative_to(root) else ()
+        if parts[:1] == ("src",) and parts[1:2] != ("mlops",):  # the engine, in the serving image
+            return f"{Path(*parts)} line {line}"
+    return None
+
+
 def report(error: Exception) -> None:
     """Print `error` to standard error: its own words if it has some, else its kind and text."""
     if os.environ.get(DEBUG_VARIABLE):
@@ -62,8 +76,11 @@ def report(error: Exception) -> None:
         text = f"{error.strerror}{where}"
     else:
         first = (str(error).splitlines() or [""])[0]
+        what = f"{type(error).__name__}: {first[:300]}"
+        own = _own_code(error)
         text = (
-            f"unexpected {type(error).__name__}: {first[:300]} "
-            f"(set {DEBUG_VARIABLE}=1 to see where it comes from)"
+            f"{own}: {what}"
+            if own
+            else f"unexpected {what} (set {DEBUG_VARIABLE}=1 to see where it comes from)"
         )
     print("error: " + text.replace("\n", "\n       "), file=sys.stderr)

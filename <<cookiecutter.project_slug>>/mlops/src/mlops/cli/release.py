@@ -40,7 +40,8 @@ def build(
     """
     from ..files import write_text
     from ..release import images
-    from ..release.evidence import evidence_text, load_evidence, of_source, source
+    from ..release.evidence import evidence_text, load_evidence
+    from ..release.source import of_source, source
 
     at, arguments, names = trunk(base), build_arg or [], images.image_names(registry)
     with source() as found:
@@ -76,7 +77,8 @@ def release(
     """
     from ..files import load
     from ..release import changes
-    from ..release.evidence import Evidence, Images, load_evidence, of_source, source
+    from ..release.evidence import Evidence, Images, load_evidence
+    from ..release.source import of_source, source
 
     at = trunk(base)
     if evidence is not None:

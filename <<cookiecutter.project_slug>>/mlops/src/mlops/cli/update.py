@@ -74,8 +74,7 @@ def update(
     mlops update --to 0.2.0 --dry-run
     """
     from ..files import write_text
-    from ..release.proposal import publish
-    from ..revision import git
+    from ..release.proposal import keep, publish
     from ..update import update
 
     done = update.update(trunk(base), to, template, since)
@@ -87,7 +86,7 @@ def update(
     if dry_run:
         typer.echo(done.proposal.body)
     elif output is not None:
-        git("update-ref", f"refs/heads/{done.proposal.branch}", done.commit)
+        keep(done.proposal, done.commit)
         write_text(output / "body.md", done.proposal.body + "\n")
         typer.echo(f"{output}/body.md")
     else:

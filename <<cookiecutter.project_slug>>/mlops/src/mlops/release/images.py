@@ -21,7 +21,8 @@ from ..files import sha256
 from ..paths import ONNX
 from ..revision import git
 from .docker import docker, program
-from .evidence import Images, Source
+from .evidence import Images
+from .source import Source
 
 # The distribution whose dependencies the serving image has: mlops/pyproject.toml.
 ENGINE = "mlops-template-engine"

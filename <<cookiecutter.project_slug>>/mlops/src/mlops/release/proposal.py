@@ -74,9 +74,10 @@ def publish(proposal: Proposal, commit: str) -> str:
     """Give the commit its branch, here and at the remote, and open a pull request where GitHub is.
 
     Returns what is to be done next. A branch of that name is replaced, but one that proposes the
-    same stays, with its pull request and the reviews that it has. Raises ProjectError where GitHub
-    opens no pull request.
+    same stays, with its pull request and the reviews that it has. Raises InputError where somebody
+    worked on the branch or has it checked out, and ProjectError where GitHub opens no pull request.
     """
+    _free(proposal, f"refs/heads/{proposal.branch}")
     if "origin" not in git("remote").split():
         git("update-ref", f"refs/heads/{proposal.branch}", commit)
         return f"Next: git merge --ff-only {proposal.branch}"
@@ -95,6 +96,24 @@ def publish(proposal: Proposal, commit: str) -> str:
         ) from None
 
 
+def keep(proposal: Proposal, commit: str) -> None:
+    """Give the commit its branch here alone; errors as in `publish`."""
+    _free(proposal, f"refs/heads/{proposal.branch}")
+    git("update-ref", f"refs/heads/{proposal.branch}", commit)
+
+
+def _free(proposal: Proposal, name: str) -> None:
+    """Refuse to replace what somebody did on a branch, or what they have checked out."""
+    place = git("for-each-ref", "--format=%(worktreepath)%00%(subject)", name)
+    folder, _, subject = place.partition("\0")
+    if folder:
+        raise InputError(f"{proposal.branch}: is checked out in {folder}; switch to another branch")
+    if place and subject != proposal.title:
+        raise InputError(
+            f"{proposal.branch}: has work of somebody's ({subject}); merge it, or delete the branch"
+        )
+
+
 def _proposed(proposal: Proposal, commit: str) -> str | None:
     """The commit by which the remote's branch proposes the same; None where it does not."""
     name = f"refs/heads/{proposal.branch}"
@@ -102,8 +121,17 @@ def _proposed(proposal: Proposal, commit: str) -> str | None:
     if not there:
         return None
     git("fetch", "--quiet", "origin", name)
-    merged = git("merge-base", there, f"{commit}^") == there
-    return there if _is_same(proposal, there, commit) and not merged else None
+    if git("merge-base", there, f"{commit}^") == there:
+        return None  # merged
+    if _is_same(proposal, there, commit):
+        return there
+    subject = git("show", "--no-patch", "--format=%s", there)
+    if subject != proposal.title:
+        raise InputError(
+            f"{proposal.branch}: somebody worked on it at the remote ({subject}); merge it, or "
+            f"delete it: git push origin --delete {proposal.branch}"
+        )
+    return None
 
 
 def _is_same(proposal: Proposal, there: str, commit: str) -> bool:
