@@ -38,6 +38,41 @@ ALONE = {"monitoring/test_year.py": "year", "test_demo.py": "demo"}
 ALONE |= {f"pipeline/test_{each}.py": each for each in ("failures", "options")}
 
 
+# What runs for each task, estimator or set of answers, and for some of them on each commit: the
+# others take the same path, and are left to `make test-long`. A test, and what in its name is kept.
+REPEATED = {
+    "pipeline/test_estimators.py::test_estimator_survives_export": (
+        *("classification-linear", "regression-forest", "clustering-kmeans"),
+    ),
+    **dict.fromkeys(
+        (
+            f"pipeline/test_story.py::{name}"
+            for name in (
+                *("test_bake_passes_its_own_checks", "test_colleague_pulls_the_same_model"),
+                *("test_dvc_shows_metrics_and_plots", "test_gate_is_kept_and_broken"),
+                *("test_only_what_changed_is_stale", "test_same_inputs_make_the_same_model"),
+            )
+        ),
+        ("classification",),
+    ),
+    "pipeline/test_story.py::test_own_data_is_three_commands_away": (
+        *("[classification-regression", "[regression-clustering", "[clustering-classification"),
+    ),
+    "update/test_update.py::test_what_the_owner_did_stays": ("-s3-", "-ssh-"),
+    "deploy/test_faults.py::test_a_killed_proposal": ("promote",),
+    "deploy/test_faults.py::test_a_killed_apply": ("processes",),
+}
+
+
+def is_repeated(nodeid: str) -> bool:
+    """Tell whether another test takes the same path on each commit."""
+    name = nodeid.removeprefix("tests/")
+    return any(
+        name.startswith(test) and not any(each in name for each in kept)
+        for test, kept in REPEATED.items()
+    )
+
+
 def group_of(nodeid: str) -> str:
     """Return what a test shares with others; its own name where that is nothing.
 
@@ -56,8 +91,12 @@ def group_of(nodeid: str) -> str:
     return tasks[0] if tasks and file.startswith("pipeline/") else nodeid
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest."""
+    """Begin with what takes longest, and leave what is repeated to `make test-long`."""
+    for item in items:
+        if is_repeated(item.nodeid):
+            item.add_marker("long")
     items.sort(key=lambda item: _rank(group_of(item.nodeid)))
 
 
