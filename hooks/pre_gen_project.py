@@ -204,7 +204,8 @@ def package(value: str, dependencies: frozenset[str]) -> str | None:
         return f"{shown(value)} is a Python keyword: choose another name"
     if value in STANDARD:
         return f"{shown(value)} is a standard module of Python: choose another name"
-    if value in RESERVED or value in WINDOWS:
+    # pytest imports each file of tests/ as a module of its own name, whatever its owner adds there.
+    if value in RESERVED or value in WINDOWS or value.startswith("test_"):
         return f"{shown(value)} is reserved: choose another name"
     if value in MODULES or normalised(value) in dependencies:
         return f"{shown(value)} is the name of a dependency: choose another name"

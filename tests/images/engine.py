@@ -204,7 +204,8 @@ def running_engine() -> Iterator[Engine]:
         yield engine
         for container in engine.docker("ps", "--all", "--quiet").split():
             engine.docker("rm", "--force", container)
-    subprocess.Popen(["rm", "-rf", folder])  # gigabytes, for which nobody needs to wait
+    # Gigabytes, for which nobody needs to wait: the shell ends at once and leaves it to itself.
+    subprocess.run(["sh", "-c", 'rm -rf "$1" &', "sh", folder], check=True)
 
 
 def _debian(target: Path) -> None:

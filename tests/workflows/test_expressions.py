@@ -261,6 +261,13 @@ JOBS: dict[tuple[str, str], list[Row]] = {
             (CLOCK, "success", False, False),
         ]
     ],
+    ("template-update", "update"): [row for row in ON_MAIN if row[0] is not PUSH],
+    ("template-update", "propose"): [
+        (CLOCK, {"update": said("success", branch="update/0.3.0")}, False, True),
+        (CLOCK, {"update": said("success", branch="")}, False, False),
+        (CLOCK, {"update": said("failure", branch="update/0.3.0")}, False, False),
+        (CLOCK, {"update": said("skipped")}, False, False),
+    ],
     ("batch", "score"): [row for row in ON_MAIN if row[0] is not PUSH],
     ("promote", "promote"): [row for row in ON_MAIN if row[0] is not PUSH],
     ("rollback", "rollback"): [row for row in ON_MAIN if row[0] is not PUSH],
@@ -360,6 +367,10 @@ DECIDED: dict[str, list[tuple[Event, dict[str, Any], bool]]] = {
     "steps.train.outputs.branch != ''": [
         (CLOCK, {"steps": {"train": {"outputs": {"branch": branch}}}}, bool(branch))
         for branch in ("retrain/x", "")
+    ],
+    "steps.merge.outputs.branch != ''": [
+        (CLOCK, {"steps": {"merge": {"outputs": {"branch": branch}}}}, bool(branch))
+        for branch in ("update/0.3.0", "")
     ],
     "github.event_name == 'push' && needs.report.outputs.failed != ''": [
         (event, {"needs": {"report": said("success", failed=failed)}}, runs)
