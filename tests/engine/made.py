@@ -3,10 +3,13 @@
 `size` decides the target; the other columns tell nothing about it.
 """
 
+import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 
 from mlops.config.params import Params
@@ -14,6 +17,7 @@ from mlops.contract import Contract, conform
 from mlops.estimators import build, finish
 from mlops.inputs import model_inputs, target_values
 from mlops.model import Model
+from mlops.pipeline.convert import to_onnx
 from mlops.pipeline.train import described
 
 ROWS = 400
@@ -138,7 +142,7 @@ def fit(chosen: Params, given: Contract, data: pd.DataFrame, look_at: pd.DataFra
     pipeline = build(chosen.task, name, chosen.hyperparameters(name), given, chosen.train.seed)
     pipeline.fit(model_inputs(data, given), target_values(data, given))
     finish(chosen.task, name, pipeline)
-    return described(pipeline, chosen, given, look_at)
+    return described(pipeline, chosen, given, data, look_at)
 
 
 @cache
@@ -147,3 +151,18 @@ def trained(what: str, estimator: str) -> Model:
     interval = 0.9 if what == "regression" else None
     chosen = params(what, estimator, interval=interval)
     return fit(chosen, contract(what), rows(what), rows(what, 200, seed=2))
+
+
+def export(model: Model, given: Contract, path: Path) -> onnx.ModelProto:
+    """Write the ONNX model with what it carries about itself, and return it."""
+    proto = to_onnx(model, given)
+    carried = {
+        "task": model.task,
+        "classes": model.classes,
+        "contract": given.model_dump(mode="json", exclude_defaults=True),
+    }
+    told = {name: json.dumps(value) for name, value in carried.items() if value is not None}
+    onnx.helper.set_model_props(proto, told)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(proto, path)
+    return proto

@@ -23,7 +23,7 @@ import yaml
 from mlops.revision import sources
 
 TASKS = ("classification", "regression", "clustering")
-STAGES = ["ingest", "validate", "split", "train", "evaluate", "convert", "verify"]
+STAGES = ["ingest", "validate", "split", "train", "convert", "evaluate", "verify"]
 PACKAGE = "flight_delays"
 OWN = f"src/{PACKAGE}"
 ENGINE = "mlops/src/mlops"

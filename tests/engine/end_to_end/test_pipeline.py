@@ -70,7 +70,7 @@ def test_a_changed_hyperparameter_runs_train_and_what_follows(
     stages, done = project.repro("train")
     assert (stages, done.returncode) == (["train"], 0), done.stderr
     status = project.run("dvc", "status", "--json")
-    assert [*json.loads(status.stdout)] == ["evaluate", "convert", "verify"]
+    assert [*json.loads(status.stdout)] == ["convert", "evaluate", "verify"]
 
 
 def test_a_broken_contract_stops_the_pipeline(project: Workspace, own_contract: Contract) -> None:

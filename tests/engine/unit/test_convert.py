@@ -92,7 +92,10 @@ def test_columns_may_have_any_name(what: str, name: str, tmp_path: Path) -> None
     loaded = _loaded(model, contract, tmp_path)
     assert [*loaded.inputs] == contract.features
     inputs = model_inputs(rows, contract)
-    assert compare(model.predict(inputs), loaded.predict(columns(inputs)), 1e-4).worst == []
+    assert (
+        compare(model.predict(inputs), loaded.predict(columns(inputs)), model.scales, 1e-4).worst
+        == []
+    )
 
 
 @pytest.mark.parametrize("kept", [["size"], ["colour"], ["wet", "noise"]])
@@ -110,9 +113,9 @@ def test_one_kind_of_columns_is_enough(
     proto = to_onnx(model, contract)
     for group, some in {
         "train": inputs,
-        **dict(edge_cases(inputs, model, proto, contract, 200)),
+        **edge_cases(inputs, model, proto, contract, 200).groups,
     }.items():
-        parity = compare(model.predict(some), loaded.predict(columns(some)), 1e-4)
+        parity = compare(model.predict(some), loaded.predict(columns(some)), model.scales, 1e-4)
         assert parity.worst == [], f"{group}: {parity}"
 
 
@@ -122,7 +125,7 @@ def test_what_cannot_be_converted_is_told_with_what_can() -> None:
     own = Pipeline([("features", fitted[0]), ("model", Unknown())])
     own[-1].fit(own[:-1].transform(inputs), np.ones(len(inputs)))
     with pytest.raises(CheckError) as refused:
-        to_onnx(Model("regression", own), contract)
+        to_onnx(Model("regression", own, {}), contract)
     (line,) = str(refused.value).splitlines()
     assert line.startswith("Unknown cannot be converted to ONNX")
     assert line.endswith(

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from engine import made
 from engine.workspace import root
+from sklearn.metrics import mean_absolute_error
 
 from mlops import paths
 from mlops.config.evaluate import Evaluate
@@ -146,6 +147,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _run(what: str, name: str, test: pd.DataFrame) -> None:
     made.trained(what, name).save()
+    made.export(made.trained(what, name), made.contract(what), paths.ONNX)
     write_text(paths.PARAMS, made.params(what, name).model_dump_json())
     write_text(paths.CONTRACT, made.contract(what).model_dump_json(exclude_defaults=True))
     paths.PARTS["test"].parent.mkdir(parents=True)
@@ -167,6 +169,21 @@ def test_the_stage_writes_what_it_found(what: str, name: str) -> None:
     assert len(pd.read_parquet(paths.PREDICTIONS)) == 200
     expected = {f"{plot}{end}" for plot in PLOTS[made.task(what)] for end in (".json", ".png")}
     assert {path.name for path in paths.PLOTS.iterdir()} == expected
+
+
+@pytest.mark.usefixtures("project")
+def test_metrics_are_those_of_the_model_that_is_served() -> None:
+    """Not those of scikit-learn: the ONNX model is another here."""
+    test, contract = made.rows("regression", 200, seed=4), made.contract("regression")
+    served = made.trained("regression", "boosting")
+    _run("regression", "linear", test)
+    made.export(served, contract, paths.ONNX)
+    evaluate()
+    predicted = served.pipeline.predict(model_inputs(test, contract))
+    found = read_json(paths.METRICS)
+    assert found["mae"] == pytest.approx(mean_absolute_error(test["price"], predicted), rel=1e-4)
+    predictions_of = pd.read_parquet(paths.PREDICTIONS)["prediction"]
+    np.testing.assert_allclose(predictions_of, predicted, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("project")

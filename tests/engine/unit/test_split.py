@@ -12,10 +12,10 @@ from engine import made
 
 from mlops.config.split import Split
 from mlops.contract import Contract, conform
-from mlops.errors import InputError
-from mlops.files import write_text
-from mlops.paths import CONTRACT, PARAMS, PARTS, SNAPSHOT
-from mlops.pipeline.split import divide, split
+from mlops.errors import CheckError, InputError
+from mlops.files import read_json, write_text
+from mlops.paths import CONTRACT, PARAMS, PARTS, SNAPSHOT, SPLIT
+from mlops.pipeline.split import divide, represent, split
 
 TIME = {"when": {"kind": "datetime", "role": "time"}}
 ID = {"who": {"kind": "categorical", "role": "id"}}
@@ -51,15 +51,16 @@ def _equal_rows(part: pd.DataFrame) -> Any:
 
 @pytest.mark.parametrize("what", made.TARGETS)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_parts_have_their_shares_and_no_row_in_common(what: str, seed: int) -> None:
+def test_parts_have_their_shares_and_few_copies_stay_together(what: str, seed: int) -> None:
     contract = made.contract(what)
     rng = np.random.default_rng(seed)
     data = made.rows(what, int(rng.integers(200, 600)), seed)
-    data = data.iloc[rng.integers(len(data), size=len(data))].reset_index(drop=True)
+    copied = rng.integers(len(data), size=len(data) // 15)
+    data = pd.concat([data, data.iloc[copied]], ignore_index=True)
     parts = divide(data, contract, made.task(what), _how(seed))
     assert [*parts] == ["train", "validation", "test"]
     assert _no_row_is_lost_or_doubled(data, parts)
-    assert _shared(parts, _equal_rows) == set()
+    assert _shared(parts, lambda part: _equal_rows(part[contract.features])) == set()
     for name, share in (("train", 0.65), ("validation", 0.15), ("test", 0.2)):
         assert len(parts[name]) / len(data) == pytest.approx(share, abs=0.06)
 
@@ -72,6 +73,86 @@ def test_rows_of_one_id_stay_together(seed: int) -> None:
     parts = divide(data, contract, "classification", _how(seed))
     assert _no_row_is_lost_or_doubled(data, parts)
     assert _shared(parts, lambda part: part["who"]) == set()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_group_stays_together_and_its_rows_are_drawn_by_their_number(seed: int) -> None:
+    """Ids within it may be in several; households of 1 to 40 rows still make the shares."""
+    contract = _contract("binary", **ID, household={"kind": "categorical", "role": "group"})
+    rng = np.random.default_rng(seed)
+    household = np.repeat(np.arange(100), rng.integers(1, 40, 100))
+    data = _data(contract, "binary", len(household), who=rng.integers(0, 300, len(household)),
+                 household=household)  # fmt: skip
+    parts = divide(data, contract, "classification", _how(seed))
+    assert _no_row_is_lost_or_doubled(data, parts)
+    assert _shared(parts, lambda part: part["household"]) == set()
+    for name, share in (("train", 0.65), ("validation", 0.15), ("test", 0.2)):
+        assert len(parts[name]) / len(data) == pytest.approx(share, abs=0.05)
+
+
+def test_nothing_of_a_group_is_trained_on_after_the_test_began() -> None:
+    contract = _contract("binary", **TIME, household={"kind": "categorical", "role": "group"})
+    rng = np.random.default_rng(0)
+    data = _data(contract, "binary", household=rng.integers(0, 200, 1000),
+                 when=_when(*rng.integers(0, 500, 1000)))  # fmt: skip
+    parts = divide(data, contract, "classification", _how())
+    last = {name: part.groupby("household")["when"].max() for name, part in parts.items()}
+    assert _no_row_is_lost_or_doubled(data, parts)
+    assert _shared(parts, lambda part: part["household"]) == set()
+    assert parts["train"]["when"].max() < last["validation"].min()
+    assert last["validation"].max() < last["test"].min()
+
+
+@pytest.mark.parametrize("answers", [2, 5])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_target_never_decides_on_what_stays_together(answers: int, seed: int) -> None:
+    """A survey: few answers, so that rows are alike by chance, with either target."""
+    rng = np.random.default_rng(seed)
+    contract = made.contract_of(
+        {f"q{i}": {"kind": "numeric", "role": "feature"} for i in range(4)}
+        | {"yes": {"kind": "boolean", "role": "target"}}
+    )
+    data = pd.DataFrame(
+        rng.integers(1, answers + 1, (3000, 4)), columns=[f"q{i}" for i in range(4)]
+    )
+    data["yes"] = rng.random(3000) < data["q0"] / (answers + 2)
+    data = conform(data, contract)
+    for part in divide(data, contract, "classification", _how(seed)).values():
+        assert part["yes"].mean() == pytest.approx(data["yes"].mean(), abs=0.01)
+        of_answer = part.groupby("q0")["yes"].mean() - data.groupby("q0")["yes"].mean()
+        assert of_answer.abs().max() < 5 * (0.25 * answers / len(part)) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "line"),
+    [
+        (
+            "binary",
+            {"large": lambda d, who: who == 0},
+            r"train .*: 100\.0% of large false there, 51\.0% of all",
+        ),
+        ("multiclass", {"grade": lambda d, who: np.where(who == 0, "low", "high")}, "of grade "),
+        ("regression", {"price": lambda d, who: who * 100.0 + d["price"] % 1}, "of price up to"),
+    ],
+)
+def test_a_part_that_cannot_stand_for_the_whole_is_a_failed_check(
+    what: str, change: dict[str, Any], line: str
+) -> None:
+    contract = _contract(what, **ID)
+    who = np.repeat([0, 1, 2], [490, 260, 250])
+    data = made.rows(what, 1000)
+    data = _data(contract, what, who=who, **{k: make(data, who) for k, make in change.items()})
+    parts = {"train": data[who == 1], "validation": data[who == 2], "test": data[who == 0]}
+    with pytest.raises(CheckError, match=f"{line}.*kept together by who"):
+        represent(parts, contract)
+    represent({name: data.sample(300, random_state=1) for name in PARTS}, contract)
+
+
+def test_parts_in_time_may_differ_as_the_world_does() -> None:
+    contract = _contract("binary", **TIME)
+    data = _data(contract, "binary", 900, when=_when(*range(900)), large=np.arange(900) > 300)
+    parts = {name: data[i * 300 : (i + 1) * 300] for i, name in enumerate(PARTS)}
+    represent(parts, contract)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -182,3 +263,10 @@ def test_the_stage_writes_the_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     parts = divide(data, contract, "classification", params.split)
     for name, path in PARTS.items():
         pd.testing.assert_frame_equal(pd.read_parquet(path), parts[name].reset_index(drop=True))
+    told = read_json(SPLIT)
+    assert told["together"] == "nothing"
+    for name, part in parts.items():
+        described = told["parts"][name]
+        assert described["rows"] == len(part)
+        assert described["distinct"] == len(part[contract.features].drop_duplicates())
+        assert described["shares"]["true"] == pytest.approx(part["large"].mean(), abs=1e-6)

@@ -48,7 +48,7 @@ def _model(inputs: pd.DataFrame, steps: Any, estimator: Any) -> tuple[Pipeline, 
     target = inputs["a"] + np.sin(inputs["b"]) + inputs["a__b"] / 100
     pipeline = Pipeline([("features", clone(steps)), ("model", clone(estimator))])
     pipeline.fit(inputs, target)
-    return pipeline, to_onnx(Model("regression", pipeline), CONTRACT)
+    return pipeline, to_onnx(Model("regression", pipeline, {}), CONTRACT)
 
 
 FOREST = RandomForestRegressor(5, max_depth=4, random_state=0)
@@ -129,7 +129,7 @@ def test_trees_whose_thresholds_are_not_found_fail() -> None:
             node.op_type = "OfSomebody"
     test = model_inputs(made.rows("regression"), contract)
     with pytest.raises(CheckError, match="RandomForestRegressor grows trees, and the ONNX model"):
-        dict(edge_cases(test, model, proto, contract, 50))
+        edge_cases(test, model, proto, contract, 50)
 
 
 def test_thresholds_that_no_number_reaches_fail() -> None:
@@ -172,5 +172,6 @@ def test_trees_that_split_on_categories_alone_have_no_such_group() -> None:
     model = made.fit(made.params("regression", "forest"), contract, rows, rows)
     proto = to_onnx(model, contract)
     assert thresholds(proto)
-    groups = dict(edge_cases(model_inputs(rows, contract), model, proto, contract, 50))
-    assert groups.keys() == {"missing", "unknown", "extremes"}
+    cases = edge_cases(model_inputs(rows, contract), model, proto, contract, 50)
+    assert cases.groups.keys() == {"missing", "unknown", "extremes"}
+    assert cases.without == {"thresholds": "the trees split on categories alone"}

@@ -10,14 +10,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from .answers import answers
 from .bootstrap import errors, interval
 from .config.params import Params
 from .contract import Contract
 from .errors import InputError
 from .inference import OnnxModel
-from .inputs import columns, model_inputs, target_values
+from .inputs import columns, model_inputs
 from .metrics import METRICS, Metric, Scored, catalogue, score
-from .model import Model, Outputs
+from .model import Model
 from .paths import MODEL, ONNX, PARTS
 from .revision import WORKSPACE, Revision, is_clean
 
@@ -131,8 +132,8 @@ def compare(params: Params, base: Revision | None) -> Comparison:
     reason = _incomparable(old, new)
     if reason:
         return Comparison(None, reason)
-    answers = Answers(_side(old, contract, test, space), _side(new, contract, test, space), test)
-    metrics = judge(params, answers.champion.scored, answers.challenger.scored)
+    both = Answers(_side(old, contract, test, space), _side(new, contract, test, space), test)
+    metrics = judge(params, both.champion.scored, both.challenger.scored)
     gated = [metrics[name].verdict for name in judged(params) if name in metrics]
     return Comparison(
         _together(gated),
@@ -140,7 +141,7 @@ def compare(params: Params, base: Revision | None) -> Comparison:
         metrics=metrics,
         notes=notes,
         rows=len(test),
-        answers=answers,
+        answers=both,
     )
 
 
@@ -255,16 +256,9 @@ def _said(value: object) -> str:
 def _side(
     model: OnnxModel, contract: Contract, test: pd.DataFrame, space: np.ndarray | None
 ) -> Side:
-    asked = columns(model_inputs(test, Contract.parse(model.metadata["contract"])))
-    truth = target_values(test, contract)
-    outputs: Outputs = model.predict(asked)
-    names, classes = model.metadata.get("classes") or [], None
-    if names:
-        assert truth is not None
-        classes = np.arange(2) if truth.dtype.kind == "i" else np.asarray(names)
-        outputs["prediction"] = outputs["prediction"].astype(classes.dtype)
-    one = {name: values[:1] for name, values in asked.items()}
-    return Side(Scored(outputs, truth, classes, space), names, _latency(model, one))
+    scored = answers(model, contract, test, space)
+    one = columns(model_inputs(test[:1], Contract.parse(model.metadata["contract"])))
+    return Side(scored, model.metadata.get("classes") or [], _latency(model, one))
 
 
 def _latency(model: OnnxModel, row: dict[str, np.ndarray], turns: int = 200) -> float:

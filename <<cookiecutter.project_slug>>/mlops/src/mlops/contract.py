@@ -18,7 +18,7 @@ from .files import load
 from .paths import CONTRACT
 
 Kind = Literal["numeric", "categorical", "boolean", "datetime"]
-Role = Literal["feature", "target", "time", "id", "slice"]
+Role = Literal["feature", "target", "time", "id", "group", "slice"]
 
 # Names of the model's outputs, which an input cannot have too: see model.Outputs.
 OUTPUTS = {"prediction", "probability", "lower", "upper", "distances"}
@@ -104,7 +104,7 @@ class Contract(BaseModel):
 
     @model_validator(mode="after")
     def _roles_add_up(self) -> Self:
-        for role in ("target", "time"):
+        for role in ("target", "time", "group"):
             names = self.with_role(role)
             if len(names) > 1:
                 raise ValueError(f"columns: only one may have role {role}, not {', '.join(names)}")
@@ -144,6 +144,11 @@ class Contract(BaseModel):
     def time(self) -> str | None:
         """Name of the column that orders the rows in time, where there is one."""
         return next(iter(self.with_role("time")), None)
+
+    @property
+    def group(self) -> str | None:
+        """Name of the column whose equal values stay in one part, where there is one."""
+        return next(iter(self.with_role("group")), None)
 
     def check_task(self, task: Task) -> None:
         """Raise InputError when the target does not suit the task."""

@@ -150,7 +150,8 @@ def calibration_bins(s: Scored, bins: int = 10) -> list[tuple[float, float, int]
         said, hit = probability[:, 1], s.positive
     else:
         said, hit = probability.max(axis=1), s.outputs["prediction"] == s.truth
-    place = np.clip((said * bins).astype(int), 0, bins - 1)
+    # A forest's 0.3 is 0.30000001 in float32: both belong to the same bin.
+    place = np.clip((said * bins + 1e-6).astype(int), 0, bins - 1)
     return [
         (float(said[place == b].mean()), float(hit[place == b].mean()), int((place == b).sum()))
         for b in np.unique(place)

@@ -21,32 +21,45 @@ Outputs = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Where an output lies on the training rows, in its own unit; shape () or (width,) each.
+
+    Attributes:
+        center: its mean.
+        spread: its standard deviation: a difference is small or large beside it.
+    """
+
+    center: np.ndarray
+    spread: np.ndarray
+
+    @staticmethod
+    def of(values: np.ndarray) -> "Scale":
+        """That of the values of an output, shape (rows,) or (rows, width)."""
+        exact = values.astype("float64")
+        return Scale(exact.mean(axis=0), exact.std(axis=0))
+
+
+@dataclass(frozen=True)
 class Model:
     """A trained pipeline and the names of what goes in and comes out.
 
     Attributes:
         task: decides which outputs there are.
         pipeline: raw columns in (inputs.model_inputs), predictions out.
+        scales: where each output that is a number lies on the training rows.
         classes: the classes in the order of the probabilities; None unless classification.
         interval: half the width of the prediction interval, in the target's unit; None without one.
     """
 
     task: Task
     pipeline: Pipeline
+    scales: dict[str, Scale]
     classes: list[str] | None = None
     interval: float | None = None
 
     def predict(self, inputs: pd.DataFrame) -> Outputs:
         """The outputs for `inputs` as inputs.model_inputs makes them."""
-        outputs = {"prediction": self.pipeline.predict(inputs)}
-        if self.task == "classification":
-            outputs["probability"] = self.pipeline.predict_proba(inputs)
-        if self.task == "clustering":
-            outputs["distances"] = self.pipeline.transform(inputs)
-        if self.interval is not None:
-            outputs["lower"] = outputs["prediction"] - self.interval
-            outputs["upper"] = outputs["prediction"] + self.interval
-        return outputs
+        return outputs(self.task, self.pipeline, self.interval, inputs)
 
     def save(self, path: Path = MODEL) -> None:
         """Write the model with joblib. It stays in this pipeline; ONNX is what is served."""
@@ -59,6 +72,27 @@ class Model:
         model = joblib.load(path)
         assert isinstance(model, Model)
         return model
+
+
+def outputs(
+    task: Task, pipeline: Pipeline, interval: float | None, inputs: pd.DataFrame
+) -> Outputs:
+    """What a pipeline says of `inputs`, with the interval around a number where there is one."""
+    found = {"prediction": pipeline.predict(inputs)}
+    if task == "classification":
+        found["probability"] = pipeline.predict_proba(inputs)
+    if task == "clustering":
+        found["distances"] = pipeline.transform(inputs)
+    if interval is not None:
+        found["lower"] = found["prediction"] - interval
+        found["upper"] = found["prediction"] + interval
+    return found
+
+
+def scales(task: Task, found: Outputs) -> dict[str, Scale]:
+    """The scale of each output that is a number, by its name."""
+    labels = {"prediction"} if task != "regression" else set()
+    return {name: Scale.of(values) for name, values in found.items() if name not in labels}
 
 
 def digest(value: object) -> str:

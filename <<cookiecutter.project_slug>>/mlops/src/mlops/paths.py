@@ -11,6 +11,7 @@ SNAPSHOT = Path("data/raw/snapshot.parquet")
 PROVENANCE = Path("data/raw/provenance.json")
 VALIDATION = Path("reports/validation.json")
 PROFILE = Path("reports/profile.json")
+SPLIT = Path("reports/split.json")
 PARTS = {name: Path(f"data/split/{name}.parquet") for name in ("train", "validation", "test")}
 MODEL = Path("models/model.joblib")
 TRAINING_LOG = Path("reports/train")

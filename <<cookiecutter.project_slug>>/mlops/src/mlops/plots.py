@@ -140,11 +140,16 @@ def _residuals(s: Scored, _: list[str]) -> Records:
     some = np.unique(np.linspace(0, len(predicted) - 1, min(1000, len(predicted))).astype(int))
     return [
         {
-            "predicted": round(float(predicted[i]), 4),
-            "residual": round(float(s.truth[i] - predicted[i]), 4),
+            "predicted": _digits(predicted[i]),
+            "residual": _digits(s.truth[i] - predicted[i]),
         }
         for i in some
     ]
+
+
+def _digits(value: float) -> float:
+    """Six of them, in whatever unit the target is."""
+    return float(f"{value:.6g}")
 
 
 def _clusters(s: Scored, _: list[str]) -> Records:

@@ -106,12 +106,17 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
 def example(model: Model, contract: Contract) -> dict[str, Any]:
     """A row that the contract allows, of nobody's data, and what scikit-learn says of it.
 
-    Whoever runs the model can ask it for this row and see that it is itself: `mlops smoke`.
+    Whoever runs the model can ask it for this row and see that it is itself: `mlops smoke`. How far
+    an output spreads in training tells which difference is small.
     """
     row = {name: _likely(contract.columns[name]) for name in contract.features}
     data = conform(pd.DataFrame([row]), contract.only(contract.features))
     outputs = model.predict(model_inputs(data, contract))
-    return {"row": row, "outputs": {name: values[0].tolist() for name, values in outputs.items()}}
+    return {
+        "row": row,
+        "outputs": {name: values[0].tolist() for name, values in outputs.items()},
+        "spreads": {name: scale.spread.tolist() for name, scale in model.scales.items()},
+    }
 
 
 def _likely(column: Column) -> Any:

@@ -1,4 +1,7 @@
-"""Evaluate: how good is the model on the test rows, overall and slice by slice?"""
+"""Evaluate: how good is the model on the test rows, overall and slice by slice?
+
+Judged is the ONNX model, which is served; scikit-learn's tells which columns matter.
+"""
 
 from typing import Any
 
@@ -9,15 +12,17 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import adjusted_rand_score
 
 from .. import plots
+from ..answers import answers
 from ..config.evaluate import Evaluate
 from ..config.params import load_params
 from ..config.section import Task
 from ..contract import Contract, load_contract
 from ..files import replacing, write_json
-from ..inputs import model_inputs, target_values
-from ..metrics import STABILITY, Scored, negative_log_loss, rounded, score
+from ..inference import OnnxModel
+from ..inputs import model_inputs
+from ..metrics import STABILITY, negative_log_loss, rounded, score
 from ..model import Model, Outputs
-from ..paths import METRICS, PARTS, PLOTS, PREDICTIONS, SLICES
+from ..paths import METRICS, ONNX, PARTS, PLOTS, PREDICTIONS, SLICES
 from ..slices import slices
 from . import stage
 
@@ -35,14 +40,9 @@ def evaluate() -> None:
     """Write the metrics, the slices, the plots and the predictions of the test rows."""
     params, contract, model = load_params(), load_contract(), Model.load()
     test = pd.read_parquet(PARTS["test"])
-    inputs, truth = model_inputs(test, contract), target_values(test, contract)
-    outputs = model.predict(inputs)
-    scored = Scored(
-        outputs,
-        truth,
-        getattr(model.pipeline, "classes_", None),
-        model.pipeline[:-1].transform(inputs) if params.task == "clustering" else None,
-    )
+    inputs = model_inputs(test, contract)
+    space = model.pipeline[:-1].transform(inputs) if params.task == "clustering" else None
+    scored = answers(OnnxModel(ONNX), contract, test, space)
     found = score(params.task, scored, params.evaluate.value)
     if params.task == "clustering":
         fitted_on = model_inputs(pd.read_parquet(PARTS["train"]), contract)
@@ -50,12 +50,12 @@ def evaluate() -> None:
     write_json(METRICS, rounded(found))
     write_json(SLICES, slices(params.task, scored, test, contract, params.evaluate))
     with replacing(PREDICTIONS) as temporary:
-        predictions(test, contract, model, outputs).to_parquet(temporary, index=False)
+        predictions(test, contract, model, scored.outputs).to_parquet(temporary, index=False)
     with replacing(PLOTS) as folder:
         for name, plot in plots.PLOTS[params.task].items():
             if name == "importance":
-                truth_or_cluster = outputs["prediction"] if truth is None else truth
-                data = importance(params.task, model, inputs, truth_or_cluster, params.evaluate)
+                truth = model.pipeline.predict(inputs) if scored.truth is None else scored.truth
+                data = importance(params.task, model, inputs, truth, params.evaluate)
             else:
                 data = plots.records(name, scored, model.classes or [])
             plots.write(folder, name, plot, data)

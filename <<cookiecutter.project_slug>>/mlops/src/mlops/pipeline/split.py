@@ -1,9 +1,12 @@
 """Split: rows for training, validation and test, none of them in two parts.
 
 With a time column the parts follow one another in time, and rows of one moment stay together.
-Without, rows are drawn at random (seeded), in the target's proportions; rows that share an id, or
-are equal in every column of the contract, stay together.
+Without, rows are drawn at random (seeded), in the target's proportions. Rows that share a group or
+an id stay together; so do exact copies, where they are few. What is to be predicted never decides
+on what stays together: a part would hold the rows of one answer, and another those of the other.
 """
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,24 +15,33 @@ from ..config.params import load_params
 from ..config.section import Task
 from ..config.split import Split
 from ..contract import Contract, conform, load_contract
-from ..errors import InputError
-from ..files import replacing
-from ..paths import PARTS, SNAPSHOT
+from ..errors import CheckError, InputError
+from ..files import replacing, write_json
+from ..paths import PARTS, SNAPSHOT, SPLIT
 from . import stage
 
 # A number is cut into this many equally filled bins when parts are to have its proportions.
 STRATA = 10
+# Up to this share of the rows may be copies of another row's features and stay together. Where
+# there are more, columns of few values make them, in what a model sees as in what it learns from.
+FEW_COPIES = 0.1
+# How far a part's target may be from that of all rows, as a share, beside what chance does to few.
+FAR = 0.1
 
 
 def split() -> None:
-    """Write the three parts."""
+    """Write the three parts, and what they look like. Raises CheckError as `represent`."""
     params, contract = load_params(), load_contract()
     data = conform(pd.read_parquet(SNAPSHOT), contract)
     parts = divide(data, contract, params.task, params.split)
+    described = {name: describe(part, contract) for name, part in parts.items()}
+    write_json(SPLIT, {"together": together(data, contract), "parts": described})
+    for name, part in parts.items():
+        print(f"{name:<10} {len(part):>9,} rows{_span(part, contract)}")
+    represent(parts, contract)
     for name, part in parts.items():
         with replacing(PARTS[name]) as temporary:
             part.to_parquet(temporary, index=False, compression="zstd")
-        print(f"{name:<10} {len(part):>9,} rows{_span(part, contract)}")
 
 
 def divide(
@@ -47,12 +59,20 @@ def divide(
                 f"{name}: missing in {gone:,} rows; the target and the time may not be"
             )
     if contract.time:
-        labels = _by_time(data[contract.time], how)
+        labels = _by_time(_moments(data, contract), how)
     else:
         labels = _at_random(_groups(data, contract), _strata(data, contract, task), how)
     parts = {name: data[labels == name] for name in PARTS}
     _check(parts, contract, task)
     return parts
+
+
+def _moments(data: pd.DataFrame, contract: Contract) -> pd.Series:
+    """When each row was; all rows of a group count as its last one: none trains too early."""
+    time = data[contract.time or ""]
+    if contract.group is None:
+        return time
+    return time.groupby(_by_key(data, [contract.group])).transform("max")
 
 
 def _by_time(time: pd.Series, how: Split) -> np.ndarray:
@@ -64,37 +84,73 @@ def _by_time(time: pd.Series, how: Split) -> np.ndarray:
     return np.select([values < first, values < second], ["train", "validation"], "test")
 
 
-def _at_random(groups: pd.Series, strata: pd.Series | None, how: Split) -> np.ndarray:
-    """A part's name for each row; a group is drawn whole, into the stratum of its first row."""
+def _at_random(groups: np.ndarray, strata: np.ndarray, how: Split) -> np.ndarray:
+    """A part's name for each row; a group is drawn whole, into the stratum of most of its rows.
+
+    Args:
+        groups: shape (rows,), numbers from 0.
+        strata: shape (rows,).
+    """
     rng = np.random.default_rng(how.seed)
-    heads = ~groups.duplicated()
-    of_group = pd.DataFrame({"group": groups[heads]})
-    of_group["stratum"] = 0 if strata is None else strata[heads]
-    of_group = of_group.iloc[rng.permutation(len(of_group))]
-    # A group's place within its stratum, from 0 to 1, decides its part.
-    by_stratum = of_group.groupby("stratum", observed=True)["group"]
-    place = (by_stratum.cumcount() + 0.5) / by_stratum.transform("size")
+    counts = pd.crosstab(groups, strata) if groups.max() + 1 < len(groups) else None
+    drawn = pd.DataFrame(
+        {
+            "stratum": strata if counts is None else counts.to_numpy().argmax(axis=1),
+            "rows": 1 if counts is None else counts.to_numpy().sum(axis=1),
+        }
+    ).iloc[rng.permutation(groups.max() + 1)]
+    # A group's place within its stratum, from 0 to 1 of the rows, decides its part.
+    rows = drawn.groupby("stratum")["rows"]
+    place = (rows.cumsum() - drawn["rows"] / 2) / rows.transform("sum")
     part = np.select(
         [place < how.test, place < how.test + how.validation], ["test", "validation"], "train"
     )
-    return groups.map(dict(zip(of_group["group"], part, strict=True))).to_numpy()
+    return pd.Series(part, drawn.index).sort_index().to_numpy()[groups]
 
 
-def _groups(data: pd.DataFrame, contract: Contract) -> pd.Series:
-    rows = pd.util.hash_pandas_object(data, index=False)
-    ids = data[contract.with_role("id")]
-    if ids.columns.empty:
-        return rows
-    return rows.where(ids.isna().any(axis=1), pd.util.hash_pandas_object(ids, index=False))
+def together(data: pd.DataFrame, contract: Contract) -> str:
+    """What keeps rows in one part: `group`, `time`, `id`, `copies` of all features or `nothing`."""
+    if contract.group:
+        return "group"
+    if contract.time:
+        return "time"
+    if contract.with_role("id"):
+        return "id"
+    copies = data.duplicated(contract.features).mean()
+    return "copies" if 0 < copies <= FEW_COPIES else "nothing"
 
 
-def _strata(data: pd.DataFrame, contract: Contract, task: Task) -> pd.Series | None:
+def _groups(data: pd.DataFrame, contract: Contract) -> np.ndarray:
+    """The number of each row's group, shape (rows,), from 0."""
+    match together(data, contract):
+        case "group":
+            return _by_key(data, [contract.group or ""])
+        case "id":
+            return _by_key(data, contract.with_role("id"))
+        case "copies":
+            return data.groupby(contract.features, dropna=False, sort=False).ngroup().to_numpy()
+        case _:
+            return np.arange(len(data))
+
+
+def _by_key(data: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """A number for each combination of values; a row where one is missing is on its own."""
+    known = data[names].notna().all(axis=1).to_numpy()
+    keys = np.empty(len(data), "int64")
+    keys[known] = data.loc[known, names].groupby(names, sort=False).ngroup()
+    keys[~known] = np.arange((~known).sum()) + (keys[known].max(initial=-1) + 1)
+    return keys
+
+
+def _strata(data: pd.DataFrame, contract: Contract, task: Task) -> np.ndarray:
+    """What the parts are to have alike, shape (rows,): the class, or the tenth of a number."""
     if contract.target is None:
-        return None
+        return np.zeros(len(data), "int64")
     target = data[contract.target]
     if task == "classification":
-        return target.astype("str")
-    return pd.qcut(target.rank(method="first"), min(STRATA, len(target)), labels=False)
+        return pd.factorize(target.astype("str"), sort=True)[0]
+    cuts = min(STRATA, len(target))
+    return pd.qcut(target.rank(method="first"), cuts, labels=False).to_numpy()
 
 
 def _check(parts: dict[str, pd.DataFrame], contract: Contract, task: Task) -> None:
@@ -121,6 +177,80 @@ def _check(parts: dict[str, pd.DataFrame], contract: Contract, task: Task) -> No
         raise InputError(
             f"split: no value to train on in {', '.join(empty)}; drop its role feature"
         )
+
+
+def represent(parts: dict[str, pd.DataFrame], contract: Contract) -> None:
+    """Raise CheckError where a part cannot stand for the whole, with a number of both.
+
+    A part drawn at random has to have the classes of all rows in their shares, a number's its
+    distribution. Parts that follow one another in time may differ: the world does.
+    """
+    target = contract.target
+    if target is None or contract.time:
+        return
+    whole = pd.concat(parts.values())[target]
+    for name, part in parts.items():
+        far, of_part, of_whole = _farthest(part[target], whole)
+        if far > FAR + 1 / np.sqrt(len(part)):
+            raise CheckError(
+                f"split: {name} cannot stand for the whole: {of_part} there, {of_whole} of all "
+                f"rows; rows are kept together by {_keeper(contract)}: bring more of its values, "
+                "try another split.seed, or take that role from the column"
+            )
+
+
+def _keeper(contract: Contract) -> str:
+    return contract.group or ", ".join(contract.with_role("id")) or "what they hold"
+
+
+def _farthest(part: pd.Series, whole: pd.Series) -> tuple[float, str, str]:
+    """The largest difference of two distributions, from 0 to 1, and where each of them is there."""
+    if pd.api.types.is_float_dtype(whole):
+        marks = np.unique(whole.quantile(np.linspace(0, 1, 21)))
+        shares = [
+            np.searchsorted(np.sort(each), marks, "right") / len(each) for each in (part, whole)
+        ]
+        at = int(np.abs(shares[0] - shares[1]).argmax())
+        what = f"of {whole.name} up to {marks[at]:g}"
+    else:
+        both = [_shares(each) for each in (part, whole)]
+        names = both[1].index
+        shares = [each.reindex(names, fill_value=0.0).to_numpy() for each in both]
+        at = int(np.abs(shares[0] - shares[1]).argmax())
+        what = f"of {whole.name} {names[at]}"
+    one, other = (float(each[at]) for each in shares)
+    return abs(one - other), f"{one:.1%} {what}", f"{other:.1%}"
+
+
+def _shares(target: pd.Series) -> pd.Series:
+    """The share of each class, by its name as the model has it."""
+    names = target.astype("str")
+    named = names.str.lower() if pd.api.types.is_bool_dtype(target) else names
+    return named.value_counts(normalize=True).sort_index()
+
+
+def describe(part: pd.DataFrame, contract: Contract) -> dict[str, Any]:
+    """Rows of a part, how many are distinct in their features, its target and its span of time."""
+    found: dict[str, Any] = {
+        "rows": len(part),
+        "distinct": int((~part.duplicated(contract.features)).sum()),
+    }
+    if contract.target:
+        target = part[contract.target]
+        if pd.api.types.is_float_dtype(target):
+            found["quantiles"] = [
+                _rounded(each) for each in target.quantile([0, 0.25, 0.5, 0.75, 1])
+            ]
+        else:
+            found["shares"] = {name: _rounded(each) for name, each in _shares(target).items()}
+    if contract.time:
+        moments = part[contract.time]
+        found["time"] = [moments.min().isoformat(), moments.max().isoformat()]
+    return found
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def _span(part: pd.DataFrame, contract: Contract) -> str:

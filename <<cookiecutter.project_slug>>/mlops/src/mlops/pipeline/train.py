@@ -19,7 +19,7 @@ from ..contract import Contract, load_contract
 from ..estimators import build, finish
 from ..inputs import model_inputs, target_values
 from ..metrics import Scored, negative_log_loss, score
-from ..model import Model
+from ..model import Model, outputs, scales
 from ..paths import PARTS, TRAINING_LOG
 from . import stage
 
@@ -49,7 +49,7 @@ def train() -> None:
     pipeline = build(params.task, params.train.estimator, chosen, contract, params.train.seed)
     pipeline.fit(model_inputs(fit_on, contract), target_values(fit_on, contract))
     finish(params.task, params.train.estimator, pipeline)
-    model = described(pipeline, params, contract, look_at)
+    model = described(pipeline, params, contract, fit_on, look_at)
     log(model, chosen, params, contract, look_at)
     model.save()
 
@@ -86,9 +86,13 @@ def choose(
 
 
 def described(
-    pipeline: Pipeline, params: Params, contract: Contract, look_at: pd.DataFrame
+    pipeline: Pipeline,
+    params: Params,
+    contract: Contract,
+    fit_on: pd.DataFrame,
+    look_at: pd.DataFrame,
 ) -> Model:
-    """The trained model with its classes and, where asked for, its prediction interval."""
+    """The trained model with its classes, its scales and, if asked for, its prediction interval."""
     classes = None
     if params.task == "classification":
         is_boolean = contract.columns[contract.target or ""].kind == "boolean"
@@ -99,7 +103,8 @@ def described(
         predicted = pipeline.predict(model_inputs(look_at, contract))
         errors = np.abs(target_values(look_at, contract) - predicted)
         interval = half_width(errors, params.train.interval)
-    return Model(params.task, pipeline, classes, interval)
+    said = outputs(params.task, pipeline, interval, model_inputs(fit_on, contract))
+    return Model(params.task, pipeline, scales(params.task, said), classes, interval)
 
 
 def half_width(errors: np.ndarray, coverage: float) -> float:

@@ -1,26 +1,56 @@
 """Verify: does the ONNX model say what the scikit-learn model says?
 
 On the test rows, and on rows made to find differences: missing values, unknown categories, extremes
-and numbers that lie on the thresholds of trees.
+and numbers that lie on the thresholds of trees. A difference of an output is measured by how far
+that output spreads on the training rows: 0.1 is nothing of a price and all of a probability.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import onnx
 import pandas as pd
 
+from ..answers import answers
 from ..config.params import load_params
 from ..contract import Contract, load_contract
 from ..errors import CheckError
 from ..files import write_json
 from ..inference import OnnxModel
 from ..inputs import NO_CATEGORY, columns, model_inputs
-from ..model import Model, Outputs
+from ..metrics import Scored, rounded, score
+from ..model import Model, Outputs, Scale
 from ..paths import ONNX, PARITY, PARTS
 from ..trees import follows_numbers, has_trees, on_thresholds, thresholds
 from . import stage
+
+# What float32 does to a number on its way through a model, as a share of it: eight of its steps.
+RESOLUTION = 8 * float(np.finfo("float32").eps)
+# It may cost no more than this share of the spread of an output that varies.
+COARSEST = 0.01
+# An output whose spread is less than this share of its mean varies by float64's rounding alone.
+CONSTANT = 1e-14
+# A metric of both models may differ by this share, and by this much where it is next to nothing.
+METRIC = 1e-3
+NOTHING = 1e-6
+# So many of the worst rows are named.
+WORST = 5
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two models part.
+
+    Attributes:
+        row: counted from 0.
+        output: its name, with the place in it where it has several columns.
+        scikit_learn, onnx: what each says there.
+    """
+
+    row: int
+    output: str
+    scikit_learn: float | str
+    onnx: float | str
 
 
 @dataclass(frozen=True)
@@ -29,83 +59,180 @@ class Parity:
 
     Attributes:
         rows: how many were compared.
-        difference: the largest difference of a number, relative where the number is above 1.
+        difference: the largest difference of a number, as a share of its output's spread, or of
+            its distance from that output's mean where it is farther out.
         labels: rows whose class or cluster differs though it was no tie.
-        ties: rows whose class or cluster differs where the best two are nearer than the tolerance.
-        worst: up to five rows that break the tolerance, worst first, counted from 0.
+        ties: rows whose class or cluster differs where the best two are as near as numbers may be.
+        worst: up to five rows that break the tolerance, worst first.
     """
 
     rows: int
     difference: float
     labels: int
     ties: int
-    worst: list[int]
+    worst: list[Difference]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A metric of both models on the test rows; None where it has no value."""
+
+    scikit_learn: float | None
+    onnx: float | None
+
+    def differs(self, ties: float) -> bool:
+        """Whether that is more than numbers which agree can make of it.
+
+        Args:
+            ties: the share of rows whose class is another and may be.
+        """
+        if self.scikit_learn is None or self.onnx is None:
+            return self.scikit_learn != self.onnx
+        allowed = METRIC * max(abs(self.scikit_learn), abs(self.onnx)) + NOTHING + ties
+        return abs(self.scikit_learn - self.onnx) > allowed
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Groups of rows by name, and those that a model has none of, with the reason."""
+
+    groups: dict[str, pd.DataFrame]
+    without: dict[str, str] = field(default_factory=dict)
 
 
 def verify() -> None:
     """Write `reports/parity.json`. Raises CheckError when rows are above the tolerance."""
     params, contract, model = load_params(), load_contract(), Model.load()
     served = OnnxModel(ONNX)
-    test = model_inputs(pd.read_parquet(PARTS["test"]), contract)
-    groups = {
-        "test": test,
-        **dict(edge_cases(test, model, onnx.load(ONNX), contract, params.verify.edge_rows)),
-    }
-    tolerance = params.verify.tolerance
+    rows = pd.read_parquet(PARTS["test"])
+    test = model_inputs(rows, contract)
+    cases = edge_cases(test, model, onnx.load(ONNX), contract, params.verify.edge_rows)
+    groups, tolerance = {"test": test, **cases.groups}, params.verify.tolerance
     found = {
-        name: compare(model.predict(rows), served.predict(columns(rows)), tolerance)
-        for name, rows in groups.items()
+        name: compare(model.predict(some), served.predict(columns(some)), model.scales, tolerance)
+        for name, some in groups.items()
     }
+    pairs = metrics(model, served, contract, rows, test)
+    apart = [name for name, pair in pairs.items() if pair.differs(found["test"].ties / len(test))]
     broken = [name for name, parity in found.items() if parity.worst]
     write_json(
         PARITY,
         {
-            "within_tolerance": not broken,
+            "within_tolerance": not broken and not apart,
             "tolerance": tolerance,
             "groups": {name: asdict(parity) for name, parity in found.items()},
+            "without": cases.without,
+            "metrics": {name: asdict(pair) for name, pair in pairs.items()},
         },
     )
     for name, parity in found.items():
         print(f"{name:<12} {parity.rows:>7,} rows  largest difference {parity.difference:.2g}")
+    for name, reason in cases.without.items():
+        print(f"{name:<12} none: {reason}")
     if broken:
         raise CheckError(_explanation(broken, found, groups, tolerance))
+    if apart:
+        pair = pairs[apart[0]]
+        raise CheckError(
+            f"{apart[0]} of the test rows is {pair.scikit_learn} for the scikit-learn model and "
+            f"{pair.onnx} for the ONNX model, which is served; both are in {PARITY}"
+        )
 
 
-def compare(expected: Outputs, actual: Outputs, tolerance: float) -> Parity:
-    """Compare outputs of the same rows, as model.Outputs."""
+def metrics(
+    model: Model, served: OnnxModel, contract: Contract, rows: pd.DataFrame, inputs: pd.DataFrame
+) -> dict[str, Pair]:
+    """Each metric of the test rows, as scikit-learn's answers and as the ONNX model's make it."""
+    space = model.pipeline[:-1].transform(inputs) if model.task == "clustering" else None
+    of_onnx = answers(served, contract, rows, space)
+    of_sklearn = Scored(model.predict(inputs), of_onnx.truth, of_onnx.classes, space)
+    first, second = (rounded(score(model.task, each)) for each in (of_sklearn, of_onnx))
+    return {
+        name: Pair(first.get(name), second.get(name)) for name in dict.fromkeys([*first, *second])
+    }
+
+
+def compare(
+    expected: Outputs, actual: Outputs, scales: dict[str, Scale], tolerance: float
+) -> Parity:
+    """Compare outputs of the same rows, as model.Outputs.
+
+    Args:
+        expected, actual: of scikit-learn and of ONNX.
+        scales: where each output that is a number lies on the training rows.
+        tolerance: the difference that is allowed, as a share of the spread there.
+    """
     rows = len(expected["prediction"])
-    difference, differs, ties = np.zeros(rows), np.zeros(rows, bool), np.zeros(rows, bool)
-    for name, values in expected.items():
-        if name == "prediction" and set(expected) & {"probability", "distances"}:
-            differs = values.astype(str) != actual[name].astype(str)
-        else:
-            per_row = _relative(values, actual[name]).reshape(rows, -1).max(axis=1)
-            difference = np.maximum(difference, per_row)
+    shares = {
+        name: _shares(expected[name], actual[name], scale, tolerance)
+        for name, scale in scales.items()
+    }
+    largest = np.max([each.reshape(rows, -1).max(axis=1) for each in shares.values()], axis=0)
+    differs, ties = np.zeros(rows, bool), np.zeros(rows, bool)
+    if "prediction" not in scales:
+        differs = expected["prediction"].astype(str) != actual["prediction"].astype(str)
     if differs.any():
-        of_best = expected.get("probability", -expected.get("distances", np.empty((rows, 0))))
-        first, second = np.sort(of_best, axis=1)[:, :-3:-1].T
-        ties = differs & (first - second <= tolerance * np.maximum(1, np.abs(first)))
+        name = next(iter(scales))
+        ties = differs & _are_tied(expected[name], scales[name], tolerance, name == "distances")
     wrong = differs & ~ties
-    broken = np.flatnonzero(wrong | ~(difference <= tolerance))
-    order = np.lexsort((-difference[broken], ~wrong[broken]))
+    broken = np.flatnonzero(wrong | (largest > tolerance))
+    order = broken[np.lexsort((-largest[broken], ~wrong[broken]))][:WORST]
     return Parity(
         rows=rows,
-        difference=float(np.nan_to_num(difference.max(initial=0), nan=1e30)),
+        difference=float(largest.max(initial=0)),
         labels=int(wrong.sum()),
         ties=int(ties.sum()),
-        worst=[int(row) for row in broken[order][:5]],
+        worst=[
+            _difference(row, expected, actual, shares, is_label=bool(wrong[row]))
+            for row in map(int, order)
+        ],
     )
 
 
-def _relative(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    expected, actual = expected.astype("float64"), actual.astype("float64")
-    return np.abs(expected - actual) / np.maximum(1, np.abs(expected))
+def _shares(expected: np.ndarray, actual: np.ndarray, scale: Scale, tolerance: float) -> np.ndarray:
+    """How far numbers are apart, as a share of their scale, in their shape.
+
+    That is the output's spread in training, the distance from its mean of what lies farther out,
+    or that of which the tolerance is what float32 cannot tell.
+    """
+    exact, other = expected.astype("float64"), actual.astype("float64")
+    unit = np.maximum(scale.spread, np.abs(exact - scale.center))
+    untold = RESOLUTION * np.abs(exact) / tolerance
+    varies = scale.spread > CONSTANT * np.abs(scale.center)
+    unit = np.maximum(
+        unit, np.where(varies, np.minimum(untold, COARSEST / tolerance * unit), untold)
+    )
+    unit += np.finfo("float64").tiny
+    return np.nan_to_num(np.abs(exact - other) / unit, nan=1e30, posinf=1e30)
+
+
+def _are_tied(values: np.ndarray, scale: Scale, tolerance: float, smallest: bool) -> np.ndarray:
+    """Whether the best two of each row are nearer than two numbers there may be apart."""
+    order = np.argsort(values if smallest else -values, axis=1)[:, :2]
+    first, second = np.take_along_axis(values, order, axis=1).T
+    spread = np.maximum(*np.broadcast_to(scale.spread, values.shape[1])[order].T)
+    return np.abs(first - second) <= 2 * np.maximum(
+        tolerance * spread, RESOLUTION * np.maximum(np.abs(first), np.abs(second))
+    )
+
+
+def _difference(
+    row: int, expected: Outputs, actual: Outputs, shares: dict[str, np.ndarray], is_label: bool
+) -> Difference:
+    """What is worst in a row."""
+    if is_label:
+        first, second = (str(each["prediction"][row]) for each in (expected, actual))
+        return Difference(row, "prediction", first, second)
+    name = max(shares, key=lambda each: float(shares[each][row].max()))
+    place = () if shares[name].ndim == 1 else (int(shares[name][row].argmax()),)
+    one, other = (float(each[name][(row, *place)]) for each in (expected, actual))
+    return Difference(row, " ".join(map(str, (name, *place))), one, other)
 
 
 def edge_cases(
     test: pd.DataFrame, model: Model, converted: onnx.ModelProto, contract: Contract, rows: int
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Groups of at most `rows` rows by name, each made from test rows with cells replaced.
+) -> Cases:
+    """Groups of so many rows by name, each made from test rows with cells replaced.
 
     Raises CheckError where the model decides by trees and no row can be put on their thresholds.
     """
@@ -115,29 +242,18 @@ def edge_cases(
     numbers = [name for name in features if contract.columns[name].kind != "categorical"]
     categories = [name for name in features if name not in numbers]
 
-    missing = drawn.copy()
-    for name in features:
-        hidden = rng.random(rows) < 0.3
-        missing.loc[hidden, name] = np.nan if name in numbers else NO_CATEGORY
-    yield "missing", missing
-
+    cases = Cases({"missing": _missing(drawn, numbers, rng)})
     if categories:
-        unknown = drawn.copy()
-        for name in categories:
-            unknown.loc[rng.random(rows) < 0.5, name] = "never seen in training ✈"
-        yield "unknown", unknown
-
+        cases.groups["unknown"] = _unknown(drawn, categories, rng)
+    else:
+        cases.without["unknown"] = "no feature is a category"
     if numbers:
-        extremes = drawn.copy()
-        for name in numbers:
-            low, high = test[name].min(), test[name].max()
-            span = max(float(high - low), 1.0)
-            choice = rng.choice([low, high, low - 10 * span, high + 10 * span, 0.0], size=rows)
-            extremes[name] = choice.astype("float32")
-        yield "extremes", extremes
-
+        cases.groups["extremes"] = _extremes(drawn, test, numbers, rng)
+    else:
+        cases.without["extremes"] = "no feature is a number"
     if not has_trees(converted, model.pipeline):
-        return
+        cases.without["thresholds"] = "the model grows no trees"
+        return cases
     trees, features = thresholds(converted), model.pipeline[:-1]
     if not trees:
         raise CheckError(
@@ -146,15 +262,44 @@ def edge_cases(
             "or one whose converter writes TreeEnsemble nodes"
         )
     if not numbers or not follows_numbers(drawn, features, trees, numbers):
-        return  # they split on categories alone, which `unknown` and `missing` try
-    on, met = on_thresholds(drawn, features, trees, numbers, rng)
+        cases.without["thresholds"] = "the trees split on categories alone"
+        return cases
+    cases.groups["thresholds"], met = on_thresholds(drawn, features, trees, numbers, rng)
     if not met:
         raise CheckError(
             f"none of the {sum(map(len, trees.values())):,} thresholds of the trees can be reached "
             "from a number of the contract: parity on thresholds cannot be verified; make features "
             "by steps that are continuous"
         )
-    yield "thresholds", on
+    return cases
+
+
+def _missing(drawn: pd.DataFrame, numbers: list[str], rng: np.random.Generator) -> pd.DataFrame:
+    made = drawn.copy()
+    for name in made:
+        hidden = rng.random(len(made)) < 0.3
+        made.loc[hidden, name] = np.nan if name in numbers else NO_CATEGORY
+    return made
+
+
+def _unknown(drawn: pd.DataFrame, categories: list[str], rng: np.random.Generator) -> pd.DataFrame:
+    made = drawn.copy()
+    for name in categories:
+        made.loc[rng.random(len(made)) < 0.5, name] = "never seen in training ✈"
+    return made
+
+
+def _extremes(
+    drawn: pd.DataFrame, test: pd.DataFrame, numbers: list[str], rng: np.random.Generator
+) -> pd.DataFrame:
+    """Numbers at the ends of what was seen, ten times its span beyond, or zero."""
+    made = drawn.copy()
+    for name in numbers:
+        low, high = float(test[name].min()), float(test[name].max())
+        span = high - low or abs(high) or 1.0
+        ends = [low, high, low - 10 * span, high + 10 * span, 0.0]
+        made[name] = rng.choice(ends, size=len(made)).astype("float32")
+    return made
 
 
 def _explanation(
@@ -162,12 +307,13 @@ def _explanation(
 ) -> str:
     lines = [f"the ONNX model differs from the scikit-learn model (verify.tolerance {tolerance:g})"]
     for name in broken:
-        parity = found[name]
-        row = parity.worst[0]
-        shown = ", ".join(f"{k}={v!s:.20}" for k, v in groups[name].iloc[row].items())
+        parity, worst = found[name], found[name].worst[0]
+        shown = ", ".join(f"{k}={v!s:.20}" for k, v in groups[name].iloc[worst.row].items())
+        labels = f"{parity.labels} labels differ, " if parity.labels else ""
         lines.append(
-            f"{name}: {parity.labels} labels differ, largest difference {parity.difference:.3g}; "
-            f"rows {', '.join(map(str, parity.worst))}; row {row}: {shown}"
+            f"{name}: {labels}largest difference {parity.difference:.3g} of the spread; row "
+            f"{worst.row}, {worst.output}: {worst.scikit_learn} from scikit-learn, {worst.onnx} "
+            f"from ONNX; {shown}"
         )
     return "\n".join([*lines, f"all groups are in {PARITY}"])
 

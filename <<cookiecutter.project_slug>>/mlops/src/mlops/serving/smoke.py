@@ -14,8 +14,10 @@ from ..errors import CheckError, run
 from .client import Client
 
 REQUESTS = 20
-# Numbers of the example may differ by this, relative where above 1: see verify.tolerance.
+# Numbers of the example may differ by this share of how far they spread in training, and by what
+# float32 does to a number of their size: see pipeline.verify.
 TOLERANCE = 1e-3
+RESOLUTION = 1e-6
 PAUSE_SECONDS = 0.1
 
 
@@ -62,8 +64,9 @@ def _checks(url: str, release: str | None, within_ms: float, model: str | None) 
             raise CheckError(f"{url}: its model has the SHA-256 {has}, not {model}")
         yield f"model: {client.model['name']}, release {', '.join(served)}"
         body, outputs = client.request(), client.infer(client.request())
+        spreads = client.example.get("spreads", {})
         for name, value in client.example["outputs"].items():
-            if not _same(value, found := outputs.get(name)):
+            if not _same(value, found := outputs.get(name), spreads.get(name, 1.0)):
                 raise CheckError(f"{url}: {name} of its example is {found}, not {value}")
         (prediction,) = outputs["prediction"]
         yield f"prediction: {prediction} for its example, as scikit-learn has it"
@@ -79,15 +82,16 @@ def _milliseconds(client: Client, body: bytes) -> float:
     return (perf_counter() - started) * 1000
 
 
-def _same(expected: Any, answered: Any) -> bool:
-    wanted = expected if isinstance(expected, list) else [expected]
+def _same(expected: Any, answered: Any, spread: Any) -> bool:
+    wanted, spreads = (each if isinstance(each, list) else [each] for each in (expected, spread))
     if not isinstance(answered, list) or len(answered) != len(wanted):
         return False
+    spreads *= len(wanted) // len(spreads)
     return all(
-        isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        isclose(one, other, rel_tol=RESOLUTION, abs_tol=TOLERANCE * by)
         if isinstance(one, float) and isinstance(other, float | int)
         else one == other
-        for one, other in zip(wanted, answered, strict=True)
+        for one, other, by in zip(wanted, answered, spreads, strict=True)
     )
 
 
