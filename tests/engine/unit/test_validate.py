@@ -4,6 +4,7 @@ keeps the contract passes."""
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from engine import made
@@ -136,6 +137,7 @@ def test_the_report_says_that_the_contract_is_kept(capsys: pytest.CaptureFixture
         "columns": [*made.contract("binary").columns],
         "not_in_contract": ["extra"],
         "violations": [],
+        "caveats": [],
     }
     assert read_json(PROFILE) == profile(made.rows("binary"), made.contract("binary"))
     assert "400 rows keep the contract" in capsys.readouterr().out
@@ -169,3 +171,45 @@ def test_a_target_that_does_not_suit_the_task_stops() -> None:
     write_text(CONTRACT, made.contract("regression").model_dump_json(exclude_defaults=True))
     with pytest.raises(InputError, match="price is numeric"):
         validate()
+
+
+SECONDS = 1.7e9 + np.arange(1000) % 100
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (SECONDS, "2 of its 100 values: subtract an offset in the data, such as 1700000000"),
+        (1e9 + np.random.default_rng(0).normal(0, 3, 1000), "1 of its 1,000 values"),
+        (-3e8 - np.arange(1000.0) / 8, "of its 1,000 values"),
+    ],
+)
+@pytest.mark.parametrize("role", ["feature", "target"])
+def test_numbers_that_float32_makes_one_of_are_refused(
+    values: np.ndarray, told: str, role: str
+) -> None:
+    contract = made.contract_of(
+        {"x": {"kind": "numeric", "role": "feature"}, "y": {"kind": "numeric", "role": "target"}}
+    )
+    name = "x" if role == "feature" else "y"
+    rows = pd.DataFrame({"x": np.arange(1000.0), "y": np.arange(1000.0)}).assign(**{name: values})
+    (found,) = check(rows, contract)
+    assert found.column == name
+    assert found.rule.startswith("apart in float32, which makes ")
+    assert told in found.rule
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).lognormal(12, 2, 1000).round(2),
+        SECONDS - 1.7e9,
+        np.random.default_rng(0).normal(0, 1e-12, 1000),
+        np.full(1000, 0.1),
+        np.where(np.arange(1000) == 3, 3e38, np.arange(1000)),
+        1e6 + np.random.default_rng(0).normal(0, 300, 1000),
+    ],
+)
+def test_numbers_that_float32_keeps_apart_pass(values: np.ndarray) -> None:
+    contract = made.contract_of({"x": {"kind": "numeric", "role": "feature"}})
+    assert check(pd.DataFrame({"x": values}), contract) == []

@@ -16,6 +16,7 @@ PARTS = {name: Path(f"data/split/{name}.parquet") for name in ("train", "validat
 MODEL = Path("models/model.joblib")
 TRAINING_LOG = Path("reports/train")
 METRICS = Path("reports/metrics.json")
+CAVEATS = Path("reports/caveats.json")
 SLICES = Path("reports/slices.json")
 PREDICTIONS = Path("data/predictions.parquet")
 PLOTS = Path("reports/plots")

@@ -3,6 +3,7 @@
 Judged is the ONNX model, which is served; scikit-learn's tells which columns matter.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from .. import plots
 from ..answers import answers
+from ..caveats.answers import caveats_of_answers
 from ..config.evaluate import Evaluate
 from ..config.params import load_params
 from ..config.section import Task
@@ -22,7 +24,7 @@ from ..inference import OnnxModel
 from ..inputs import model_inputs
 from ..metrics import STABILITY, negative_log_loss, rounded, score
 from ..model import Model, Outputs
-from ..paths import METRICS, ONNX, PARTS, PLOTS, PREDICTIONS, SLICES
+from ..paths import CAVEATS, METRICS, ONNX, PARTS, PLOTS, PREDICTIONS, SLICES
 from ..slices import slices
 from . import stage
 
@@ -48,6 +50,8 @@ def evaluate() -> None:
         fitted_on = model_inputs(pd.read_parquet(PARTS["train"]), contract)
         found[STABILITY] = stability(model, fitted_on, inputs, params.train.seed)
     write_json(METRICS, rounded(found))
+    caveats = caveats_of_answers(scored)
+    write_json(CAVEATS, [asdict(each) for each in caveats])
     write_json(SLICES, slices(params.task, scored, test, contract, params.evaluate))
     with replacing(PREDICTIONS) as temporary:
         predictions(test, contract, model, scored.outputs).to_parquet(temporary, index=False)
@@ -60,6 +64,8 @@ def evaluate() -> None:
                 data = plots.records(name, scored, model.classes or [])
             plots.write(folder, name, plot, data)
     print("  ".join(f"{name} {value:.4g}" for name, value in found.items()))
+    for each in caveats:
+        print(f"caveat: {each}")
 
 
 def stability(model: Model, fitted_on: pd.DataFrame, inputs: pd.DataFrame, seed: int) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from ..caveats.data import caveats_of_data
 from ..config.params import load_params
 from ..contract import Column, Contract, Violation, conform, load_contract, unreadable, violation
 from ..errors import CheckError
@@ -16,16 +17,21 @@ from ..paths import PROFILE, SNAPSHOT, VALIDATION
 from ..profile import profile
 from . import stage
 
+# The steps of float32 may be this share of how far the middle half of the values spreads.
+COARSEST = 1e-3
+
 
 def validate() -> None:
     """Check the snapshot and write `reports/validation.json` and `reports/profile.json`.
 
     Raises CheckError with a table of column, rule, count and first rows when a rule is broken.
     """
-    contract = load_contract()
-    contract.check_task(load_params().task)
+    contract, task = load_contract(), load_params().task
+    contract.check_task(task)
     raw = pd.read_parquet(SNAPSHOT)
     violations = check(raw, contract)
+    typed = conform(raw, contract)
+    caveats = caveats_of_data(typed, contract, task)
     write_json(
         VALIDATION,
         {
@@ -34,6 +40,7 @@ def validate() -> None:
             "columns": list(contract.columns),
             "not_in_contract": [name for name in raw.columns if name not in contract.columns],
             "violations": [asdict(each) for each in violations],
+            "caveats": [asdict(each) for each in caveats],
         },
     )
     if violations:
@@ -41,7 +48,9 @@ def validate() -> None:
             f"{len(violations)} rules of contract.yaml are broken; see {VALIDATION}\n"
             + table(violations)
         )
-    write_json(PROFILE, profile(conform(raw, contract), contract))
+    write_json(PROFILE, profile(typed, contract))
+    for each in caveats:
+        print(f"caveat: {each}")
     print(f"{len(raw):,} rows keep the contract of {len(contract.columns)} columns")
 
 
@@ -52,7 +61,35 @@ def check(raw: pd.DataFrame, contract: Contract) -> list[Violation]:
     unread = list(unreadable(raw, typed, contract))
     # An unreadable value is missing in `typed`; it is reported once, as unreadable.
     hidden = {each.column: raw[each.column].notna() for each in unread}
-    return [*unread, *_broken_rules(typed, contract, hidden)]
+    return [*unread, *_broken_rules(typed, contract, hidden), *collapsed(typed, contract)]
+
+
+def collapsed(typed: pd.DataFrame, contract: Contract) -> Iterator[Violation]:
+    """Columns of numbers that float32, in which models compute, makes other columns of.
+
+    What matters is how coarse its steps are beside how far the middle half of the values spreads:
+    cents of large amounts may go, seconds of a time stamp may not.
+    """
+    for name in [*contract.features, *filter(None, [contract.target])]:
+        if contract.columns[name].kind != "numeric":
+            continue
+        values = typed[name].dropna().to_numpy()
+        values = values[np.abs(values) <= np.finfo("float32").max]
+        if len(values) == 0:
+            continue
+        middle = np.subtract(*np.quantile(values, [0.75, 0.25])) or values.std()
+        lost = np.abs(values - values.astype("float32"))
+        if np.median(lost) <= COARSEST * middle:
+            continue
+        before, after = (len(np.unique(each)) for each in (values, values.astype("float32")))
+        if after == before:
+            continue
+        rule = (
+            f"apart in float32, which makes {after:,} of its {before:,} values: subtract an offset "
+            f"in the data, such as {np.floor(values.min()):.12g}"
+        )
+        worst = pd.Series(values)[lost > COARSEST * middle]
+        yield violation(name, rule, worst)
 
 
 def schema(contract: Contract) -> pa.DataFrameSchema:

@@ -1,0 +1,1 @@
+"""What makes numbers doubtful although every check passes: of the data, and of the answers."""
