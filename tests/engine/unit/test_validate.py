@@ -182,6 +182,8 @@ SECONDS = 1.7e9 + np.arange(1000) % 100
         (SECONDS, "2 of its 100 values: subtract an offset in the data, such as 1700000000"),
         (1e9 + np.random.default_rng(0).normal(0, 3, 1000), "1 of its 1,000 values"),
         (-3e8 - np.arange(1000.0) / 8, "of its 1,000 values"),
+        (1000 + 1e-6 * (np.arange(1000) % 5 - 2), "1 of its 5 values"),
+        (1000 + 1e-6 * (np.arange(1000) % 100 == 7), "1 of its 2 values"),
     ],
 )
 @pytest.mark.parametrize("role", ["feature", "target"])

@@ -33,7 +33,7 @@ def thresholds(converted: onnx.ModelProto) -> Thresholds:
     """
     found: dict[int, list[np.ndarray]] = {}
     for node in converted.graph.node:
-        if not node.op_type.startswith("TreeEnsemble"):
+        if not _is_ensemble(node):
             continue
         told = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         columns = np.array(told["nodes_featureids"])
@@ -54,10 +54,18 @@ def _values(told: dict[str, object]) -> np.ndarray:
     return np.array(told["nodes_values"], dtype="float32")
 
 
+def are_leaves(converted: onnx.ModelProto) -> bool:
+    """Whether the model has trees, and none of them splits: what it says is the same for all."""
+    return not thresholds(converted) and any(map(_is_ensemble, converted.graph.node))
+
+
+def _is_ensemble(node: onnx.NodeProto) -> bool:
+    return node.op_type.startswith("TreeEnsemble")
+
+
 def has_trees(converted: onnx.ModelProto, pipeline: Pipeline) -> bool:
     """Whether the model decides by trees, as the ONNX graph or the estimator shows."""
-    of_graph = any(node.op_type.startswith("TreeEnsemble") for node in converted.graph.node)
-    return of_graph or _grown(pipeline[-1])
+    return any(map(_is_ensemble, converted.graph.node)) or _grown(pipeline[-1])
 
 
 def _grown(model: object) -> bool:

@@ -17,7 +17,7 @@ from ..paths import PROFILE, SNAPSHOT, VALIDATION
 from ..profile import profile
 from . import stage
 
-# The steps of float32 may be this share of how far the middle half of the values spreads.
+# The steps of float32 may move numbers by this share of how far most of them spread.
 COARSEST = 1e-3
 
 
@@ -67,29 +67,36 @@ def check(raw: pd.DataFrame, contract: Contract) -> list[Violation]:
 def collapsed(typed: pd.DataFrame, contract: Contract) -> Iterator[Violation]:
     """Columns of numbers that float32, in which models compute, makes other columns of.
 
-    What matters is how coarse its steps are beside how far the middle half of the values spreads:
-    cents of large amounts may go, seconds of a time stamp may not.
+    What matters is how much its steps move numbers beside how far most of them spread: cents of
+    large amounts may go, seconds of a time stamp may not.
     """
     for name in [*contract.features, *filter(None, [contract.target])]:
         if contract.columns[name].kind != "numeric":
             continue
-        values = typed[name].dropna().to_numpy()
-        values = values[np.abs(values) <= np.finfo("float32").max]
-        if len(values) == 0:
+        values = typed[name].dropna()
+        values = values[values.abs() <= np.finfo("float32").max]
+        if values.empty:
             continue
-        middle = np.subtract(*np.quantile(values, [0.75, 0.25])) or values.std()
-        lost = np.abs(values - values.astype("float32"))
-        if np.median(lost) <= COARSEST * middle:
+        lost, spread = (values - values.astype("float32")).abs(), _spread(values.to_numpy())
+        if _root_mean_square(lost.to_numpy()) <= COARSEST * spread:
             continue
-        before, after = (len(np.unique(each)) for each in (values, values.astype("float32")))
-        if after == before:
-            continue
-        rule = (
-            f"apart in float32, which makes {after:,} of its {before:,} values: subtract an offset "
-            f"in the data, such as {np.floor(values.min()):.12g}"
-        )
-        worst = pd.Series(values)[lost > COARSEST * middle]
-        yield violation(name, rule, worst)
+        before, after = (each.nunique() for each in (values, values.astype("float32")))
+        if after < before:
+            rule = (
+                f"apart in float32, which makes {after:,} of its {before:,} values: subtract an "
+                f"offset in the data, such as {np.floor(values.min()):.12g}"
+            )
+            yield violation(name, rule, values[lost > COARSEST * spread])
+
+
+def _spread(values: np.ndarray) -> float:
+    """The standard deviation without the twentieth at each end, of all where that is nothing."""
+    low, high = np.quantile(values, [0.05, 0.95])
+    return float(np.clip(values, low, high).std() or values.std())
+
+
+def _root_mean_square(values: np.ndarray) -> float:
+    return float(np.sqrt((values**2).mean()))
 
 
 def schema(contract: Contract) -> pa.DataFrameSchema:

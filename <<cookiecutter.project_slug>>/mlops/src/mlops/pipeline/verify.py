@@ -21,7 +21,7 @@ from ..inputs import NO_CATEGORY, columns, model_inputs
 from ..metrics import Scored, rounded, score
 from ..model import Model, Outputs, Scale
 from ..paths import ONNX, PARITY, PARTS
-from ..trees import follows_numbers, has_trees, on_thresholds, thresholds
+from ..trees import are_leaves, follows_numbers, has_trees, on_thresholds, thresholds
 from . import stage
 
 # What float32 does to a number on its way through a model, as a share of it: eight of its steps.
@@ -255,6 +255,9 @@ def edge_cases(
         cases.without["thresholds"] = "the model grows no trees"
         return cases
     trees, features = thresholds(converted), model.pipeline[:-1]
+    if are_leaves(converted):
+        cases.without["thresholds"] = "no tree splits"
+        return cases
     if not trees:
         raise CheckError(
             f"{type(model.pipeline[-1]).__name__} grows trees, and the ONNX model has no threshold "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import lock
+from ..caveats.caveat import Caveat
 from ..comparison import Comparison, compare, judged
 from ..config.params import Params, load_params
 from ..contract import load_contract
@@ -16,6 +17,7 @@ from ..gate import Breach, broken
 from ..metrics import catalogue
 from ..model import digest
 from ..paths import (
+    CAVEATS,
     CONTRACT,
     LOCK,
     METRICS,
@@ -27,7 +29,9 @@ from ..paths import (
     PROVENANCE,
     SLICES,
     SNAPSHOT,
+    SPLIT,
     TRAINING_LOG,
+    VALIDATION,
 )
 from ..pipeline import TOOK
 from ..profile import Change as ColumnChange
@@ -107,6 +111,27 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of the rows, as `split` describes it.
+
+    Attributes:
+        name: train, validation or test.
+        rows: how many there are.
+        distinct: how many of them are distinct in their features.
+        shares: of each class; empty unless the target has classes.
+        quantiles: of a number: its lowest, three quarters and its highest; empty unless it is one.
+        time: its first and its last moment; empty without a time.
+    """
+
+    name: str
+    rows: int
+    distinct: int
+    shares: dict[str, float] = field(default_factory=dict)
+    quantiles: list[float] = field(default_factory=list)
+    time: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Stage:
     """What became of a stage in a run, and how many seconds it took."""
 
@@ -132,6 +157,8 @@ class Change:
         engine: its files that are not what its version shipped, a line each.
         metrics: each on its own test rows.
         better: which values of the first metric that decides.
+        caveats: what makes the numbers doubtful.
+        parts: what the rows for training, validation and test look like.
         slices: that metric by column and value.
         parameters: those that differ; None where there is no base.
         stages: of the run that made this; empty where its log is not at hand.
@@ -151,6 +178,8 @@ class Change:
     engine: list[str]
     metrics: dict[str, Numbers]
     better: Literal["higher", "lower"]
+    caveats: list[Caveat]
+    parts: list[Part]
     slices: dict[str, list[Slice]]
     parameters: list[Texts] | None
     data: Data | None
@@ -196,6 +225,11 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         engine=changed_engine(),
         metrics=_numbers(_loaded(base, METRICS) or {}, metrics),
         better=catalogue(params.task, value)[decide[0]].better,
+        caveats=[*_caveats()],
+        parts=[
+            Part(name, **each)
+            for name, each in (WORKSPACE.load(SPLIT) or {}).get("parts", {}).items()
+        ],
         slices=_slices(params, base, found),
         parameters=None if base is None else [*_parameters(params, base)],
         data=_data(base),
@@ -220,6 +254,12 @@ def _short(name: str) -> str:
 def changed_engine() -> list[str]:
     """What differs from the engine that was shipped; nothing where none is here."""
     return engine().differences.lines() if MANIFEST.is_file() else []
+
+
+def _caveats() -> Iterator[Caveat]:
+    of_data = (WORKSPACE.load(VALIDATION) or {}).get("caveats", [])
+    for each in [*of_data, *(WORKSPACE.load(CAVEATS) or [])]:
+        yield Caveat(**each)
 
 
 def _loaded(revision: Revision | None, path: Path) -> Any:

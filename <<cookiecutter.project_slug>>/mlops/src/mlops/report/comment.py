@@ -16,9 +16,11 @@ LINES = 20
 SECTIONS = (
     "engine",
     "metrics",
+    "caveats",
     "plots",
     "parameters",
     "data",
+    "parts",
     "slices",
     "model",
     "stages",
