@@ -147,6 +147,7 @@ class Stored(Workspace):
         self,
         how: str = "good",
         test: pd.DataFrame | None = None,
+        train: pd.DataFrame | None = None,
         contract: Contract | None = None,
         **metadata: Any,
     ) -> None:
@@ -155,14 +156,15 @@ class Stored(Workspace):
         Args:
             how: which model.
             test: its test rows.
+            train: its rows to train on and to look at; as the test rows if they do not matter.
             contract: of the model, where it is not that of `made`.
             metadata: what the ONNX model is to say otherwise.
         """
         model, contract = fitted(self.what, how), contract or made.contract(self.what)
         test = rows(self.what) if test is None else test
-        for path in paths.PARTS.values():
+        for name, path in paths.PARTS.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            test.to_parquet(path)
+            (test if name == "test" or train is None else train).to_parquet(path)
         write_json(paths.PROVENANCE, {"snapshot_sha256": "0" * 64})
         model.save()
         converted = onnx.ModelProto()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from engine import made
 from engine.stored import Stored, fitted, rows
@@ -16,10 +17,13 @@ from mlops.comparison import (
     compare,
     judge,
     judged,
+    learned_from,
 )
 from mlops.config.compare import Compare
 from mlops.config.gates import Gate
 from mlops.config.params import Params
+from mlops.errors import InputError
+from mlops.files import write_json
 from mlops.inputs import model_inputs
 from mlops.metrics import METRICS, Scored
 from mlops.report import terminal
@@ -168,11 +172,59 @@ def test_a_champion_that_cannot_be_had_leaves_it_undecided(stored: Stored) -> No
     assert "`uv run dvc push`; nor can it be made again: " in found.reason
 
 
-def test_other_test_rows_are_noted(planted: Stored) -> None:
-    assert _compared(planted, "poor").notes == []
-    planted.made("good", test=rows("binary", 301))
-    (note,) = _compared(planted, "poor").notes
-    assert note.startswith("The test rows are others than before")
+def test_other_test_rows_that_the_champion_never_saw_judge_as_they_are(stored: Stored) -> None:
+    champion = stored.made("poor", train=rows("binary", seed=20))
+    stored.made("good", test=rows("binary", 301), train=rows("binary", seed=21))
+    found = _compared(stored, champion)
+    assert (found.verdict, found.notes, found.rows) == ("better", [], 301)
+
+
+def test_rows_that_the_champion_learned_from_do_not_judge(stored: Stored) -> None:
+    """Its 200 rows are those that neither saw: on the others it would look better than it is."""
+    before, after = rows("binary", 400, seed=20), rows("binary", 300, seed=22)
+    test = pd.concat([before[:100], after[:200]], ignore_index=True)
+    champion = stored.made("poor", train=before)
+    stored.made("good", test=test, train=after[200:])
+    found = _compared(stored, champion)
+    assert (found.verdict, found.rows) == ("better", 200)
+    assert found.notes == [
+        "The champion learned from 100 of the 300 test rows: the 200 that neither model saw judge."
+    ]
+    assert found.answers is not None
+    pd.testing.assert_frame_equal(found.answers.test, after[:200].reset_index(drop=True))
+
+
+def test_a_changed_split_that_leaves_too_few_rows_is_not_comparable(stored: Stored) -> None:
+    everything = rows("binary", 400, seed=20)
+    champion = stored.made("poor", test=everything[300:], train=everything[:300])
+    stored.write("params.yaml", stored.load("params.yaml") | {"split": {
+        "validation": 0.15, "test": 0.2, "seed": 7}})  # fmt: skip
+    stored.made("good", test=everything[50:350], train=everything[:50])
+    found = compare(made.params("binary", "linear"), Revision.of(champion))
+    assert (found.verdict, found.undecided) == (None, True)
+    assert found.reason == (
+        "the champion learned from 250 of the 300 test rows (split: seed 1 → 7), too few are left "
+        "to judge by"
+    )
+
+
+def test_rows_after_all_that_the_champion_saw_are_not_looked_up(planted: Stored) -> None:
+    """Its own split says when they ended: nothing has to be fetched."""
+    described = {name: {"rows": 1, "distinct": 1, "time": ["2030-01-01", "2030-01-02"]}
+                 for name in ("train", "validation")}  # fmt: skip
+    write_json(paths.SPLIT, {"together": "time", "parts": described})
+    base = Revision.of(planted.commit())
+    assert base is not None
+    when = {"when": {"kind": "datetime", "role": "time"}}
+    contract = made.contract_of(made.COLUMNS | made.TARGETS["binary"][1] | when)
+    test = rows("binary", 301).assign(when=pd.Timestamp("2030-01-03"))
+    planted.put("good", test=test)
+    planted.ran()
+    planted.forget(remote=True)
+    folder = planted.folder / "none"
+    assert not learned_from(base, test, contract, folder).any()
+    with pytest.raises(InputError, match=r"train\.parquet of .* is neither in DVC's cache"):
+        learned_from(base, test.assign(when=pd.Timestamp("2030-01-02")), contract, folder)
 
 
 def test_gates_on_regression_decide_and_worse_goes_before_better() -> None:

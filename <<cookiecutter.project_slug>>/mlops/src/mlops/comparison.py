@@ -19,10 +19,13 @@ from .inference import OnnxModel
 from .inputs import columns, model_inputs
 from .metrics import METRICS, Metric, Scored, catalogue, score
 from .model import Model
-from .paths import MODEL, ONNX, PARTS
+from .paths import MODEL, ONNX, PARAMS, PARTS, SPLIT
 from .revision import WORKSPACE, Revision, is_clean
 
 Verdict = Literal["better", "same", "worse"]
+
+# Fewer rows that neither model saw leave no verdict.
+JUDGES = 100
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,10 @@ def compare(params: Params, base: Revision | None) -> Comparison:
             old, new = OnnxModel(before.files[ONNX]), OnnxModel(after.files[ONNX])
             contract = _contract(new, params)
             test = pd.read_parquet(after.files[PARTS["test"]])
+            if reason := _incomparable(old, new):
+                return Comparison(None, reason)
+            learned = learned_from(base, test, contract, Path(folder, "learned"))
+            test = test[~learned].reset_index(drop=True)
             space = _space(after.files.get(MODEL), contract, test)
         except InputError as error:
             return Comparison(None, str(error), undecided=True)
@@ -127,11 +134,16 @@ def compare(params: Params, base: Revision | None) -> Comparison:
         for who, each in (("champion", before), ("challenger", after))
         if each.remade
     ]
-    if base.outputs.get(PARTS["test"]) != WORKSPACE.outputs.get(PARTS["test"]):
-        notes.append("The test rows are others than before: the champion may have learned of some.")
-    reason = _incomparable(old, new)
-    if reason:
-        return Comparison(None, reason)
+    if learned.any():
+        told = f"the champion learned from {learned.sum():,} of the {len(learned):,} test rows"
+        if len(test) < JUDGES:
+            changed = _changed_split(base)
+            return Comparison(
+                None, f"{told}{changed}, too few are left to judge by", undecided=True
+            )
+        notes.append(
+            f"{told[0].upper()}{told[1:]}: the {len(test):,} that neither model saw judge."
+        )
     both = Answers(_side(old, contract, test, space), _side(new, contract, test, space), test)
     metrics = judge(params, both.champion.scored, both.challenger.scored)
     gated = [metrics[name].verdict for name in judged(params) if name in metrics]
@@ -143,6 +155,44 @@ def compare(params: Params, base: Revision | None) -> Comparison:
         rows=len(test),
         answers=both,
     )
+
+
+def learned_from(
+    base: Revision, test: pd.DataFrame, contract: Contract, folder: Path
+) -> np.ndarray:
+    """Whether the model of `base` learned, or was chosen, by each test row, shape (rows,).
+
+    A row is known by what it holds. Where the test is the base's own, or all of it comes after the
+    base's rows to learn from, nothing is fetched.
+
+    Raises InputError where the base's rows cannot be had.
+    """
+    if base.outputs.get(PARTS["test"]) == WORKSPACE.outputs.get(PARTS["test"]):
+        return np.zeros(len(test), bool)
+    ends = [
+        part["time"][1]
+        for name, part in (base.load(SPLIT) or {}).get("parts", {}).items()
+        if name != "test" and "time" in part
+    ]
+    if contract.time and ends and max(map(pd.Timestamp, ends)) < test[contract.time].min():
+        return np.zeros(len(test), bool)
+    before = obtain(base, [PARTS["train"], PARTS["validation"]], folder)
+    parts = [pd.read_parquet(path) for path in before.files.values()]
+    names = [name for name in contract.columns if all(name in part for part in (*parts, test))]
+    known = np.concatenate([_hashes(part[names]) for part in parts])
+    return np.isin(_hashes(test[names]), known)
+
+
+def _hashes(rows: pd.DataFrame) -> np.ndarray:
+    return pd.util.hash_pandas_object(rows, index=False).to_numpy()
+
+
+def _changed_split(base: Revision) -> str:
+    """Which settings of the split are others than the base's, for people."""
+    sides = ((side.load(PARAMS) or {}).get("split", {}) for side in (base, WORKSPACE))
+    before, after = sides
+    told = [f"{k} {before.get(k)} → {after[k]}" for k in after if before.get(k) != after[k]]
+    return f" (split: {', '.join(told)})" if told else ""
 
 
 def judged(params: Params) -> list[str]:
