@@ -29,6 +29,7 @@ from mlops.pipeline import convert
 from mlops.profile import profile
 from mlops.slices import slices
 
+MODELS = (paths.CANDIDATE, paths.CANDIDATE_ONNX, paths.MODEL, paths.ONNX)
 PARTS = [str(path) for path in paths.PARTS.values()]
 SMALL = (paths.METRICS, paths.SLICES, paths.PARITY, paths.PROFILE, paths.PROVENANCE)
 
@@ -39,11 +40,11 @@ STAGES: dict[str, Any] = {
         "cmd": "true",
         "deps": ["code.py", PARTS[0]],
         "params": ["train"],
-        "outs": [str(paths.MODEL), str(paths.ONNX)],
+        "outs": [*map(str, MODELS)],
     },
     "evaluate": {
         "cmd": "true",
-        "deps": [str(paths.ONNX), PARTS[2]],
+        "deps": [str(paths.CANDIDATE_ONNX), PARTS[2]],
         "outs": [str(paths.PLOTS), *({str(path): {"cache": False}} for path in SMALL)],
     },
 }
@@ -166,14 +167,16 @@ class Stored(Workspace):
             path.parent.mkdir(parents=True, exist_ok=True)
             (test if name == "test" or train is None else train).to_parquet(path)
         write_json(paths.PROVENANCE, {"snapshot_sha256": "0" * 64})
-        model.save()
+        for path in (paths.CANDIDATE, paths.MODEL):
+            model.save(path)
         converted = onnx.ModelProto()
         converted.CopyFrom(_converted(self.what, how))
         params = made.params(self.what, FIRST[self.what])
         told = convert.metadata(model, params, contract)
         told |= {name: json.dumps(value) for name, value in metadata.items()}
         helper.set_model_props(converted, {name: told[name] for name in sorted(told)})
-        onnx.save(converted, paths.ONNX)
+        for path in (paths.CANDIDATE_ONNX, paths.ONNX):
+            onnx.save(converted, path)
         for path, content in _examined(self.what, how).items():
             write_json(path, content)
         write_json(paths.PROFILE, profile(test, made.contract(self.what)))

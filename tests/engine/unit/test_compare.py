@@ -15,15 +15,17 @@ from mlops.comparison import (
     Compared,
     Comparison,
     compare,
+    joblib_file,
     judge,
     judged,
     learned_from,
+    onnx_file,
 )
 from mlops.config.compare import Compare
 from mlops.config.gates import Gate
 from mlops.config.params import Params
 from mlops.errors import InputError
-from mlops.files import write_json
+from mlops.files import write_json, write_text
 from mlops.inputs import model_inputs
 from mlops.metrics import METRICS, Scored
 from mlops.report import terminal
@@ -168,7 +170,7 @@ def test_a_champion_that_cannot_be_had_leaves_it_undecided(stored: Stored) -> No
     found = _compared(stored, champion)
     assert (found.verdict, found.undecided) == (None, True)
     assert found.reason
-    assert f"models/model.onnx of {champion} is neither in DVC's cache" in found.reason
+    assert f"models/candidate.onnx of {champion} is neither in DVC's cache" in found.reason
     assert "`uv run dvc push`; nor can it be made again: " in found.reason
 
 
@@ -206,6 +208,26 @@ def test_a_changed_split_that_leaves_too_few_rows_is_not_comparable(stored: Stor
         "the champion learned from 250 of the 300 test rows (split: seed 1 → 7), too few are left "
         "to judge by"
     )
+
+
+def test_what_never_saw_the_test_rows_judges_and_not_the_final_model(planted: Stored) -> None:
+    """The final model learned from them: here it is the poor one, and the candidate is good."""
+    planted.put("poor")
+    final = {path: path.read_bytes() for path in (paths.MODEL, paths.ONNX)}
+    planted.put("good")
+    for path, content in final.items():
+        path.write_bytes(content)
+    planted.ran()
+    assert _compared(planted, "poor").verdict == "better"
+    assert _compared(planted, "good").reason == "the model is the very same file"
+
+
+def test_a_champion_of_an_engine_that_made_one_model_is_that_one(stored: Stored) -> None:
+    lock = '{"stages": {"train": {"outs": [{"path": "models/model.onnx", "md5": "0"}]}}}'
+    write_text(stored.folder / paths.LOCK, lock)
+    before = Revision.of(stored.commit())
+    assert before is not None
+    assert (onnx_file(before), joblib_file(before)) == (paths.ONNX, paths.MODEL)
 
 
 def test_rows_after_all_that_the_champion_saw_are_not_looked_up(planted: Stored) -> None:

@@ -125,7 +125,7 @@ def test_what_cannot_be_converted_is_told_with_what_can() -> None:
     own = Pipeline([("features", fitted[0]), ("model", Unknown())])
     own[-1].fit(own[:-1].transform(inputs), np.ones(len(inputs)))
     with pytest.raises(CheckError) as refused:
-        to_onnx(Model("regression", own, {}), contract)
+        to_onnx(Model("regression", own, {}, 0), contract)
     (line,) = str(refused.value).splitlines()
     assert line.startswith("Unknown cannot be converted to ONNX")
     assert line.endswith(
@@ -142,7 +142,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "a-project"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    made.trained("multiclass", "linear").save()
+    for path in (paths.CANDIDATE, paths.MODEL):
+        made.trained("multiclass", "linear").save(path)
     write_text(paths.PARAMS, made.params("multiclass", "linear").model_dump_json())
     contract = made.contract("multiclass").model_dump_json(exclude_defaults=True)
     write_text(paths.CONTRACT, contract)
@@ -166,6 +167,7 @@ def test_the_model_carries_where_it_comes_from() -> None:
         "project": "a-project",
         "task": "classification",
         "estimator": "linear",
+        "rows": made.ROWS,
         "classes": ["high", "low", "middle"],
         "contract": described,
         "contract_sha256": digest(described),
@@ -204,6 +206,25 @@ def test_the_same_model_is_converted_to_the_same_file() -> None:
     _git("commit", "--quiet", "--message", "first")
     convert()
     assert paths.ONNX.read_bytes() == first
+
+
+def test_the_final_model_is_the_candidate_where_that_is_so(project: Path) -> None:
+    convert()
+    assert paths.CANDIDATE_ONNX.read_bytes() == paths.ONNX.read_bytes()
+    other = made.rows("multiclass", 150, seed=4)
+    chosen, contract = made.params("multiclass", "linear"), made.contract("multiclass")
+    final = made.fit(chosen, contract, other, other)
+    final.save()
+    convert()
+    inputs = columns(model_inputs(other, contract))
+    for path, model in (
+        (paths.CANDIDATE_ONNX, made.trained("multiclass", "linear")),
+        (paths.ONNX, final),
+    ):
+        found = OnnxModel(project / path)
+        assert found.metadata["rows"] == model.rows
+        expected = model.predict(model_inputs(other, contract))["probability"]
+        np.testing.assert_allclose(found.predict(inputs)["probability"], expected, atol=1e-5)
 
 
 def test_the_digest_is_of_the_content() -> None:

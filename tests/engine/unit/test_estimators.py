@@ -68,10 +68,10 @@ def test_rounded_thresholds_change_no_prediction(what: str) -> None:
     exact = build(params.task, "boosting", params.hyperparameters("boosting"), contract, 1)
     exact.fit(model_inputs(rows, contract), target_values(rows, contract))
     new = model_inputs(made.rows(what, 2000, seed=5), contract)
-    before = Model(params.task, exact, {}).predict(new)
+    before = Model(params.task, exact, {}, 0).predict(new)
     snap_thresholds(exact[-1])
     rounded = [tree.nodes["num_threshold"] for trees in exact[-1]._predictors for tree in trees]
     for values in rounded:
         np.testing.assert_array_equal(values, values.astype("float32"))
-    for name, values in Model(params.task, exact, {}).predict(new).items():
+    for name, values in Model(params.task, exact, {}, 0).predict(new).items():
         np.testing.assert_array_equal(values, before[name])

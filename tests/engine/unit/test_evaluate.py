@@ -146,8 +146,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _run(what: str, name: str, test: pd.DataFrame) -> None:
-    made.trained(what, name).save()
-    made.export(made.trained(what, name), made.contract(what), paths.ONNX)
+    made.trained(what, name).save(paths.CANDIDATE)
+    made.export(made.trained(what, name), made.contract(what), paths.CANDIDATE_ONNX)
     write_text(paths.PARAMS, made.params(what, name).model_dump_json())
     write_text(paths.CONTRACT, made.contract(what).model_dump_json(exclude_defaults=True))
     paths.PARTS["test"].parent.mkdir(parents=True)
@@ -177,7 +177,7 @@ def test_metrics_are_those_of_the_model_that_is_served() -> None:
     test, contract = made.rows("regression", 200, seed=4), made.contract("regression")
     served = made.trained("regression", "boosting")
     _run("regression", "linear", test)
-    made.export(served, contract, paths.ONNX)
+    made.export(served, contract, paths.CANDIDATE_ONNX)
     evaluate()
     predicted = served.pipeline.predict(model_inputs(test, contract))
     found = read_json(paths.METRICS)

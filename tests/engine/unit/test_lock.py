@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from engine.stored import STAGES, Stored
+from engine.stored import MODELS, STAGES, Stored
 
 from mlops import lock, paths
 from mlops.lock import LockState
@@ -86,10 +86,10 @@ def test_a_stage_that_never_ran_is_stale(pushed: Stored) -> None:
 
 def test_what_the_remote_lacks_is_named(pushed: Stored) -> None:
     pushed.made("twin")
-    missing = ["models/model.joblib", "models/model.onnx"]
+    missing = [*map(str, MODELS)]
     assert lock.check().missing == missing
     (problem,) = lock.check().problems()
-    assert problem.startswith("not in the remote: models/model.joblib, models/model.onnx. Whoever")
+    assert problem.startswith(f"not in the remote: {', '.join(missing)}. Whoever")
     assert problem.endswith("runs `uv run dvc push`")
     pushed.forget()
     assert lock.check().missing == missing

@@ -129,8 +129,9 @@ def test_the_verdict_leads_and_sections_follow(
     begin: Begin, before: str, after: str, kind: str, title: str
 ) -> None:
     stored = begin("regression")
-    stored.made(before)
-    stored.put(after, test=rows("regression").assign(noise=lambda data: data["noise"] + 1))
+    test = rows("regression").assign(noise=lambda data: data["noise"] + 1)
+    stored.made(before, train=test[:100])
+    stored.put(after, test=test)
     stored.params(seed=2)
     stored.ran()
     stored.push()
@@ -145,8 +146,8 @@ def test_the_verdict_leads_and_sections_follow(
         assert re.search(r" [\d.]+ → [\d.]+ \([-+][\d.]+ to [-+][\d.]+\)\.", first)
         assert "mae" in page.code
     for wanted in (
-        "Both models on the same 300 test rows",
-        "The test rows are others than before",
+        "Both models on the same 200 test rows",
+        "The champion learned from 100 of the 300 test rows",
         "Parameters: 1 differ",
         "Data: 300 → 300 rows, 1 columns differ",
         "Slices by mae",

@@ -14,7 +14,7 @@ from mlops.files import read_json, write_text
 from mlops.inputs import model_inputs, target_values
 from mlops.metrics import METRICS
 from mlops.model import Model
-from mlops.paths import CONTRACT, PARAMS, PARTS, TRAINING_LOG
+from mlops.paths import CANDIDATE, CONTRACT, MODEL, PARAMS, PARTS, TRAINING_LOG
 from mlops.pipeline.train import (
     choose,
     half_width,
@@ -164,6 +164,39 @@ def test_the_stage_writes_the_model_and_its_log(
     assert metrics.keys() >= METRICS[made.task(what)].keys() - {"interval_coverage"}
     assert (TRAINING_LOG / "plots").is_dir()
     assert (TRAINING_LOG / "plots" / "metrics" / "loss.tsv").exists() == (name == "boosting")
+
+
+@pytest.mark.parametrize(
+    ("refit", "timed", "rows"),
+    [
+        ("auto", True, 3 * made.ROWS),
+        ("auto", False, made.ROWS),
+        ("all", False, 3 * made.ROWS),
+        ("none", True, made.ROWS),
+    ],
+)
+def test_the_final_model_learns_from_all_rows_where_it_should(
+    refit: str, timed: bool, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    when = {"when": {"kind": "datetime", "role": "time"}} if timed else {}
+    contract = made.contract_of(made.COLUMNS | made.TARGETS["regression"][1] | when)
+    params = made.params("regression", "linear", refit=refit, interval=0.9)
+    write_text(PARAMS, params.model_dump_json())
+    write_text(CONTRACT, contract.model_dump_json(exclude_defaults=True))
+    PARTS["train"].parent.mkdir(parents=True)
+    parts = [made.rows("regression", seed=seed).assign(when=seed) for seed in range(3)]
+    for part, path in zip(parts, PARTS.values(), strict=True):
+        part.assign(when=pd.Timestamp("2030-01-01")).to_parquet(path)
+    train()
+    candidate, final = Model.load(CANDIDATE), Model.load()
+    assert (candidate.rows, final.rows) == (made.ROWS, rows)
+    assert (CANDIDATE.read_bytes() == MODEL.read_bytes()) == (rows == made.ROWS)
+    assert candidate.interval == final.interval, "it was measured on rows that were not learned"
+    learned = pd.concat(parts) if rows > made.ROWS else parts[0]
+    plain = made.fit(params, contract, learned, parts[1]).pipeline
+    inputs = model_inputs(made.rows("regression", seed=9), contract)
+    np.testing.assert_allclose(final.pipeline.predict(inputs), plain.predict(inputs), rtol=1e-5)
 
 
 def test_many_rows_with_a_rare_class_are_trained_on() -> None:

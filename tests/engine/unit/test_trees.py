@@ -48,7 +48,7 @@ def _model(inputs: pd.DataFrame, steps: Any, estimator: Any) -> tuple[Pipeline, 
     target = inputs["a"] + np.sin(inputs["b"]) + inputs["a__b"] / 100
     pipeline = Pipeline([("features", clone(steps)), ("model", clone(estimator))])
     pipeline.fit(inputs, target)
-    return pipeline, to_onnx(Model("regression", pipeline, {}), CONTRACT)
+    return pipeline, to_onnx(Model("regression", pipeline, {}, 0), CONTRACT)
 
 
 FOREST = RandomForestRegressor(5, max_depth=4, random_state=0)

@@ -14,7 +14,7 @@ from mlops import paths
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, write_text
 from mlops.inputs import NO_CATEGORY, model_inputs
-from mlops.model import Outputs, Scale
+from mlops.model import Model, Outputs, Scale
 from mlops.pipeline.convert import to_onnx
 from mlops.pipeline.verify import Difference, Pair, Parity, compare, edge_cases, verify
 from mlops.trees import thresholds
@@ -220,9 +220,16 @@ def converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> onnx.ModelProt
     write_text(paths.CONTRACT, contract.model_dump_json(exclude_defaults=True))
     paths.PARTS["test"].parent.mkdir(parents=True)
     made.rows("regression", seed=3).to_parquet(paths.PARTS["test"])
-    model = made.trained("regression", "linear")
-    model.save()
-    return made.export(model, contract, paths.ONNX)
+    return _put(made.trained("regression", "linear"))
+
+
+def _put(model: Model, served: Model | None = None, final: Model | None = None) -> onnx.ModelProto:
+    """Put a candidate, what is to be served for it, and the final model in place."""
+    contract = made.contract("regression")
+    model.save(paths.CANDIDATE)
+    (final or model).save(paths.MODEL)
+    made.export(final or model, contract, paths.ONNX)
+    return made.export(served or model, contract, paths.CANDIDATE_ONNX)
 
 
 @pytest.mark.usefixtures("converted")
@@ -242,7 +249,7 @@ def test_an_unfaithful_model_stops_and_its_rows_are_named(converted: onnx.ModelP
     ).attribute
     weights = next(each for each in coefficients if each.name == "coefficients")
     weights.floats[0] *= 1.01
-    onnx.save(converted, paths.ONNX)
+    onnx.save(converted, paths.CANDIDATE_ONNX)
     with pytest.raises(CheckError) as stopped:
         verify()
     report = read_json(paths.PARITY)
@@ -264,12 +271,26 @@ def test_a_model_of_another_training_stops_in_any_unit(unit: float) -> None:
     chosen = made.params("regression", "linear", interval=0.9)
     rows = made.rows("regression").assign(price=lambda d: d["price"] * unit)
     other = rows.assign(price=rows["price"].to_numpy()[::-1])
-    made.fit(chosen, contract, rows, rows).save()
+    ours, another = (made.fit(chosen, contract, each, each) for each in (rows, other))
     rows.to_parquet(paths.PARTS["test"])
-    made.export(made.fit(chosen, contract, rows, rows), contract, paths.ONNX)
+    _put(ours)
     verify()
-    made.export(made.fit(chosen, contract, other, other), contract, paths.ONNX)
+    _put(ours, served=another)
     with pytest.raises(CheckError, match="from scikit-learn"):
+        verify()
+
+
+@pytest.mark.usefixtures("converted")
+def test_the_final_model_is_verified_too() -> None:
+    contract, chosen = made.contract("regression"), made.params("regression", "forest")
+    rows = made.rows("regression", 500, seed=8)
+    candidate, final = made.trained("regression", "forest"), made.fit(chosen, contract, rows, rows)
+    _put(candidate, final=final)
+    verify()
+    groups = read_json(paths.PARITY)["groups"]
+    assert {"test", "final test", "final thresholds"} <= groups.keys()
+    made.export(candidate, contract, paths.ONNX)
+    with pytest.raises(CheckError, match="final test: largest difference"):
         verify()
 
 
@@ -297,9 +318,9 @@ def test_metrics_of_both_models_stand_in_the_report(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("converted")
 def test_a_file_that_is_no_model_is_told() -> None:
-    paths.ONNX.write_bytes(b"not a model")
-    with pytest.raises(InputError, match=r"model\.onnx: not a model"):
+    paths.CANDIDATE_ONNX.write_bytes(b"not a model")
+    with pytest.raises(InputError, match=r"candidate\.onnx: not a model"):
         verify()
-    paths.ONNX.unlink()
-    with pytest.raises(InputError, match=r"model\.onnx: no model; make it"):
+    paths.CANDIDATE_ONNX.unlink()
+    with pytest.raises(InputError, match=r"candidate\.onnx: no model; make it"):
         verify()

@@ -19,7 +19,7 @@ from .inference import OnnxModel
 from .inputs import columns, model_inputs
 from .metrics import METRICS, Metric, Scored, catalogue, score
 from .model import Model
-from .paths import MODEL, ONNX, PARAMS, PARTS, SPLIT
+from .paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PARAMS, PARTS, SPLIT
 from .revision import WORKSPACE, Revision, is_clean
 
 Verdict = Literal["better", "same", "worse"]
@@ -106,8 +106,8 @@ def compare(params: Params, base: Revision | None) -> Comparison:
         params: of the workspace.
         base: where the champion is; None where there is nothing to compare with.
     """
-    challenger = WORKSPACE.outputs.get(ONNX)
-    champion = base.outputs.get(ONNX) if base else None
+    challenger = WORKSPACE.outputs.get(onnx_file(WORKSPACE))
+    champion = base.outputs.get(onnx_file(base)) if base else None
     if challenger is None:
         return Comparison(None, "there is no model: run `uv run dvc repro`", undecided=True)
     if base is None or champion is None:
@@ -116,17 +116,20 @@ def compare(params: Params, base: Revision | None) -> Comparison:
         return Comparison("same", "the model is the very same file")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            before = obtain(base, [ONNX], Path(folder, "champion"))
-            wanted = [ONNX, PARTS["test"], *([MODEL] if params.task == "clustering" else [])]
-            after = obtain(WORKSPACE, wanted, Path(folder, "challenger"))
-            old, new = OnnxModel(before.files[ONNX]), OnnxModel(after.files[ONNX])
+            files = onnx_file(base), onnx_file(WORKSPACE)
+            space_of = [joblib_file(WORKSPACE)] if params.task == "clustering" else []
+            before = obtain(base, [files[0]], Path(folder, "champion"))
+            after = obtain(
+                WORKSPACE, [files[1], PARTS["test"], *space_of], Path(folder, "challenger")
+            )
+            old, new = OnnxModel(before.files[files[0]]), OnnxModel(after.files[files[1]])
             contract = _contract(new, params)
             test = pd.read_parquet(after.files[PARTS["test"]])
             if reason := _incomparable(old, new):
                 return Comparison(None, reason)
             learned = learned_from(base, test, contract, Path(folder, "learned"))
             test = test[~learned].reset_index(drop=True)
-            space = _space(after.files.get(MODEL), contract, test)
+            space = _space(after.files.get(joblib_file(WORKSPACE)), contract, test)
         except InputError as error:
             return Comparison(None, str(error), undecided=True)
     notes = [
@@ -155,6 +158,16 @@ def compare(params: Params, base: Revision | None) -> Comparison:
         rows=len(test),
         answers=both,
     )
+
+
+def onnx_file(revision: Revision) -> Path:
+    """The model that is judged: that of the training rows. Engines before 0.3 made no other."""
+    return CANDIDATE_ONNX if CANDIDATE_ONNX in revision.outputs else ONNX
+
+
+def joblib_file(revision: Revision) -> Path:
+    """The same as scikit-learn has it."""
+    return CANDIDATE if CANDIDATE in revision.outputs else MODEL
 
 
 def learned_from(

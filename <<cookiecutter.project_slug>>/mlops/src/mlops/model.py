@@ -47,6 +47,7 @@ class Model:
         task: decides which outputs there are.
         pipeline: raw columns in (inputs.model_inputs), predictions out.
         scales: where each output that is a number lies on the training rows.
+        rows: how many rows it learned from.
         classes: the classes in the order of the probabilities; None unless classification.
         interval: half the width of the prediction interval, in the target's unit; None without one.
     """
@@ -54,6 +55,7 @@ class Model:
     task: Task
     pipeline: Pipeline
     scales: dict[str, Scale]
+    rows: int
     classes: list[str] | None = None
     interval: float | None = None
 

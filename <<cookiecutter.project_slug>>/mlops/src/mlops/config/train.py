@@ -1,6 +1,6 @@
 """Which estimator is trained, and how."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -15,9 +15,19 @@ class Search(Section):
 
 
 class Train(Section):
-    """Which estimator is trained, and how."""
+    """Which estimator is trained, and how.
+
+    Attributes:
+        estimator: its name in `estimators`.
+        seed: of everything that is drawn.
+        interval: the share of rows that a regression's prediction interval is to hold.
+        refit: the final model learns from `all` rows, from the training rows alone (`none`), or
+            from all where they have a time (`auto`).
+        search: of hyperparameters.
+    """
 
     estimator: str
     seed: Seed
     interval: Fraction | None = None
+    refit: Literal["auto", "all", "none"] = "auto"
     search: Search

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ..comparison import obtain
+from ..comparison import obtain, onnx_file
 from ..config.monitoring import Monitoring
 from ..config.params import Params
 from ..config.section import Task
@@ -78,9 +78,11 @@ def reference(release: Release, params: Params) -> Reference:
     """
     commit = Revision(release.git_sha)
     with tempfile.TemporaryDirectory() as folder:
-        wanted = [ONNX, PARTS["train"], PARTS["test"]]
+        # Only the candidate has not seen the test rows.
+        judged = onnx_file(commit)
+        wanted = [judged, PARTS["train"], PARTS["test"]]
         files = obtain(commit, wanted, Path(folder, "release")).files
-        model = OnnxModel(files[ONNX])
+        model = OnnxModel(files[judged])
         contract = Contract.parse(model.metadata["contract"])
         train, test = (
             conform(pd.read_parquet(files[PARTS[part]]), contract) for part in ("train", "test")

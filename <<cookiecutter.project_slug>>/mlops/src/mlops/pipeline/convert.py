@@ -1,6 +1,7 @@
 """Convert: the whole pipeline to ONNX, raw columns in and predictions out."""
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ..errors import CheckError
 from ..files import read_json, replacing
 from ..inputs import model_inputs
 from ..model import Model, digest
-from ..paths import ONNX, PROVENANCE
+from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PROVENANCE
 from . import stage
 
 # Old enough for the servers in use, new enough for every operator of the catalogue.
@@ -35,15 +36,25 @@ OUTPUTS = {
 
 
 def convert() -> None:
-    """Write the ONNX model with its metadata."""
-    params, contract, model = load_params(), load_contract(), Model.load()
+    """Write both ONNX models with their metadata; the final one may be the candidate."""
+    params, contract = load_params(), load_contract()
+    write(Model.load(CANDIDATE), params, contract, CANDIDATE_ONNX)
+    if CANDIDATE.read_bytes() == MODEL.read_bytes():
+        with replacing(ONNX) as temporary:
+            shutil.copyfile(CANDIDATE_ONNX, temporary)
+    else:
+        write(Model.load(MODEL), params, contract, ONNX)
+    print(f"{ONNX}: {ONNX.stat().st_size:,} bytes, {len(contract.features)} inputs")
+
+
+def write(model: Model, params: Params, contract: Contract, path: Path) -> None:
+    """Convert a model and write it. Raises CheckError as `to_onnx`."""
     converted = to_onnx(model, contract)
     told = {"example": json.dumps(example(model, contract))}
     helper.set_model_props(converted, metadata(model, params, contract) | told)
     onnx.checker.check_model(converted, full_check=True)
-    with replacing(ONNX) as temporary:
+    with replacing(path) as temporary:
         onnx.save(converted, temporary)
-    print(f"{ONNX}: {ONNX.stat().st_size:,} bytes, {len(contract.features)} inputs")
 
 
 def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
@@ -95,6 +106,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "project": project_name(),
         "task": model.task,
         "estimator": params.train.estimator,
+        "rows": model.rows,
         "classes": model.classes,
         "contract": described,
         "contract_sha256": digest(described),

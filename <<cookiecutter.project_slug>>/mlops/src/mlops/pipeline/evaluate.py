@@ -1,6 +1,7 @@
 """Evaluate: how good is the model on the test rows, overall and slice by slice?
 
-Judged is the ONNX model, which is served; scikit-learn's tells which columns matter.
+Judged is the candidate as ONNX, which is how it is served; scikit-learn's tells which columns
+matter.
 """
 
 from dataclasses import asdict
@@ -24,7 +25,7 @@ from ..inference import OnnxModel
 from ..inputs import model_inputs
 from ..metrics import STABILITY, negative_log_loss, rounded, score
 from ..model import Model, Outputs
-from ..paths import CAVEATS, METRICS, ONNX, PARTS, PLOTS, PREDICTIONS, SLICES
+from ..paths import CANDIDATE, CANDIDATE_ONNX, CAVEATS, METRICS, PARTS, PLOTS, PREDICTIONS, SLICES
 from ..slices import slices
 from . import stage
 
@@ -40,11 +41,11 @@ SCORING: dict[Task, Any] = {
 
 def evaluate() -> None:
     """Write the metrics, the slices, the plots and the predictions of the test rows."""
-    params, contract, model = load_params(), load_contract(), Model.load()
+    params, contract, model = load_params(), load_contract(), Model.load(CANDIDATE)
     test = pd.read_parquet(PARTS["test"])
     inputs = model_inputs(test, contract)
     space = model.pipeline[:-1].transform(inputs) if params.task == "clustering" else None
-    scored = answers(OnnxModel(ONNX), contract, test, space)
+    scored = answers(OnnxModel(CANDIDATE_ONNX), contract, test, space)
     found = score(params.task, scored, params.evaluate.value)
     if params.task == "clustering":
         fitted_on = model_inputs(pd.read_parquet(PARTS["train"]), contract)

@@ -1,7 +1,13 @@
-"""Train: fit the estimator of params.yaml and log the run with DVCLive."""
+"""Train: fit the estimator of params.yaml and log the run with DVCLive.
+
+The candidate learns from the training rows, so that the test rows can judge it. The final model,
+which is served, is the candidate, or the same configuration trained on all rows: what was judged is
+then how it is made.
+"""
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +26,7 @@ from ..estimators import build, finish
 from ..inputs import model_inputs, target_values
 from ..metrics import Scored, negative_log_loss, score
 from ..model import Model, outputs, scales
-from ..paths import PARTS, TRAINING_LOG
+from ..paths import CANDIDATE, MODEL, PARTS, TRAINING_LOG
 from . import stage
 
 SCORING: dict[Task, Any] = {
@@ -41,17 +47,44 @@ class RunLog(Live):
 
 
 def train() -> None:
-    """Fit on the training rows, look at the validation rows, save the model and its log."""
+    """Fit on the training rows, look at the validation rows, save both models and the log."""
     params, contract = load_params(), load_contract()
     contract.check_task(params.task)
     fit_on, look_at = (pd.read_parquet(PARTS[name]) for name in ("train", "validation"))
     chosen = choose(params, contract, fit_on, look_at)
-    pipeline = build(params.task, params.train.estimator, chosen, contract, params.train.seed)
-    pipeline.fit(model_inputs(fit_on, contract), target_values(fit_on, contract))
-    finish(params.task, params.train.estimator, pipeline)
-    model = described(pipeline, params, contract, fit_on, look_at)
-    log(model, chosen, params, contract, look_at)
-    model.save()
+    candidate = described(fit(params, chosen, contract, fit_on), params, contract, fit_on, look_at)
+    log(candidate, chosen, params, contract, look_at)
+    final = candidate
+    # With a time, the last rows are most like those to come.
+    timed = params.train.refit == "auto" and contract.time is not None
+    if timed or params.train.refit == "all":
+        rows = pd.concat([fit_on, look_at, pd.read_parquet(PARTS["test"])], ignore_index=True)
+        final = final_model(candidate, fit(params, chosen, contract, rows), contract, rows)
+        print(f"final model: trained on all {len(rows):,} rows")
+    candidate.save(CANDIDATE)
+    final.save(MODEL)
+
+
+def fit(params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame) -> Pipeline:
+    """The estimator of params.yaml with the chosen hyperparameters, trained on some rows."""
+    name = params.train.estimator
+    pipeline = build(params.task, name, chosen, contract, params.train.seed)
+    pipeline.fit(model_inputs(rows, contract), target_values(rows, contract))
+    finish(params.task, name, pipeline)
+    return pipeline
+
+
+def final_model(
+    candidate: Model, pipeline: Pipeline, contract: Contract, rows: pd.DataFrame
+) -> Model:
+    """The candidate's configuration trained on all rows.
+
+    Its interval is the candidate's, which was measured on rows that were not learned from.
+    """
+    said = outputs(candidate.task, pipeline, candidate.interval, model_inputs(rows, contract))
+    return replace(
+        candidate, pipeline=pipeline, scales=scales(candidate.task, said), rows=len(rows)
+    )
 
 
 def choose(
@@ -104,7 +137,7 @@ def described(
         errors = np.abs(target_values(look_at, contract) - predicted)
         interval = half_width(errors, params.train.interval)
     said = outputs(params.task, pipeline, interval, model_inputs(fit_on, contract))
-    return Model(params.task, pipeline, scales(params.task, said), classes, interval)
+    return Model(params.task, pipeline, scales(params.task, said), len(fit_on), classes, interval)
 
 
 def half_width(errors: np.ndarray, coverage: float) -> float:

@@ -17,6 +17,7 @@ from ..gate import Breach, broken
 from ..metrics import catalogue
 from ..model import digest
 from ..paths import (
+    CANDIDATE_ONNX,
     CAVEATS,
     CONTRACT,
     LOCK,
@@ -157,6 +158,7 @@ class Change:
         engine: its files that are not what its version shipped, a line each.
         metrics: each on its own test rows.
         better: which values of the first metric that decides.
+        refit: whether what is served was trained on all rows, and the verdict is on how it is made.
         caveats: what makes the numbers doubtful.
         parts: what the rows for training, validation and test look like.
         slices: that metric by column and value.
@@ -178,6 +180,7 @@ class Change:
     engine: list[str]
     metrics: dict[str, Numbers]
     better: Literal["higher", "lower"]
+    refit: bool
     caveats: list[Caveat]
     parts: list[Part]
     slices: dict[str, list[Slice]]
@@ -225,6 +228,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         engine=changed_engine(),
         metrics=_numbers(_loaded(base, METRICS) or {}, metrics),
         better=catalogue(params.task, value)[decide[0]].better,
+        refit=_is_refit(),
         caveats=[*_caveats()],
         parts=[
             Part(name, **each)
@@ -254,6 +258,11 @@ def _short(name: str) -> str:
 def changed_engine() -> list[str]:
     """What differs from the engine that was shipped; nothing where none is here."""
     return engine().differences.lines() if MANIFEST.is_file() else []
+
+
+def _is_refit() -> bool:
+    both = [WORKSPACE.outputs.get(path) for path in (CANDIDATE_ONNX, ONNX)]
+    return both[0] is not None and both[0] != both[1]
 
 
 def _caveats() -> Iterator[Caveat]:
@@ -372,7 +381,7 @@ def _stages(log: Path | None) -> list[Stage]:
 def _lineage(base: Revision | None, head: Revision | None) -> Iterator[Texts]:
     yield Texts("commit", *((each.commit or "")[:12] if each else None for each in (base, head)))
     sides = (base, WORKSPACE)
-    for path in (SNAPSHOT, *PARTS.values(), ONNX):
+    for path in (SNAPSHOT, *PARTS.values(), CANDIDATE_ONNX, ONNX):
         outputs = [each.outputs if each else {} for each in sides]
         hashes = (each[path].md5 if path in each else None for each in outputs)
         yield Texts(f"{path} (MD5)", *hashes)
