@@ -19,7 +19,7 @@ from .paths import CONTRACT
 from .rules import Rules
 
 Kind = Literal["numeric", "categorical", "boolean", "datetime"]
-Role = Literal["feature", "target", "time", "id", "slice"]
+Role = Literal["feature", "target", "time", "id", "slice", "rule"]
 
 # Names of the model's outputs, which an input cannot have too: see model.Outputs.
 OUTPUTS = {"prediction", "probability", "lower", "upper", "distances"}

@@ -1,6 +1,6 @@
 """`rules` of contract.yaml: what must hold beyond a column, for a row or for all of them together.
 
-What the expressions in it mean, and whether the columns are there, is for `checks` to say.
+What the expressions in it mean, and whether the columns are there, is for `breaches` to say.
 """
 
 from typing import Annotated, Any, Self

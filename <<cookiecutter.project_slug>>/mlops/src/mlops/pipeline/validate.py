@@ -10,7 +10,7 @@ import pandas as pd
 import pandera.pandas as pa
 from ruamel.yaml import YAML
 
-from .. import checks
+from .. import breaches
 from ..config.params import load_params
 from ..contract import Column, Contract, Violation, conform, load_contract, unreadable, violation
 from ..errors import CheckError, InputError
@@ -72,8 +72,8 @@ def check(raw: pd.DataFrame, contract: Contract, taken: datetime | None = None) 
     return [
         *unread,
         *_broken_keys(typed, contract, hidden),
-        *checks.of_rows(typed, contract),
-        *(checks.of_all(typed, contract, taken) if taken else []),
+        *breaches.of_rows(typed, contract),
+        *(breaches.of_all(typed, contract, taken) if taken else []),
     ]
 
 
