@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, silhouette_score
 from sklearn.model_selection import PredefinedSplit, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
+from .. import memory
 from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
@@ -45,6 +46,7 @@ def train() -> None:
     params, contract = load_params(), load_contract()
     contract.check_task(params.task)
     fit_on, look_at = (pd.read_parquet(PARTS[name]) for name in ("train", "validation"))
+    check_memory(params, contract, fit_on)
     chosen = choose(params, contract, fit_on, look_at)
     pipeline = build(params.task, params.train.estimator, chosen, contract, params.train.seed)
     pipeline.fit(model_inputs(fit_on, contract), target_values(fit_on, contract))
@@ -52,6 +54,14 @@ def train() -> None:
     model = described(pipeline, params, contract, look_at)
     log(model, chosen, params, contract, look_at)
     model.save()
+
+
+def check_memory(params: Params, contract: Contract, fit_on: pd.DataFrame) -> None:
+    """Say what fitting takes; raise InputError where it is more than there is."""
+    name = params.train.estimator
+    pipeline = build(params.task, name, params.hyperparameters(name), contract, params.train.seed)
+    needed = memory.need(pipeline, model_inputs(fit_on, contract), name)
+    memory.check(needed, memory.available())
 
 
 def choose(
