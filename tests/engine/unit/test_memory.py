@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 from engine import made
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, TargetEncoder
 
@@ -16,8 +19,11 @@ from mlops import memory, paths
 from mlops.errors import InputError
 from mlops.estimators import build
 from mlops.files import write_text
-from mlops.inputs import model_inputs, target_values
+from mlops.inference import OnnxModel
+from mlops.inputs import columns, model_inputs, target_values
 from mlops.memory import Need, available, check, need
+from mlops.model import Model
+from mlops.pipeline.convert import to_onnx
 from mlops.pipeline.train import train
 
 
@@ -49,6 +55,12 @@ INPUTS = pd.DataFrame(
         (OneHotEncoder(sparse_output=False), 61),
         (OneHotEncoder(sparse_output=False, min_frequency=10), 2),
         (OneHotEncoder(sparse_output=False, max_categories=7), 7),
+        (
+            OneHotEncoder(
+                categories=[["c1", "c2", "c3"]], handle_unknown="ignore", sparse_output=False
+            ),
+            3,
+        ),
         (OneHotEncoder(), 1),  # a sparse matrix holds one value a row
         (TargetEncoder(), 1),
     ],
@@ -62,6 +74,33 @@ def test_own_encoders_are_counted_as_they_encode(encoder: Any, width: int) -> No
 def test_what_is_no_transformer_of_columns_counts_its_inputs() -> None:
     pipeline = Pipeline([("features", TargetEncoder()), ("model", Ridge())])
     assert need(pipeline, INPUTS, "own").columns == 2
+
+
+TARGET = TargetEncoder(cv=KFold(shuffle=True, random_state=0))
+NAMED = OneHotEncoder(
+    categories=[["blue", "red"]], handle_unknown="ignore", sparse_output=False, dtype=np.float32
+)
+
+
+@pytest.mark.parametrize(
+    ("what", "encoder"),
+    [("binary", TARGET), ("regression", TARGET), ("binary", NAMED), ("multiclass", NAMED)],
+)
+def test_what_is_advised_instead_converts_to_onnx(what: str, encoder: Any, tmp_path: Path) -> None:
+    contract, rows = made.contract(what), made.rows(what)
+    numbers = [name for name in contract.features if name != "colour"]
+    features = ColumnTransformer(
+        [("numbers", SimpleImputer(strategy="median"), numbers), ("codes", encoder, ["colour"])]
+    )
+    pipeline = Pipeline([("features", features), _pipeline(what, "linear").steps[1]])
+    inputs, truth = model_inputs(rows, contract), target_values(rows, contract)
+    pipeline.fit(inputs, truth)
+    model = Model(made.task(what), pipeline, [*map(str, getattr(pipeline, "classes_", []))] or None)
+    onnx.save(to_onnx(model, contract), tmp_path / "model.onnx")
+    inputs.loc[:50, "colour"] = "a category that training never saw"
+    found = OnnxModel(tmp_path / "model.onnx").predict(columns(inputs))
+    name = "prediction" if what == "regression" else "probability"
+    np.testing.assert_allclose(found[name], model.predict(inputs)[name], rtol=1e-4, atol=1e-5)
 
 
 # The case that was met: 36,000 categories × 65,000 rows.

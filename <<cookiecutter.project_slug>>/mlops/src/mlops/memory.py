@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -24,6 +25,8 @@ LIMITS = [
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 ]
 GIB = 2**30
+# Settings with which an encoder makes a column of each category.
+USUAL = {"categories": "auto", "drop": None, "max_categories": None, "min_frequency": None}
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,10 @@ def need(pipeline: Pipeline, inputs: pd.DataFrame, estimator: str) -> Need:
         for _, step, names in features.transformers:
             encoder = _encoder(step)
             if encoder is not None:
-                widths |= {name: categories(encoder, inputs[name]) for name in names}
+                widths |= {
+                    name: categories(encoder, place, inputs[name])
+                    for place, name in enumerate(names)
+                }
     width = sum(widths.values())
     return Need(len(inputs), widths, len(inputs) * width * BYTES.get(estimator, FEWEST_BYTES))
 
@@ -75,11 +81,15 @@ def _encoder(step: object) -> OneHotEncoder | None:
     return dense[0] if dense else None
 
 
-def categories(encoder: OneHotEncoder, values: pd.Series) -> int:
-    """How many columns an encoder makes of a column."""
-    if encoder.max_categories is None and encoder.min_frequency is None:
-        return int(values.nunique())
-    return len(encoder.fit(values.to_frame()).get_feature_names_out())
+def categories(encoder: OneHotEncoder, place: int, values: pd.Series) -> int:
+    """How many columns an encoder makes of the input at `place` among its own."""
+    settings = encoder.get_params()
+    if all(settings[key] == usual for key, usual in USUAL.items()):
+        return int(values.nunique())  # much faster
+    alone = clone(encoder)
+    if not isinstance(encoder.categories, str):
+        alone.set_params(categories=[encoder.categories[place]])
+    return len(alone.fit(values.to_frame()).get_feature_names_out())
 
 
 def available() -> int | None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from dvclive.live import Live
 from scmrepo.exceptions import SCMError
-from sklearn.callback import ProgressBar
-from sklearn.metrics import log_loss, mean_absolute_error, silhouette_score
+from sklearn.metrics import get_scorer, log_loss, mean_absolute_error, silhouette_score
 from sklearn.model_selection import PredefinedSplit, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
@@ -22,11 +22,12 @@ from ..inputs import model_inputs, target_values
 from ..metrics import Scored, negative_log_loss, score
 from ..model import Model
 from ..paths import PARTS, TRAINING_LOG
+from ..progress import progress
 from . import stage
 
 SCORING: dict[Task, Any] = {
     "classification": negative_log_loss,
-    "regression": "neg_mean_absolute_error",
+    "regression": get_scorer("neg_mean_absolute_error"),
     "clustering": lambda pipeline, inputs, _=None: silhouette_score(
         pipeline[:-1].transform(inputs), pipeline.predict(inputs), sample_size=2000, random_state=0
     ),
@@ -78,18 +79,26 @@ def choose(
         return given
     both = pd.concat([fit_on, look_at], ignore_index=True)
     fold = np.repeat([-1, 0], [len(fit_on), len(look_at)])
-    tried = RandomizedSearchCV(
-        build(params.task, name, given, contract, params.train.seed),
-        {f"model__{key}": values for key, values in space.items()},
-        n_iter=min(search.trials, int(np.prod([len(values) for values in space.values()]))),
-        scoring=SCORING[params.task],
-        cv=PredefinedSplit(fold),
-        refit=False,
-        random_state=params.train.seed,
-        error_score="raise",
-    )
-    tried.set_callbacks(ProgressBar(max_propagation_depth=0))
-    tried.fit(model_inputs(both, contract), target_values(both, contract))
+    trials = min(search.trials, int(np.prod([len(values) for values in space.values()])))
+    with progress("trials") as told:
+        done = count(1)
+
+        def scored(*arguments: Any) -> float:
+            value: float = SCORING[params.task](*arguments)
+            told(number := next(done), number / trials)
+            return value
+
+        tried = RandomizedSearchCV(
+            build(params.task, name, given, contract, params.train.seed),
+            {f"model__{key}": values for key, values in space.items()},
+            n_iter=trials,
+            scoring=scored,
+            cv=PredefinedSplit(fold),
+            refit=False,
+            random_state=params.train.seed,
+            error_score="raise",
+        )
+        tried.fit(model_inputs(both, contract), target_values(both, contract))
     best = {key.removeprefix("model__"): value for key, value in tried.best_params_.items()}
     print(f"best of {len(tried.cv_results_['params'])} trials: {best}")
     return params.hyperparameters(name, best)
