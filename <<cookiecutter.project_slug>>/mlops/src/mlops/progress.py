@@ -4,9 +4,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 # What is quicker shows no bar.
 QUICK = 2
@@ -54,3 +62,28 @@ def _lines(what: str) -> Told:
             print(f"{done:,} {what}, {share:.0%}", file=sys.stderr, flush=True)
 
     return told
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Tell people how long they have waited for something whose end nobody can tell."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+        with Progress(*columns, console=console, transient=True) as bar:
+            bar.add_task(what)
+            yield
+        return
+    over, begun = Event(), time.monotonic()
+
+    def tell() -> None:
+        while not over.wait(SECONDS):
+            print(f"{what}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+
+    teller = Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()

@@ -22,7 +22,7 @@ from ..inputs import model_inputs, target_values
 from ..metrics import Scored, negative_log_loss, score
 from ..model import Model
 from ..paths import PARTS, TRAINING_LOG
-from ..progress import progress
+from ..progress import progress, waiting
 from . import stage
 
 SCORING: dict[Task, Any] = {
@@ -47,22 +47,23 @@ def train() -> None:
     params, contract = load_params(), load_contract()
     contract.check_task(params.task)
     fit_on, look_at = (pd.read_parquet(PARTS[name]) for name in ("train", "validation"))
-    check_memory(params, contract, fit_on)
+    inputs = model_inputs(fit_on, contract)
+    check_memory(params, contract, inputs)
     chosen = choose(params, contract, fit_on, look_at)
     pipeline = build(params.task, params.train.estimator, chosen, contract, params.train.seed)
-    pipeline.fit(model_inputs(fit_on, contract), target_values(fit_on, contract))
+    with waiting(f"fitting {params.train.estimator}"):
+        pipeline.fit(inputs, target_values(fit_on, contract))
     finish(params.task, params.train.estimator, pipeline)
     model = described(pipeline, params, contract, look_at)
     log(model, chosen, params, contract, look_at)
     model.save()
 
 
-def check_memory(params: Params, contract: Contract, fit_on: pd.DataFrame) -> None:
+def check_memory(params: Params, contract: Contract, inputs: pd.DataFrame) -> None:
     """Say what fitting takes; raise InputError where it is more than there is."""
     name = params.train.estimator
     pipeline = build(params.task, name, params.hyperparameters(name), contract, params.train.seed)
-    needed = memory.need(pipeline, model_inputs(fit_on, contract), name)
-    memory.check(needed, memory.available())
+    memory.check(memory.need(pipeline, inputs, name), memory.available())
 
 
 def choose(
