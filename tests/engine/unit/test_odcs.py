@@ -359,6 +359,22 @@ def test_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert load_contract() == before
 
 
+@pytest.mark.usefixtures("project")
+def test_edits_that_are_not_committed_are_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_text(Path("own.yaml"), export(EVERYTHING, SOURCE, ABOUT).text())
+    for command in (["init", "--quiet"], ["add", "contract.yaml"]):
+        subprocess.run(["git", *command], check=True)
+    text = CONTRACT.read_text(encoding="utf-8") + "# mine\n"
+    write_text(CONTRACT, text)
+    assert _mlops(monkeypatch, "data", "import", "own.yaml") == 2
+    assert "changed since the last commit" in capsys.readouterr().err
+    assert CONTRACT.read_text(encoding="utf-8") == text
+    assert _mlops(monkeypatch, "data", "import", "own.yaml", "--force") == 0
+    assert load_contract() == EVERYTHING
+
+
 @pytest.mark.long
 def test_the_standard_is_checked_with_a_tool_of_others(project: Path) -> None:
     """datacontract-cli reads the export, finds its data sound, and broken where it is."""
