@@ -16,8 +16,6 @@ import pytest
 from engine import made
 from engine.workspace import root
 from helpers import ROOT
-from hypothesis import given
-from hypothesis import strategies as some
 from ruamel.yaml import YAML
 
 from mlops import cli
@@ -310,16 +308,6 @@ def test_what_is_not_taken_over_is_told(
 def test_a_document_that_cannot_be_read_is_a_line(text: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=why):
         _imported(text, tmp_path)
-
-
-DATES = ["%Y", "%m", "%d", "%H", "%M", "%S", "%j", "%b", "%f", "T", "-", "/", " ", ":", "at "]
-
-
-@given(some.lists(some.sampled_from(DATES), min_size=1, max_size=9, unique=True).map("".join))
-def test_formats_of_dates_come_back(text: str) -> None:
-    java = to_java(text)
-    # Both of Java's begin with M: fields of one letter cannot stand side by side.
-    assert from_java(java) == text if java else "%m%b" in text or "%b%m" in text
 
 
 def test_formats_of_dates_are_those_of_java() -> None:
