@@ -30,7 +30,16 @@ def _mlops(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-COMMANDS = [["data", "init"], ["predict"], ["compare"], ["gate"], ["lock"], ["report"]]
+COMMANDS = [
+    ["data", "init"],
+    ["data", "export"],
+    ["data", "import"],
+    ["predict"],
+    ["compare"],
+    ["gate"],
+    ["lock"],
+    ["report"],
+]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, []])

@@ -20,6 +20,7 @@ from mlops.errors import InputError
 from mlops.metrics import METRICS
 from mlops.pipeline import ingest, validate
 from mlops.plots import PLOTS
+from mlops.rules import Rules
 
 ROWS = 60
 
@@ -81,6 +82,7 @@ def test_a_draft_holds_for_its_data() -> None:
         "churned": "boolean",
     }
     assert contract.with_role("id") == ["customer_id"]
+    assert contract.rules == Rules(unique=[["customer_id"]])
     assert (contract.time, contract.target) == ("signed up", "churned")
     assert contract.columns["signed up"].format == "%d.%m.%Y"
     assert contract.columns["spent (€)"].nullable

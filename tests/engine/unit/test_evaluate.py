@@ -19,7 +19,6 @@ from mlops.inputs import model_inputs, target_values
 from mlops.metrics import Scored, names, score
 from mlops.pipeline.evaluate import (
     evaluate,
-    importance,
     predictions,
     stability,
 )
@@ -69,29 +68,6 @@ def test_numbers_are_cut_into_quarters() -> None:
     assert len(found) == 4
     quarter = (len(rows) - missing) / 4
     assert all(abs(part["rows"] - quarter) <= 1 for part in found.values())
-
-
-@pytest.mark.parametrize(("what", "name"), BEST)
-def test_importance_finds_the_column_that_decides(what: str, name: str) -> None:
-    model, contract, rows = made.trained(what, name), made.contract(what), made.rows(what, seed=4)
-    inputs, truth = model_inputs(rows, contract), target_values(rows, contract)
-    assert truth is not None
-    found = importance(made.task(what), model, inputs, truth, HOW)
-    assert {each["column"] for each in found} == {*contract.features}
-    assert found[0]["column"] == "size"
-    assert found[0]["importance"] > 5 * abs(found[1]["importance"])
-    assert [each["importance"] for each in found] == sorted(
-        (each["importance"] for each in found), reverse=True
-    )
-
-
-def test_importance_for_clusters_is_the_share_of_rows_that_move() -> None:
-    model, contract = made.trained("clustering", "kmeans"), made.contract("clustering")
-    inputs = model_inputs(made.rows("clustering"), contract)
-    clusters = model.predict(inputs)["prediction"]
-    found = importance("clustering", model, inputs, clusters, HOW)
-    assert all(0 <= each["importance"] <= 1 for each in found)
-    assert found[0]["importance"] > 0.1
 
 
 def test_clusters_that_are_there_are_stable_and_noise_is_not() -> None:

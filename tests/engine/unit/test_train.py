@@ -10,6 +10,7 @@ import pytest
 from engine import made
 from ruamel.yaml import YAML
 
+from mlops import progress
 from mlops.files import read_json, write_text
 from mlops.inputs import model_inputs, target_values
 from mlops.metrics import METRICS
@@ -57,6 +58,14 @@ def test_the_search_takes_what_does_best_on_the_validation_rows() -> None:
         "regression", "boosting", 9, {"max_iter": [1, 50], "learning_rate": [0.001, 0.2]}
     )
     assert (found["max_iter"], found["learning_rate"]) == (50, 0.2)
+
+
+def test_the_search_tells_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    _search("clustering", "kmeans", 2, {"n_clusters": [3, 4, 5]})
+    assert capsys.readouterr().err.splitlines() == ["1 trials, 50%", "2 trials, 100%"]
 
 
 def test_more_trials_than_there_are_choices_try_them_all() -> None:

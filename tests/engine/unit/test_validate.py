@@ -1,6 +1,8 @@
 """Validation: each rule of the contract is found broken, with how often and where first, and what
 keeps the contract passes."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,20 @@ from engine import made
 
 from mlops.contract import Violation
 from mlops.errors import CheckError, InputError
-from mlops.files import read_json, write_text
+from mlops.files import read_json, write_json, write_text
 from mlops.paths import (
     CONTRACT,
     PARAMS,
+    PIPELINE,
     PROFILE,
+    PROVENANCE,
     SNAPSHOT,
     VALIDATION,
 )
 from mlops.pipeline.validate import check, table, validate
 from mlops.profile import profile
+
+TAKEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 RULES: list[tuple[dict[str, Any], list[Any], list[Violation]]] = [
     (
@@ -117,6 +123,11 @@ def test_the_table_has_a_line_for_each_rule() -> None:
     assert lines[2].endswith("allowed values       1  7: " + "x" * 24)
 
 
+def test_the_table_says_what_all_rows_come_to() -> None:
+    broken = Violation("(rows)", "at least 20,000 rows", 50, [], "50 rows")
+    assert table([broken]).endswith("at least 20,000 rows    50  50 rows")
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml, contract.yaml and a snapshot, where the stage can run."""
@@ -125,6 +136,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_text(CONTRACT, made.contract("binary").model_dump_json(exclude_defaults=True))
     SNAPSHOT.parent.mkdir(parents=True)
     made.rows("binary").assign(extra=1).to_parquet(SNAPSHOT)
+    write_json(PROVENANCE, {"retrieved_at": TAKEN.isoformat()})
     return tmp_path
 
 
@@ -215,3 +227,46 @@ def test_numbers_that_float32_makes_one_of_are_refused(
 def test_numbers_that_float32_keeps_apart_pass(values: np.ndarray) -> None:
     contract = made.contract_of({"x": {"kind": "numeric", "role": "feature"}})
     assert check(pd.DataFrame({"x": values}), contract) == []
+
+
+def _with_rules(**rules: Any) -> None:
+    contract = made.contract("binary").model_dump(mode="json", exclude_defaults=True)
+    write_text(CONTRACT, json.dumps(contract | {"rules": rules}))
+
+
+@pytest.mark.usefixtures("project")
+def test_rules_on_all_rows_are_of_the_snapshot() -> None:
+    _with_rules(rows=[20_000, None], unique=["noise"], each_row=["rank >= 0"])
+    with pytest.raises(CheckError, match="400 rows"):
+        validate()
+    assert read_json(VALIDATION)["violations"] == [
+        {
+            "column": "(rows)",
+            "rule": "at least 20,000 rows",
+            "count": made.ROWS,
+            "rows": [],
+            "found": "400 rows",
+        }
+    ]
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(("watched", "stops"), [("data/reference", False), ("data/raw", True)])
+def test_a_file_of_references_is_watched(watched: str, stops: bool) -> None:
+    _with_rules(references={"colour": {"file": "data/reference/colours.csv"}})
+    write_text(PIPELINE, json.dumps({"stages": {"validate": {"deps": [watched]}}}))
+    known = made.rows("binary")["colour"].dropna().unique()
+    Path("data/reference").mkdir()
+    pd.DataFrame({"colour": known}).to_csv("data/reference/colours.csv", index=False)
+    if stops:
+        with pytest.raises(InputError, match="DVC does not watch data/reference/colours.csv"):
+            validate()
+    else:
+        validate()
+
+
+@pytest.mark.usefixtures("project")
+def test_a_rule_with_a_wrong_name_stops_with_its_place() -> None:
+    _with_rules(each_row=["rank >= 0", "rnak >= 0"])
+    with pytest.raises(InputError, match="rules.each_row.1: `rnak >= 0`: .* no column rnak; it"):
+        validate()

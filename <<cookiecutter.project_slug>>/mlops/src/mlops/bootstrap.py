@@ -12,6 +12,7 @@ import numpy as np
 
 from .config.compare import Compare
 from .metrics import Metric
+from .progress import progress
 
 
 def errors(
@@ -29,9 +30,11 @@ def errors(
         how: how often rows are drawn, and how many.
     """
     found: dict[str, list[float]] = {}
-    for chosen in _resamples(rows, how):
-        for name, value in values(chosen).items():
-            found.setdefault(name, []).append(value)
+    with progress("resamples") as told:
+        for done, chosen in enumerate(_resamples(rows, how), 1):
+            for name, value in values(chosen).items():
+                found.setdefault(name, []).append(value)
+            told(done, done / how.resamples)
     return {
         name: float(np.std(each, ddof=1)) * _share(rows, metrics[name], how) ** 0.5
         for name, each in found.items()

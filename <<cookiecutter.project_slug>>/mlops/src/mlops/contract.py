@@ -16,9 +16,10 @@ from .config.section import Task
 from .errors import InputError
 from .files import load
 from .paths import CONTRACT
+from .rules import Rules
 
 Kind = Literal["numeric", "categorical", "boolean", "datetime"]
-Role = Literal["feature", "target", "time", "id", "group", "slice"]
+Role = Literal["feature", "target", "time", "id", "group", "slice", "rule"]
 
 # Names of the model's outputs, which an input cannot have too: see model.Outputs.
 OUTPUTS = {"prediction", "probability", "lower", "upper", "distances"}
@@ -96,11 +97,12 @@ class Column(BaseModel):
 
 
 class Contract(BaseModel):
-    """The columns by name, in the order of the model's inputs."""
+    """The columns by name, in the order of the model's inputs, and the rules beyond a column."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     columns: Annotated[dict[str, Column], Field(min_length=1)]
+    rules: Rules = Rules()
 
     @model_validator(mode="after")
     def _roles_add_up(self) -> Self:
@@ -177,13 +179,15 @@ def load_contract(path: Path = CONTRACT) -> Contract:
 class Violation:
     """A rule of the contract that rows break.
 
-    `rows` are the first few, counted from 1 as in the snapshot, each with its value as text.
+    `rows` are the first few, counted from 1 as in the snapshot, each with its value as text. Where
+    a rule is of all rows together there are none, and `found` says what they come to.
     """
 
     column: str
     rule: str
     count: int
     rows: list[tuple[int, str]]
+    found: str | None = None
 
 
 def conform(data: pd.DataFrame, contract: Contract, name: str = "the data") -> pd.DataFrame:
@@ -216,11 +220,12 @@ def unreadable(raw: pd.DataFrame, typed: pd.DataFrame, contract: Contract) -> It
 def violation(column: str, rule: str, values: pd.Series) -> Violation:
     """A violation by `values`, whose index counts the rows from 0."""
     first = values.head(5)
-    rows = [(int(row) + 1, _shown(value)) for row, value in zip(first.index, first, strict=True)]
+    rows = [(int(row) + 1, shown(value)) for row, value in zip(first.index, first, strict=True)]
     return Violation(column, rule, len(values), rows)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as it stands in a violation."""
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 

@@ -58,6 +58,7 @@ HEADER = """\
 # A first draft from {source}: read it, and tighten what you know better.
 columns:
 """
+RULES = "what must hold beyond a column: mlops/docs/contract.md#rules"
 
 
 @dataclass
@@ -195,6 +196,12 @@ def contract_text(drafts: list[Draft], source: str) -> str:
     return HEADER.format(source=source) + "\n".join(lines) + "\n"
 
 
+def rules_text(drafts: list[Draft]) -> str:
+    """The rules that the data suggests: an id was in no two rows."""
+    ids = [each.name for each in drafts if each.role == "id"]
+    return f"rules: # {RULES}\n  unique: {_flow(ids)}\n" if ids else ""
+
+
 def _flow(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_flow, value))}]"
@@ -236,7 +243,7 @@ def write(source: Source, drafts: list[Draft], task: Task) -> None:
         params["train"]["search"].update(trials=0, space={})
         params["compare"].update(COMPARED["clusters" if task == "clustering" else "rows"])
         pipeline["plots"] = _plots(task)
-    write_text(CONTRACT, contract_text(drafts, source.path))
+    write_text(CONTRACT, contract_text(drafts, source.path) + rules_text(drafts))
     for path, content in ((PARAMS, params), (PIPELINE, pipeline)):
         stream = StringIO()
         yaml.dump(content, stream)

@@ -6,6 +6,7 @@ Its modules features, estimators, metrics and hooks extend the engine's; each ma
 import importlib
 import os
 import tomllib
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -25,12 +26,27 @@ def root() -> Path | None:
 
 def _settings(folder: Path) -> dict[str, Any] | None:
     """What stands under [tool.mlops] in a folder's pyproject.toml; None where there is no such."""
-    file = folder / "pyproject.toml"
-    if not file.is_file():
-        return None
-    tools = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
-    settings: dict[str, Any] | None = tools.get("mlops")
+    settings: dict[str, Any] | None = _described(folder).get("tool", {}).get("mlops")
     return settings
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    file = folder / "pyproject.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+@dataclass(frozen=True)
+class About:
+    """What pyproject.toml says of the project; where it says nothing, the folder has the name."""
+
+    name: str
+    version: str
+
+
+def about() -> About:
+    """The project's name and version."""
+    said = _described(Path()).get("project", {})
+    return About(said.get("name", Path.cwd().name), said.get("version", "0.1.0"))
 
 
 def package() -> str | None:

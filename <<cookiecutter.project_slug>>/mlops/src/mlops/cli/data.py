@@ -1,5 +1,6 @@
 """Data of your own."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,3 +53,68 @@ def data_init(
     )
     typer.echo("Next: read contract.yaml, then\n  uv run dvc repro")
     typer.echo(f"So that others get the data too:\n  uv run dvc add {source.path}")
+
+
+@data.command("export")
+def data_export() -> None:
+    """Print contract.yaml as the Open Data Contract Standard 3.1 writes it.
+
+    What other tools cannot read in it is told, a line each.
+
+    \b
+    mlops data export > contract.odcs.yaml
+    """
+    from ..config.params import load_params
+    from ..contract import load_contract
+    from ..odcs.export import export
+    from ..project import about
+
+    made = export(load_contract(), load_params().source, about())
+    typer.echo(made.text(), nl=False)
+    for note in made.notes:
+        typer.echo(note, err=True)
+
+
+@data.command("import")
+def data_import(
+    path: Annotated[Path, typer.Argument(help="A contract of the Open Data Contract Standard 3.")],
+    table: Annotated[
+        str | None, typer.Option(help="Which of its tables, where it has several.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict; none to cluster.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="The column that orders the rows in time.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite changes not yet committed.")
+    ] = False,
+) -> None:
+    """Write contract.yaml from a contract of the Open Data Contract Standard.
+
+    What is not taken over is told, a line each.
+
+    \b
+    mlops data import orders.odcs.yaml --target returned
+    mlops data import shop.odcs.yaml --table orders --target price --time sold_at
+    """
+    from ..draft import edited
+    from ..errors import InputError
+    from ..files import write_text
+    from ..odcs import draft, standard
+    from ..paths import CONTRACT
+
+    if not force and str(CONTRACT) in edited():
+        raise InputError(
+            f"{CONTRACT}: changed since the last commit; commit that first, or give --force"
+        )
+    drafted = draft.draft(standard.read(path), path, table, target, time)
+    write_text(CONTRACT, drafted.text)
+    typer.echo(f"contract.yaml: from {path}")
+    if drafted.notes:
+        typer.echo("not taken over:")
+    for note in drafted.notes:
+        typer.echo(f"  {note}")
+    typer.echo("Next: read contract.yaml; set task and source in params.yaml, then")
+    typer.echo("  uv run dvc repro")

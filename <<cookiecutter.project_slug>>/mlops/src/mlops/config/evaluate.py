@@ -59,8 +59,18 @@ class Value(Section):
 
 
 class Evaluate(Section):
-    """How the model is examined."""
+    """How the model is examined.
+
+    Attributes:
+        importance_rows: rows, at most, on which columns are shuffled.
+        importance_columns: columns, at most, that are shuffled.
+        importance_repeats: how often each of them is.
+        slice_rows: smaller slices are not judged.
+        value: what predictions are worth.
+    """
 
     importance_rows: Count
+    importance_columns: Count = 50
+    importance_repeats: Count = 5
     slice_rows: Count
     value: Value | None = None

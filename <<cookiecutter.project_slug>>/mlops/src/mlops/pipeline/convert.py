@@ -101,7 +101,11 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
 
     No commit and no time: made again from its commit, it is to be the file that dvc.lock names.
     """
-    described: dict[str, Any] = contract.model_dump(mode="json", exclude_defaults=True)
+    described: dict[str, Any] = contract.model_dump(
+        mode="json",
+        exclude_defaults=True,
+        exclude={"rules"},  # of the rows that it was trained on, not of those that it answers
+    )
     facts = {
         "project": project_name(),
         "task": model.task,

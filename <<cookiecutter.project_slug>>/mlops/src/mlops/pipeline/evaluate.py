@@ -5,38 +5,26 @@ matter.
 """
 
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.inspection import permutation_importance
 from sklearn.metrics import adjusted_rand_score
 
 from .. import plots
 from ..answers import answers
 from ..caveats.answers import caveats_of_answers
-from ..config.evaluate import Evaluate
 from ..config.params import load_params
-from ..config.section import Task
 from ..contract import Contract, load_contract
 from ..files import replacing, write_json
+from ..importance import importance
 from ..inference import OnnxModel
 from ..inputs import model_inputs
-from ..metrics import STABILITY, negative_log_loss, rounded, score
+from ..metrics import STABILITY, rounded, score
 from ..model import Model, Outputs
 from ..paths import CANDIDATE, CANDIDATE_ONNX, CAVEATS, METRICS, PARTS, PLOTS, PREDICTIONS, SLICES
 from ..slices import slices
 from . import stage
-
-SCORING: dict[Task, Any] = {
-    "classification": negative_log_loss,
-    "regression": "neg_mean_absolute_error",
-    # The share of rows that stay in their cluster.
-    "clustering": lambda pipeline, inputs, before: float(
-        (pipeline.predict(inputs) == before).mean()
-    ),
-}
 
 
 def evaluate() -> None:
@@ -83,33 +71,6 @@ def stability(model: Model, fitted_on: pd.DataFrame, inputs: pd.DataFrame, seed:
         refitted = clone(model.pipeline).fit(drawn)
         alike.append(adjusted_rand_score(clusters, refitted.predict(inputs)))
     return float(np.mean(alike))
-
-
-def importance(
-    task: Task, model: Model, inputs: pd.DataFrame, truth: np.ndarray, how: Evaluate
-) -> plots.Records:
-    """How much worse the model gets when a column is shuffled, most important first.
-
-    Breiman, "Random forests", 2001, on at most `importance_rows` rows evenly spread over the test.
-    """
-    rows = np.linspace(0, len(inputs) - 1, min(how.importance_rows, len(inputs))).astype(int)
-    found = permutation_importance(
-        model.pipeline,
-        inputs.iloc[rows],
-        truth[rows],
-        scoring=SCORING[task],
-        n_repeats=5,
-        random_state=0,
-    )
-    order = np.argsort(-found.importances_mean)
-    return [
-        {
-            "column": str(inputs.columns[i]),
-            "importance": round(float(found.importances_mean[i]), 6),
-            "spread": round(float(found.importances_std[i]), 6),
-        }
-        for i in order
-    ]
 
 
 def predictions(

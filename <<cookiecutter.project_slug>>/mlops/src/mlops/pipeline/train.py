@@ -8,17 +8,18 @@ then how it is made.
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from dvclive.live import Live
 from scmrepo.exceptions import SCMError
-from sklearn.callback import ProgressBar
-from sklearn.metrics import log_loss, mean_absolute_error, silhouette_score
+from sklearn.metrics import get_scorer, log_loss, mean_absolute_error, silhouette_score
 from sklearn.model_selection import PredefinedSplit, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
+from .. import memory
 from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
@@ -27,11 +28,12 @@ from ..inputs import model_inputs, target_values
 from ..metrics import Scored, negative_log_loss, score
 from ..model import Model, outputs, scales
 from ..paths import CANDIDATE, MODEL, PARTS, TRAINING_LOG
+from ..progress import progress, waiting
 from . import stage
 
 SCORING: dict[Task, Any] = {
     "classification": negative_log_loss,
-    "regression": "neg_mean_absolute_error",
+    "regression": get_scorer("neg_mean_absolute_error"),
     "clustering": lambda pipeline, inputs, _=None: silhouette_score(
         pipeline[:-1].transform(inputs), pipeline.predict(inputs), sample_size=2000, random_state=0
     ),
@@ -50,17 +52,22 @@ def train() -> None:
     """Fit on the training rows, look at the validation rows, save both models and the log."""
     params, contract = load_params(), load_contract()
     contract.check_task(params.task)
-    fit_on, look_at = (pd.read_parquet(PARTS[name]) for name in ("train", "validation"))
+    parts = {name: pd.read_parquet(path) for name, path in PARTS.items()}
+    fit_on, look_at = parts["train"], parts["validation"]
+    everything = pd.concat(parts.values(), ignore_index=True)
+    refits = params.train.refit == "all" or (
+        # The last rows are most like those to come.
+        params.train.refit == "auto" and contract.time is not None
+    )
+    check_memory(params, contract, model_inputs(everything if refits else fit_on, contract))
     chosen = choose(params, contract, fit_on, look_at)
     candidate = described(fit(params, chosen, contract, fit_on), params, contract, fit_on, look_at)
     log(candidate, chosen, params, contract, look_at)
     final = candidate
-    # With a time, the last rows are most like those to come.
-    timed = params.train.refit == "auto" and contract.time is not None
-    if timed or params.train.refit == "all":
-        rows = pd.concat([fit_on, look_at, pd.read_parquet(PARTS["test"])], ignore_index=True)
-        final = final_model(candidate, fit(params, chosen, contract, rows), contract, rows)
-        print(f"final model: trained on all {len(rows):,} rows")
+    if refits:
+        pipeline = fit(params, chosen, contract, everything)
+        final = final_model(candidate, pipeline, contract, everything)
+        print(f"final model: trained on all {len(everything):,} rows")
     candidate.save(CANDIDATE)
     final.save(MODEL)
 
@@ -69,7 +76,8 @@ def fit(params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame)
     """The estimator of params.yaml with the chosen hyperparameters, trained on some rows."""
     name = params.train.estimator
     pipeline = build(params.task, name, chosen, contract, params.train.seed)
-    pipeline.fit(model_inputs(rows, contract), target_values(rows, contract))
+    with waiting(f"fitting {name}"):
+        pipeline.fit(model_inputs(rows, contract), target_values(rows, contract))
     finish(params.task, name, pipeline)
     return pipeline
 
@@ -87,6 +95,13 @@ def final_model(
     )
 
 
+def check_memory(params: Params, contract: Contract, inputs: pd.DataFrame) -> None:
+    """Say what fitting takes; raise InputError where it is more than there is."""
+    name = params.train.estimator
+    pipeline = build(params.task, name, params.hyperparameters(name), contract, params.train.seed)
+    memory.check(memory.need(pipeline, inputs, name), memory.available())
+
+
 def choose(
     params: Params, contract: Contract, fit_on: pd.DataFrame, look_at: pd.DataFrame
 ) -> Section:
@@ -101,18 +116,26 @@ def choose(
         return given
     both = pd.concat([fit_on, look_at], ignore_index=True)
     fold = np.repeat([-1, 0], [len(fit_on), len(look_at)])
-    tried = RandomizedSearchCV(
-        build(params.task, name, given, contract, params.train.seed),
-        {f"model__{key}": values for key, values in space.items()},
-        n_iter=min(search.trials, int(np.prod([len(values) for values in space.values()]))),
-        scoring=SCORING[params.task],
-        cv=PredefinedSplit(fold),
-        refit=False,
-        random_state=params.train.seed,
-        error_score="raise",
-    )
-    tried.set_callbacks(ProgressBar(max_propagation_depth=0))
-    tried.fit(model_inputs(both, contract), target_values(both, contract))
+    trials = min(search.trials, int(np.prod([len(values) for values in space.values()])))
+    with progress("trials") as told:
+        done = count(1)
+
+        def scored(*arguments: Any) -> float:
+            value: float = SCORING[params.task](*arguments)
+            told(number := next(done), number / trials)
+            return value
+
+        tried = RandomizedSearchCV(
+            build(params.task, name, given, contract, params.train.seed),
+            {f"model__{key}": values for key, values in space.items()},
+            n_iter=trials,
+            scoring=scored,
+            cv=PredefinedSplit(fold),
+            refit=False,
+            random_state=params.train.seed,
+            error_score="raise",
+        )
+        tried.fit(model_inputs(both, contract), target_values(both, contract))
     best = {key.removeprefix("model__"): value for key, value in tried.best_params_.items()}
     print(f"best of {len(tried.cv_results_['params'])} trials: {best}")
     return params.hyperparameters(name, best)

@@ -3,22 +3,27 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+from ruamel.yaml import YAML
 
+from .. import breaches
 from ..caveats.data import caveats_of_data
 from ..config.params import load_params
 from ..contract import Column, Contract, Violation, conform, load_contract, unreadable, violation
-from ..errors import CheckError
-from ..files import write_json
-from ..paths import PROFILE, SNAPSHOT, VALIDATION
+from ..errors import CheckError, InputError
+from ..files import read_json, write_json
+from ..paths import CONTRACT, PIPELINE, PROFILE, PROVENANCE, SNAPSHOT, VALIDATION
 from ..profile import profile
 from . import stage
 
 # The steps of float32 may move numbers by this share of how far most of them spread.
 COARSEST = 1e-3
+# So much of a value is shown in the terminal.
+WIDTH = 24
 
 
 def validate() -> None:
@@ -28,8 +33,12 @@ def validate() -> None:
     """
     contract, task = load_contract(), load_params().task
     contract.check_task(task)
+    if contract.rules.references:
+        check_references(contract)
     raw = pd.read_parquet(SNAPSHOT)
-    violations = check(raw, contract)
+    # Today must not change what a stage says, so data is as old as it was when it was taken.
+    taken = datetime.fromisoformat(read_json(PROVENANCE)["retrieved_at"])
+    violations = check(raw, contract, taken)
     typed = conform(raw, contract)
     caveats = caveats_of_data(typed, contract, task)
     write_json(
@@ -54,14 +63,27 @@ def validate() -> None:
     print(f"{len(raw):,} rows keep the contract of {len(contract.columns)} columns")
 
 
-def check(raw: pd.DataFrame, contract: Contract) -> list[Violation]:
-    """What in `raw` breaks the contract: values unreadable, missing, out of range, not allowed."""
+def check(raw: pd.DataFrame, contract: Contract, taken: datetime | None = None) -> list[Violation]:
+    """What in `raw` breaks the contract: the keys of each column first, then the rules.
+
+    Args:
+        raw: rows as they are in the snapshot.
+        contract: what must hold for them.
+        taken: when the snapshot was; None where `raw` is only a part of one, of which the rules on
+            all rows together say nothing.
+    """
     raw = raw.reset_index(drop=True)
     typed = conform(raw, contract)
     unread = list(unreadable(raw, typed, contract))
     # An unreadable value is missing in `typed`; it is reported once, as unreadable.
     hidden = {each.column: raw[each.column].notna() for each in unread}
-    return [*unread, *_broken_rules(typed, contract, hidden), *collapsed(typed, contract)]
+    return [
+        *unread,
+        *_broken_keys(typed, contract, hidden),
+        *collapsed(typed, contract),
+        *breaches.of_rows(typed, contract),
+        *(breaches.of_all(typed, contract, taken) if taken else []),
+    ]
 
 
 def collapsed(typed: pd.DataFrame, contract: Contract) -> Iterator[Violation]:
@@ -99,6 +121,21 @@ def _root_mean_square(values: np.ndarray) -> float:
     return float(np.sqrt((values**2).mean()))
 
 
+def check_references(contract: Contract) -> None:
+    """Raise InputError unless DVC watches the files that `rules.references` names.
+
+    Without, `validate` would stand as done after such a file has changed.
+    """
+    stages = YAML(typ="safe", pure=True).load(PIPELINE.read_text(encoding="utf-8"))["stages"]
+    watched = [Path(each) for each in stages["validate"]["deps"]]
+    for name, reference in contract.rules.references.items():
+        if not any(Path(reference.file).is_relative_to(each) for each in watched):
+            raise InputError(
+                f"{CONTRACT}: rules.references.{name}: DVC does not watch {reference.file}; add "
+                f"it to `deps` of `validate` in {PIPELINE}"
+            )
+
+
 def schema(contract: Contract) -> pa.DataFrameSchema:
     """The contract as pandera understands it, on data that `conform` returned."""
     return pa.DataFrameSchema(
@@ -131,7 +168,7 @@ def _bound(value: float | datetime) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def _broken_rules(
+def _broken_keys(
     typed: pd.DataFrame, contract: Contract, hidden: dict[str, pd.Series]
 ) -> Iterator[Violation]:
     try:
@@ -152,8 +189,9 @@ def table(violations: list[Violation]) -> str:
     """The violations as a table for the terminal, one row each."""
     rows = [("column", "rule", "rows", "first of them (row: value)")]
     for each in violations:
-        first = ", ".join(f"{row}: {value[:24]}" for row, value in each.rows)
-        rows.append((each.column, each.rule, f"{each.count:,}", first))
+        width = WIDTH * len(each.column.split(", "))
+        first = ", ".join(f"{row}: {value[:width]}" for row, value in each.rows)
+        rows.append((each.column, each.rule, f"{each.count:,}", each.found or first))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return "\n".join(
         f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d}" for a, b, c, d in rows
