@@ -52,22 +52,21 @@ def train() -> None:
     """Fit on the training rows, look at the validation rows, save both models and the log."""
     params, contract = load_params(), load_contract()
     contract.check_task(params.task)
-    parts = {name: pd.read_parquet(path) for name, path in PARTS.items()}
-    fit_on, look_at = parts["train"], parts["validation"]
-    everything = pd.concat(parts.values(), ignore_index=True)
+    fit_on, look_at = (pd.read_parquet(PARTS[name]) for name in ("train", "validation"))
     refits = params.train.refit == "all" or (
         # The last rows are most like those to come.
         params.train.refit == "auto" and contract.time is not None
     )
-    check_memory(params, contract, model_inputs(everything if refits else fit_on, contract))
+    most = [fit_on, look_at, pd.read_parquet(PARTS["test"])] if refits else [fit_on]
+    learned = pd.concat(most, ignore_index=True)
+    check_memory(params, contract, model_inputs(learned, contract))
     chosen = choose(params, contract, fit_on, look_at)
     candidate = described(fit(params, chosen, contract, fit_on), params, contract, fit_on, look_at)
     log(candidate, chosen, params, contract, look_at)
     final = candidate
     if refits:
-        pipeline = fit(params, chosen, contract, everything)
-        final = final_model(candidate, pipeline, contract, everything)
-        print(f"final model: trained on all {len(everything):,} rows")
+        final = final_model(candidate, fit(params, chosen, contract, learned), contract, learned)
+        print(f"final model: trained on all {len(learned):,} rows")
     candidate.save(CANDIDATE)
     final.save(MODEL)
 
