@@ -31,6 +31,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlops.answers import answers
+from mlops.caveats.data import caveats_of_data
 from mlops.config.split import Split
 from mlops.contract import Contract, conform
 from mlops.inference import OnnxModel
@@ -145,6 +146,7 @@ def test_reported_metrics_are_those_of_plain_scikit_learn(table: Table) -> None:
         assert (steps > told.std() / 2000).all(), "float32 tells these apart"
         return
     data = conform(raw, contract)
+    assert not [each for each in caveats_of_data(data, contract, table.task) if each.kind == "leak"]
     parts = divide(data, contract, table.task, Split(validation=0.15, test=0.2, seed=table.seed))
     represent(parts, contract)
     what = {"classification": "binary"}.get(table.task, table.task)

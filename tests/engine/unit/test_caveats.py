@@ -88,6 +88,14 @@ def test_whole_numbers_that_repeat_are_numbers() -> None:
     assert _kinds("binary", *_with("binary", counts=counts)) == set()
 
 
+def test_numbers_of_which_one_is_nearly_all_are_looked_at() -> None:
+    data = made.rows("binary", 1000)
+    mostly = np.where(np.arange(1000) % 10 > 0, 7.0, np.arange(1000) / 7)
+    assert _kinds("binary", *_with("binary", mostly=mostly)) == set()
+    says = np.where(data["large"], 7.0, np.arange(1000) / 7)
+    assert _kinds("binary", *_with("binary", says=says)) == {("leak", "says")}
+
+
 def test_few_distinct_rows_are_named() -> None:
     contract = made.contract_of(
         {f"q{i}": NUMBER for i in range(3)} | {"yes": {"kind": "boolean", "role": "target"}}

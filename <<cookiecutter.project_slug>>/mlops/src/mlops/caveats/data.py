@@ -85,7 +85,7 @@ def _indicators(target: pd.Series) -> np.ndarray:
 def _codes(values: pd.Series) -> np.ndarray:
     """A column as numbers from 0: bins of as many rows, or the values themselves."""
     if pd.api.types.is_float_dtype(values) and values.nunique() > VALUES:
-        values = pd.qcut(values.rank(), VALUES, labels=False)
+        values = pd.qcut(values, VALUES, labels=False, duplicates="drop")
     return np.asarray(pd.factorize(values, use_na_sentinel=False)[0])
 
 
