@@ -23,6 +23,8 @@ class Train(Section):
         interval: the share of rows that a regression's prediction interval is to hold.
         refit: the final model learns from `all` rows, from the training rows alone (`none`), or
             from all where they have a time (`auto`).
+        folds: how often the whole of it, search included, is repeated on other parts of the rows to
+            see how much its metrics vary; None for not at all.
         search: of hyperparameters.
     """
 
@@ -30,4 +32,5 @@ class Train(Section):
     seed: Seed
     interval: Fraction | None = None
     refit: Literal["auto", "all", "none"] = "auto"
+    folds: Annotated[int, Field(ge=2)] | None = None
     search: Search

@@ -17,14 +17,10 @@ from ..config.split import Split
 from ..contract import Contract, conform, load_contract
 from ..errors import CheckError, InputError
 from ..files import replacing, write_json
+from ..groups import groups, moments, strata, together
 from ..paths import PARTS, SNAPSHOT, SPLIT
 from . import stage
 
-# A number is cut into this many equally filled bins when parts are to have its proportions.
-STRATA = 10
-# Up to this share of the rows may be copies of another row's features and stay together. Where
-# there are more, columns of few values make them, in what a model sees as in what it learns from.
-FEW_COPIES = 0.1
 # How far a part's target may be from that of all rows, as a share, beside what chance does to few.
 FAR = 0.1
 
@@ -59,20 +55,12 @@ def divide(
                 f"{name}: missing in {gone:,} rows; the target and the time may not be"
             )
     if contract.time:
-        labels = _by_time(_moments(data, contract), how)
+        labels = _by_time(moments(data, contract), how)
     else:
-        labels = _at_random(_groups(data, contract), _strata(data, contract, task), how)
+        labels = _at_random(groups(data, contract), strata(data, contract, task), how)
     parts = {name: data[labels == name] for name in PARTS}
     _check(parts, contract, task)
     return parts
-
-
-def _moments(data: pd.DataFrame, contract: Contract) -> pd.Series:
-    """When each row was; all rows of a group count as its last one: none trains too early."""
-    time = data[contract.time or ""]
-    if contract.group is None:
-        return time
-    return time.groupby(_by_key(data, [contract.group])).transform("max")
 
 
 def _by_time(time: pd.Series, how: Split) -> np.ndarray:
@@ -106,51 +94,6 @@ def _at_random(groups: np.ndarray, strata: np.ndarray, how: Split) -> np.ndarray
         [place < how.test, place < how.test + how.validation], ["test", "validation"], "train"
     )
     return pd.Series(part, drawn.index).sort_index().to_numpy()[groups]
-
-
-def together(data: pd.DataFrame, contract: Contract) -> str:
-    """What keeps rows in one part: `group`, `time`, `id`, `copies` of all features or `nothing`."""
-    if contract.group:
-        return "group"
-    if contract.time:
-        return "time"
-    if contract.with_role("id"):
-        return "id"
-    copies = data.duplicated(contract.features).mean()
-    return "copies" if 0 < copies <= FEW_COPIES else "nothing"
-
-
-def _groups(data: pd.DataFrame, contract: Contract) -> np.ndarray:
-    """The number of each row's group, shape (rows,), from 0."""
-    match together(data, contract):
-        case "group":
-            return _by_key(data, [contract.group or ""])
-        case "id":
-            return _by_key(data, contract.with_role("id"))
-        case "copies":
-            return data.groupby(contract.features, dropna=False, sort=False).ngroup().to_numpy()
-        case _:
-            return np.arange(len(data))
-
-
-def _by_key(data: pd.DataFrame, names: list[str]) -> np.ndarray:
-    """A number for each combination of values; a row where one is missing is on its own."""
-    known = data[names].notna().all(axis=1).to_numpy()
-    keys = np.empty(len(data), "int64")
-    keys[known] = data.loc[known, names].groupby(names, sort=False).ngroup()
-    keys[~known] = np.arange((~known).sum()) + (keys[known].max(initial=-1) + 1)
-    return keys
-
-
-def _strata(data: pd.DataFrame, contract: Contract, task: Task) -> np.ndarray:
-    """What the parts are to have alike, shape (rows,): the class, or the tenth of a number."""
-    if contract.target is None:
-        return np.zeros(len(data), "int64")
-    target = data[contract.target]
-    if task == "classification":
-        return pd.factorize(target.astype("str"), sort=True)[0]
-    cuts = min(STRATA, len(target))
-    return pd.qcut(target.rank(method="first"), cuts, labels=False).to_numpy()
 
 
 def _check(parts: dict[str, pd.DataFrame], contract: Contract, task: Task) -> None:

@@ -24,12 +24,17 @@ from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
 from ..estimators import build, finish
+from ..files import write_json
+from ..folds import folds
 from ..inputs import model_inputs, target_values
-from ..metrics import Scored, negative_log_loss, score
+from ..metrics import Scored, negative_log_loss, rounded, score
 from ..model import Model, outputs, scales
-from ..paths import CANDIDATE, MODEL, PARTS, TRAINING_LOG
+from ..paths import CANDIDATE, FOLDS, MODEL, PARTS, TRAINING_LOG
 from ..progress import progress, waiting
 from . import stage
+
+# In each fold, one of so many parts of the rows to learn from is where a search looks.
+INNER = 4
 
 SCORING: dict[Task, Any] = {
     "classification": negative_log_loss,
@@ -67,6 +72,7 @@ def train() -> None:
     if refits:
         final = final_model(candidate, fit(params, chosen, contract, learned), contract, learned)
         print(f"final model: trained on all {len(learned):,} rows")
+    write_json(FOLDS, [*measured(params, contract)])
     candidate.save(CANDIDATE)
     final.save(MODEL)
 
@@ -91,6 +97,40 @@ def final_model(
     said = outputs(candidate.task, pipeline, candidate.interval, model_inputs(rows, contract))
     return replace(
         candidate, pipeline=pipeline, scales=scales(candidate.task, said), rows=len(rows)
+    )
+
+
+def measured(params: Params, contract: Contract) -> Iterator[dict[str, Any]]:
+    """How good models are that are made like this one, on each fold of all rows; see `folds`.
+
+    Nested cross-validation: each fold searches on its own rows to learn from (Varma and Simon,
+    "Bias in error estimation when using cross-validation for model selection", 2006).
+    """
+    if params.train.folds is None:
+        return
+    data = pd.concat([pd.read_parquet(path) for path in PARTS.values()], ignore_index=True)
+    parted = folds(data, contract, params.task, params.train.folds, params.train.seed)
+    for learn, judge in parted:
+        fit_on, asked = (data.iloc[rows].reset_index(drop=True) for rows in (learn, judge))
+        *_, (inner, look_at) = folds(fit_on, contract, params.task, INNER, params.train.seed)
+        chosen = choose(params, contract, fit_on.iloc[inner], fit_on.iloc[look_at])
+        pipeline = fit(params, chosen, contract, fit_on)
+        scored = scored_by(params.task, pipeline, contract, asked)
+        yield {
+            "learned": len(fit_on),
+            "judged": len(asked),
+            "metrics": rounded(score(params.task, scored, params.evaluate.value)),
+        }
+
+
+def scored_by(task: Task, pipeline: Pipeline, contract: Contract, rows: pd.DataFrame) -> Scored:
+    """What scikit-learn says of rows beside what is true of them."""
+    inputs = model_inputs(rows, contract)
+    return Scored(
+        outputs(task, pipeline, None, inputs),
+        target_values(rows, contract),
+        getattr(pipeline, "classes_", None),
+        pipeline[:-1].transform(inputs) if task == "clustering" else None,
     )
 
 

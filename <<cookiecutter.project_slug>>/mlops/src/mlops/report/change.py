@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any, Literal
 
 from .. import lock
@@ -20,6 +21,7 @@ from ..paths import (
     CANDIDATE_ONNX,
     CAVEATS,
     CONTRACT,
+    FOLDS,
     LOCK,
     METRICS,
     ONNX,
@@ -160,6 +162,8 @@ class Change:
         better: which values of the first metric that decides.
         refit: whether what is served was trained on all rows, and the verdict is on how it is made.
         caveats: what makes the numbers doubtful.
+        folds: the mean and the standard deviation of each metric over the folds, and their number;
+            empty where there are none.
         parts: what the rows for training, validation and test look like.
         slices: that metric by column and value.
         parameters: those that differ; None where there is no base.
@@ -182,6 +186,7 @@ class Change:
     better: Literal["higher", "lower"]
     refit: bool
     caveats: list[Caveat]
+    folds: dict[str, tuple[float, float, int]]
     parts: list[Part]
     slices: dict[str, list[Slice]]
     parameters: list[Texts] | None
@@ -230,6 +235,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         better=catalogue(params.task, value)[decide[0]].better,
         refit=_is_refit(),
         caveats=[*_caveats()],
+        folds=_folds(),
         parts=[
             Part(name, **each)
             for name, each in (WORKSPACE.load(SPLIT) or {}).get("parts", {}).items()
@@ -263,6 +269,18 @@ def changed_engine() -> list[str]:
 def _is_refit() -> bool:
     both = [WORKSPACE.outputs.get(path) for path in (CANDIDATE_ONNX, ONNX)]
     return both[0] is not None and both[0] != both[1]
+
+
+def _folds() -> dict[str, tuple[float, float, int]]:
+    found: dict[str, list[float]] = {}
+    for fold in WORKSPACE.load(FOLDS) or []:
+        for name, value in fold["metrics"].items():
+            found.setdefault(name, []).append(value)
+    return {
+        name: (mean(values), stdev(values), len(values))
+        for name, values in found.items()
+        if len(values) > 1
+    }
 
 
 def _caveats() -> Iterator[Caveat]:

@@ -20,6 +20,7 @@ SECTIONS = (
     "plots",
     "parameters",
     "data",
+    "folds",
     "parts",
     "slices",
     "model",
