@@ -28,6 +28,10 @@ def test_trace_ends_at_the_data(released: Released) -> None:
         (lambda each: each.update(snapshot_sha256="0" * 64), "NO  data: 0000"),
         (lambda each: each["model"].update(md5="0" * 32), "NO  environment: "),
         (lambda each: each.update(dvc_lock_sha256="0" * 64), "NO  dvc.lock: 0000"),
+        (
+            lambda each: each["model"].update(judged_md5="0" * 32),
+            "NO  models/candidate.onnx (md5): 0000",
+        ),
     ],
 )
 def test_evidence_that_was_tampered_with_is_found(

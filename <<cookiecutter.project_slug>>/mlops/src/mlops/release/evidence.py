@@ -11,11 +11,20 @@ from .state import RELEASES, Release
 
 
 class Model(Section):
-    """The ONNX model: its version, its hash in dvc.lock, and the one that a server tells."""
+    """The ONNX model.
+
+    Attributes:
+        version: its name and number.
+        md5: its hash in dvc.lock.
+        sha256: the one that a server tells.
+        judged_md5: of the candidate, whose metrics the release has, where the model that is served
+            was then trained on all rows; None where it was judged itself.
+    """
 
     version: str
     md5: str
     sha256: str
+    judged_md5: str | None = None
 
 
 class Images(Section):

@@ -17,7 +17,7 @@ from ..config.params import load_params
 from ..errors import InputError
 from ..files import sha256
 from ..inference import OnnxModel
-from ..paths import LOCK, METRICS, ONNX, PROVENANCE
+from ..paths import CANDIDATE_ONNX, LOCK, METRICS, ONNX, PROVENANCE
 from ..revision import WORKSPACE, Revision, git, is_clean
 from .evidence import Evidence, Images, Model, release_id
 from .state import environments
@@ -96,12 +96,18 @@ def of_source(found: Source, base: Revision, images: Images, run: str | None) ->
             version=f"{OnnxModel(found.model).metadata['project']}@v{number}.0.0",
             md5=found.at.outputs[ONNX].md5,
             sha256=sha256(found.model),
+            judged_md5=_judged(found.at),
         ),
         images=images,
         metrics=found.at.load(METRICS),
         **_compared(base),
         run=run,
     )
+
+
+def _judged(at: Revision) -> str | None:
+    candidate, model = (at.outputs.get(path) for path in (CANDIDATE_ONNX, ONNX))
+    return candidate.md5 if candidate and candidate != model else None
 
 
 def _compared(base: Revision) -> dict[str, str | None]:

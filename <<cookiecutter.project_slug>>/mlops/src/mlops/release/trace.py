@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckError, InputError
-from ..paths import LOCK, METRICS, ONNX, PROVENANCE
+from ..paths import CANDIDATE_ONNX, LOCK, METRICS, ONNX, PROVENANCE
 from ..revision import Revision, git
 from ..serving.client import Client
 from .evidence import Evidence, evidence_path, load_evidence
@@ -111,6 +111,10 @@ def _in_git(evidence: Evidence, base: Revision) -> Iterator[Hop]:
     yield _same(str(LOCK), evidence.dvc_lock_sha256, found, "the commit's")
     model = commit.outputs.get(ONNX)
     yield _same(f"{ONNX} (md5)", evidence.model.md5, model.md5 if model else None, "the lock's")
+    candidate = commit.outputs.get(CANDIDATE_ONNX)
+    if evidence.model.judged_md5 is not None:
+        told = candidate.md5 if candidate else None
+        yield _same(f"{CANDIDATE_ONNX} (md5)", evidence.model.judged_md5, told, "the lock's")
     provenance = commit.load(PROVENANCE) or {}
     known = commit.outputs.get(PROVENANCE)
     text = commit.read(PROVENANCE) or ""
