@@ -15,7 +15,6 @@ from mlops.inference import OnnxModel
 from mlops.inputs import NO_CATEGORY, columns, model_inputs
 from mlops.model import Outputs
 from mlops.paths import ONNX, PARTS
-from mlops.pipeline.verify import compare
 
 CLOSE = 1e-5
 
@@ -43,6 +42,15 @@ def _rows(outputs: Outputs, rows: np.ndarray) -> Outputs:
     return {name: values[rows] for name, values in outputs.items()}
 
 
+def _are_alike(expected: Outputs, found: Outputs) -> None:
+    """Alike up to the rounding of sums that are taken in another order."""
+    for name, values in expected.items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(found[name], values, rtol=CLOSE, atol=CLOSE)
+        else:
+            np.testing.assert_array_equal(found[name], values)
+
+
 def test_the_order_of_rows_does_not_matter(
     model: OnnxModel, inputs: pd.DataFrame, outputs: Outputs
 ) -> None:
@@ -56,7 +64,7 @@ def test_equal_rows_get_equal_answers(
 ) -> None:
     twice = np.repeat(np.arange(len(inputs)), 2)
     doubled = model.predict(columns(inputs.iloc[twice]))
-    assert compare(_rows(outputs, twice), doubled, CLOSE).worst == []
+    _are_alike(_rows(outputs, twice), doubled)
 
 
 def test_a_row_alone_gets_the_same_answer(
@@ -64,7 +72,7 @@ def test_a_row_alone_gets_the_same_answer(
 ) -> None:
     for row in range(5):
         alone = model.predict(columns(inputs.iloc[[row]]))
-        assert compare(_rows(outputs, np.array([row])), alone, CLOSE).worst == []
+        _are_alike(_rows(outputs, np.array([row])), alone)
 
 
 def test_outputs_are_those_of_the_task(model: OnnxModel, outputs: Outputs, params: Params) -> None:

@@ -277,9 +277,10 @@ def test_predict_says_what_evaluate_said(reproduced: Reproduced, task: str, tmp_
         str(tmp_path / name) for name in ("all.csv", "out.csv", "out.parquet")
     )
     project.python(TO_CSV, EXAMPLE, csv)
-    done = project.uv("mlops", "predict", EXAMPLE, "-o", to_csv)
+    judged = ("--model", "models/candidate.onnx")
+    done = project.uv("mlops", "predict", EXAMPLE, "-o", to_csv, *judged)
     assert "20,000 predictions" in done.stdout
-    project.uv("mlops", "predict", csv, "--output", to_parquet, "--with-inputs")
+    project.uv("mlops", "predict", csv, "--output", to_parquet, "--with-inputs", *judged)
     found = project.python(COMPARE, to_csv, to_parquet)
     for facts in found.values():
         assert facts["all_ids"]
