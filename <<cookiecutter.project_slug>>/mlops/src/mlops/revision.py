@@ -247,6 +247,19 @@ def commit(base: Revision, message: str, change: Callable[[dict[str, str]], obje
     Args:
         base: what is changed.
         message: the commit's.
+        change: as `changed_tree` takes it.
+    Raises:
+        InputError: Git refuses.
+    """
+    tree = changed_tree(base, change)
+    return git("commit-tree", tree, "-p", str(base.commit), text=message)
+
+
+def changed_tree(base: Revision, change: Callable[[dict[str, str]], object]) -> str:
+    """Write the tree of a changed `base`, and return its name.
+
+    Args:
+        base: what is changed.
         change: makes the change in an index of its own, by Git commands with these variables.
     Raises:
         InputError: Git refuses.
@@ -255,8 +268,7 @@ def commit(base: Revision, message: str, change: Callable[[dict[str, str]], obje
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         git("read-tree", str(base.commit), env=index)
         change(index)
-        tree = git("write-tree", env=index)
-    return git("commit-tree", tree, "-p", str(base.commit), text=message)
+        return git("write-tree", env=index)
 
 
 def with_python(environ: Mapping[str, str]) -> dict[str, str]:
