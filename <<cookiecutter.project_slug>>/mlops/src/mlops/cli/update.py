@@ -40,8 +40,9 @@ def engine(
             f"{MANIFEST}: differs from that of {base} without an update; it tells your changes "
             f"from the engine's: git checkout {base} -- {MANIFEST}"
         )
-    if check and (lines := found.differences.lines()):
-        raise CheckError("\n".join(lines))
+    if check and (count := len(found.differences.lines())):
+        files = "1 file differs" if count == 1 else f"{count} files differ"
+        raise CheckError(f"{files} from what version {found.version} shipped")
 
 
 @app.command()

@@ -19,7 +19,7 @@ from ..contract import Contract, load_contract
 from ..estimators import build, finish
 from ..inputs import model_inputs, target_values
 from ..metrics import Scored, negative_log_loss, score
-from ..model import Model
+from ..model import Model, explained
 from ..paths import PARTS, TRAINING_LOG
 from . import stage
 
@@ -47,7 +47,9 @@ def train() -> None:
     fit_on, look_at = (pd.read_parquet(PARTS[name]) for name in ("train", "validation"))
     chosen = choose(params, contract, fit_on, look_at)
     pipeline = build(params.task, params.train.estimator, chosen, contract, params.train.seed)
-    pipeline.fit(model_inputs(fit_on, contract), target_values(fit_on, contract))
+    inputs = model_inputs(fit_on, contract)
+    with explained(pipeline[:-1], inputs, fitted=False):
+        pipeline.fit(inputs, target_values(fit_on, contract))
     finish(params.task, params.train.estimator, pipeline)
     model = described(pipeline, params, contract, look_at)
     log(model, chosen, params, contract, look_at)
@@ -68,8 +70,9 @@ def choose(
         return given
     both = pd.concat([fit_on, look_at], ignore_index=True)
     fold = np.repeat([-1, 0], [len(fit_on), len(look_at)])
+    pipeline = build(params.task, name, given, contract, params.train.seed)
     tried = RandomizedSearchCV(
-        build(params.task, name, given, contract, params.train.seed),
+        pipeline,
         {f"model__{key}": values for key, values in space.items()},
         n_iter=min(search.trials, int(np.prod([len(values) for values in space.values()]))),
         scoring=SCORING[params.task],
@@ -79,7 +82,9 @@ def choose(
         error_score="raise",
     )
     tried.set_callbacks(ProgressBar(max_propagation_depth=0))
-    tried.fit(model_inputs(both, contract), target_values(both, contract))
+    inputs = model_inputs(both, contract)
+    with explained(pipeline[:-1], inputs, fitted=False):
+        tried.fit(inputs, target_values(both, contract))
     best = {key.removeprefix("model__"): value for key, value in tried.best_params_.items()}
     print(f"best of {len(tried.cv_results_['params'])} trials: {best}")
     return params.hyperparameters(name, best)
