@@ -128,6 +128,7 @@ class Stored(Workspace):
         project = Stored(folder, what)
         project.write("dvc.yaml", {"stages": STAGES})
         project.git("init", "--quiet", "--initial-branch=main")
+        project.git("config", "core.fsync", "none")
         project.params()
         write_text(folder / paths.CONTRACT, made.contract(what).model_dump_json())
         return project

@@ -63,8 +63,10 @@ class Revision:
         """The content of a file that Git keeps; None where there is none."""
         if self.commit is None:
             return path.read_bytes() if path.is_file() else None
-        done = _git("show", self._object(path))
-        return None if done.returncode else done.stdout
+        try:
+            return _content(os.getcwd(), self._object(path))
+        except KeyError:
+            return None
 
     def folders(self, path: Path) -> list[str]:
         """The names of the folders in a folder, sorted; none where there is no such folder."""
@@ -186,6 +188,22 @@ def is_clean() -> bool:
     """Whether the workspace is what is committed, as far as Git knows its files."""
     done = _git("status", "--porcelain", "--untracked-files=no", "--", ".")
     return done.returncode == 0 and not done.stdout
+
+
+@lru_cache(maxsize=256)
+def _content(folder: str, name: str) -> bytes:
+    """The content of an object at a commit, which never changes, so that it is asked for once.
+
+    Args:
+        folder: where we are.
+        name: from there, as Git has it.
+    Raises:
+        KeyError: there is none, or not yet: it may be fetched.
+    """
+    done = _git("show", name)
+    if done.returncode:
+        raise KeyError(name)
+    return done.stdout
 
 
 @lru_cache(maxsize=8)
