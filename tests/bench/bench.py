@@ -274,8 +274,7 @@ def measure_change(author: Path, turns: int) -> Pair:
 
 
 def measure_report(author: Path, turns: int) -> tuple[Pair, Parts, Parts]:
-    """`mlops report` of a changed model against the DVC commands that it stands for."""
-    reproduce_change(author)
+    """`mlops report` of what `measure_change` left against the DVC commands that it stands for."""
     commands = [f"dvc {what} diff {BASE}" for what in ("metrics", "params", "plots")]
     commands.append("dvc data status")
 
@@ -740,7 +739,8 @@ it. On the bundled data, estimator `{DEFAULT_FAMILY}`, each run without DVC.
 
 A table of {results.table.rows:,} rows × 15 columns as CSV (eight numbers, four categories, two
 booleans, a target of two classes; some values missing), of which the project has never heard:
-`mlops data init`, then `dvc repro`, in a fresh clone each turn. The bars are for 2,000,000 rows.
+`mlops data init`, then `dvc repro`, in a fresh clone each turn, without a round that warms. The
+bars are for 2,000,000 rows.
 
 {table(["", "bar", "measured", ""], [bar.line for bar in bars(results.table)])}
 

@@ -113,9 +113,8 @@ def test_failed_command_ends_it_with_what_the_command_said() -> None:
 
 
 @pytest.fixture
-def project(template: Path, tmp_path: Path) -> Path:
-    measuring.bake(template, tmp_path / "baked")
-    return next((tmp_path / "baked").iterdir())
+def project(baked: Callable[..., Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(baked(), tmp_path / "project"))
 
 
 def test_estimator_is_chosen_in_the_baked_params(project: Path) -> None:

@@ -188,7 +188,23 @@ def test_a_branch_for_another_job_is_not_pushed(begin: Begin, tmp_path: Path) ->
     git(project.folder, "remote", "add", "origin", str(tmp_path / "nowhere.git"))
     project.update("--to", project.versions.new, "--output", str(tmp_path / "told"))
     assert "## 9.0.0" in (tmp_path / "told/body.md").read_text()
-    assert git(project.folder, "branch", "--list", "--format=%(refname:short)", "update/*")
+    branch = git(project.folder, "branch", "--list", "--format=%(refname:short)", "update/*")
+    assert branch
+
+    # What somebody did with it at the remote, which was fetched, is left there.
+    for message, kept in (([], True), (["--message", "Settled"], False)):
+        git(project.folder, "switch", "--quiet", branch)
+        if message:
+            git(project.folder, "commit", "--quiet", "--amend", *message)
+        git(project.folder, "update-ref", f"refs/remotes/origin/{branch}", "HEAD")
+        git(project.folder, "switch", "--quiet", "main")
+        git(project.folder, "branch", "-D", branch)
+        done = project.mlops(
+            "update", "--to", project.versions.new, "--output", str(tmp_path / "b")
+        )
+        assert done.returncode == 0, done.stderr
+        assert bool(git(project.folder, "branch", "--list", "update/*")) == kept
+    assert f"{branch}: left as it is: somebody worked on it (Settled)" in done.stdout
 
 
 def refused(project: Project, *arguments: str) -> str:

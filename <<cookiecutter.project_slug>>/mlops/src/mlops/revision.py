@@ -64,7 +64,7 @@ class Revision:
         if self.commit is None:
             return path.read_bytes() if path.is_file() else None
         try:
-            return _content(os.getcwd(), self._object(path))
+            return _content(Path.cwd(), self._object(path))
         except KeyError:
             return None
 
@@ -191,7 +191,7 @@ def is_clean() -> bool:
 
 
 @lru_cache(maxsize=256)
-def _content(folder: str, name: str) -> bytes:
+def _content(folder: Path, name: str) -> bytes:
     """The content of an object at a commit, which never changes, so that it is asked for once.
 
     Args:

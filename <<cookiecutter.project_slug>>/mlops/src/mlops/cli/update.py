@@ -75,7 +75,7 @@ def update(
     mlops update --to 0.2.0 --dry-run
     """
     from ..files import write_text
-    from ..release.proposal import keep, publish
+    from ..release.proposal import keep, publish, work_at_remote
     from ..update import update
 
     done = update.update(trunk(base), to, template, since)
@@ -86,6 +86,8 @@ def update(
         typer.echo(f"conflict: {path}")
     if dry_run:
         typer.echo(done.proposal.body)
+    elif output is not None and (work := work_at_remote(done.proposal, done.commit)):
+        typer.echo(f"{done.proposal.branch}: left as it is: somebody worked on it ({work})")
     elif output is not None:
         keep(done.proposal, done.commit)
         write_text(output / "body.md", done.proposal.body + "\n")

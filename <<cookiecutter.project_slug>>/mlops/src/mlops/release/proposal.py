@@ -131,13 +131,20 @@ def keep(proposal: Proposal, commit: str) -> None:
     git("update-ref", proposal.ref, commit)
 
 
+def work_at_remote(proposal: Proposal, commit: str) -> str | None:
+    """What somebody did on the remote's branch, as it was last fetched; None where nobody did."""
+    name = f"refs/remotes/origin/{proposal.branch}"
+    there = git("for-each-ref", "--format=%(objectname)", name)
+    return _subject(there) if there and _is_work(there, commit) else None
+
+
 def _free(proposal: Proposal, commit: str) -> None:
     """Refuse to replace what somebody did on a branch, or what they have checked out."""
     place = git("for-each-ref", "--format=%(objectname)%00%(worktreepath)", proposal.ref)
     there, _, folder = place.partition("\0")
     if folder:
         raise InputError(f"{proposal.branch}: is checked out in {folder}; switch to another branch")
-    if there and not _is_merged(there, commit) and not _is_untouched(there):
+    if there and _is_work(there, commit):
         raise InputError(
             f"{proposal.branch}: has work of somebody's ({_subject(there)}); merge it, or delete "
             f"the branch: git branch -D {proposal.branch}"
@@ -149,7 +156,7 @@ def _pushed(proposal: Proposal, commit: str) -> str:
     there = _at_remote(proposal)
     if _proposes(proposal, there, commit):
         return there
-    if there and not _is_merged(there, commit) and not _is_untouched(there):
+    if there and _is_work(there, commit):
         raise InputError(
             f"{proposal.branch}: somebody worked on it at the remote ({_subject(there)}); merge "
             f"it, or delete it: git push origin --delete {proposal.branch}"
@@ -176,6 +183,11 @@ def _at_remote(proposal: Proposal) -> str:
 def _proposes(proposal: Proposal, there: str, commit: str) -> bool:
     """Whether a branch proposes the same as `commit`, and still does."""
     return bool(there) and not _is_merged(there, commit) and _is_same(proposal, there, commit)
+
+
+def _is_work(there: str, commit: str) -> bool:
+    """Whether somebody would lose what is there if `commit` replaced it."""
+    return not _is_merged(there, commit) and not _is_untouched(there)
 
 
 def _is_merged(there: str, commit: str) -> bool:
