@@ -54,6 +54,8 @@ def _fault(made: Any, given: dict[str, np.ndarray], exact: bool) -> str | None:
         return f"returns no {gone[0]}; must return each array that it is given"
     rows = len(next(iter(given.values())))
     for name, array in made.items():
+        if array is given.get(name):
+            continue  # nearly always: this is done for each batch
         if not isinstance(array, np.ndarray):
             return f"returns {a_value(array)} for {name}; must be an array"
         shape = given[name].shape if name in given else (rows, *array.shape[1:2])
