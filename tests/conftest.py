@@ -32,7 +32,7 @@ LONGEST = (
 )
 # One project stands for these, and one for those that are about a task.
 WORLDS = ("batch", "ci", "monitor", "retrain", "template_update")
-SERVED = ("alerts/test_live", "github/test_github", "monitoring/", "serving/", "bench/test_serving")
+SERVED = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
 WITH_ENGINE = ("deploy/", "images/", "workflows/test_release", "monitoring/test_volume")
 ALONE = {"monitoring/test_year.py": "year", "test_demo.py": "demo"}
 ALONE |= {f"pipeline/test_{each}.py": each for each in ("failures", "options")}

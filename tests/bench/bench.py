@@ -7,7 +7,6 @@ machine does meets both; what is reported is the median of the turns' ratios. Ru
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -16,7 +15,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -24,25 +23,27 @@ from statistics import median
 
 import helpers
 from bench.measuring import (
+    WORKER,
     Done,
     bake,
+    deliver,
     in_turns,
     install,
     megabytes,
     program_of,
     ratio,
-    replace,
     run,
     say,
     seconds,
     table,
+    wants_quick,
     worker,
 )
 
 REPORT = helpers.ROOT / "docs" / "bench.md"
 STAGES = ("ingest", "validate", "split", "train", "convert", "evaluate", "verify")
 DEFAULT_FAMILY = "boosting"
-FAMILIES = ("linear", DEFAULT_FAMILY)  # the last one is what the stages are measured with
+SUFFIXES = (".parquet", ".csv")
 CHANGED = STAGES[3:]  # what a hyperparameter decides
 EXAMPLE = "data/example/flights.parquet"
 BASE = "origin/HEAD"  # in a clone: what its pull request would be merged into
@@ -50,16 +51,51 @@ BASE = "origin/HEAD"  # in a clone: what its pull request would be merged into
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured: turns of each pair, rows to predict, rows to watch memory on."""
+    """How much is measured.
+
+    Attributes:
+        turns, long_turns: of each pair; of those that take long.
+        example: rows of the bundled data to begin with; 0 for all.
+        families: what predicts; the last one is what the stages are measured with.
+        stages: of the pipeline, which are measured alone.
+        rows: to predict.
+        memory_rows: to watch memory on.
+        table_rows: of the table that a model is made of from nothing.
+        params: lines of params.yaml, and what they are to say.
+    """
 
     turns: int
     long_turns: int
+    example: int
+    families: tuple[str, ...]
+    stages: tuple[str, ...]
     rows: int
     memory_rows: tuple[int, ...]
+    table_rows: int
+    params: Mapping[str, str] = field(default_factory=dict)
 
 
-FULL = Sizes(turns=7, long_turns=3, rows=1_000_000, memory_rows=(100_000, 1_000_000, 10_000_000))
-QUICK = Sizes(turns=1, long_turns=1, rows=20_000, memory_rows=(10_000, 20_000, 40_000))
+FULL = Sizes(
+    turns=7,
+    long_turns=3,
+    example=0,
+    families=("linear", DEFAULT_FAMILY),
+    stages=STAGES,
+    rows=1_000_000,
+    memory_rows=(100_000, 1_000_000, 10_000_000),
+    table_rows=2_000_000,
+)
+QUICK = Sizes(
+    turns=1,
+    long_turns=1,
+    example=2_000,
+    families=(DEFAULT_FAMILY,),
+    stages=("ingest", "verify"),
+    rows=20_000,
+    memory_rows=(10_000, 20_000),
+    table_rows=20_000,
+    params={"importance_rows": "50", "edge_rows": "300", "resamples": "20"},
+)
 
 
 @dataclass(frozen=True)
@@ -118,6 +154,19 @@ class Parts:
 
 
 @dataclass(frozen=True)
+class FromNothing:
+    """A verified model of a table of so many rows, turn by turn: what makes it, a process each.
+
+    `plain` is pandas and scikit-learn, without this project.
+    """
+
+    rows: int
+    init: Sequence[Done]
+    repro: Sequence[Done]
+    plain: Sequence[Done]
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything that the report tells."""
 
@@ -127,6 +176,7 @@ class Results:
     stages: Sequence[Stage]
     parts: Sequence[Parts]
     memory: Sequence[Memory]
+    table: FromNothing
 
 
 # What is measured
@@ -181,7 +231,7 @@ def measure_no_change(author: Path, runner: Path, turns: int) -> tuple[Pair, Par
 
 def _ci(runner: Path) -> dict[str, float]:
     """The seconds of each command of the job `pipeline`, in a clone as fresh as on GitHub."""
-    run("git", "clean", "--quiet", "-ffdx", "--exclude", ".venv", cwd=runner)
+    refresh(runner)
     log = Path("build", "repro.log")
     lock = run(program_of(runner, "mlops"), "lock", cwd=runner)
     repro = run(program_of(runner, "dvc"), "repro", "--pull", "--allow-missing", cwd=runner)
@@ -224,8 +274,7 @@ def measure_change(author: Path, turns: int) -> Pair:
 
 
 def measure_report(author: Path, turns: int) -> tuple[Pair, Parts, Parts]:
-    """`mlops report` of a changed model against the DVC commands that it stands for."""
-    reproduce_change(author)
+    """`mlops report` of what `measure_change` left against the DVC commands that it stands for."""
     commands = [f"dvc {what} diff {BASE}" for what in ("metrics", "params", "plots")]
     commands.append("dvc data status")
 
@@ -257,7 +306,7 @@ def _report_parts(author: Path) -> dict[str, float]:
     return dict(json.loads(said))
 
 
-def measure_stages(project: Path, turns: int) -> list[Stage]:
+def measure_stages(project: Path, stages: Sequence[str], turns: int) -> list[Stage]:
     """Each stage as a process of its own, against one that only imports the stage's module."""
     python = program_of(project, "python")
 
@@ -268,7 +317,7 @@ def measure_stages(project: Path, turns: int) -> list[Stage]:
             run(python, "-c", f"import {module}", cwd=project).seconds,
         )
 
-    found = in_turns(turns, {stage: measure(stage) for stage in STAGES})
+    found = in_turns(turns, {stage: measure(stage) for stage in stages})
     return [
         Stage(stage, [whole for whole, _ in both], [start for _, start in both])
         for stage, both in found.items()
@@ -339,17 +388,43 @@ def measure_memory(project: Path, folder: Path, turns: int, counts: Sequence[int
     ]
 
 
+def measure_table(project: Path, folder: Path, rows: int, turns: int) -> FromNothing:
+    """From a table that the project never saw to a verified model, in a fresh clone each time."""
+    file = folder / "table.csv"
+    target = worker(project, "table", file, str(rows))
+    mlops, dvc, python = (program_of(project, name) for name in ("mlops", "dvc", "python"))
+
+    def ours() -> tuple[Done, Done]:
+        refresh(project)
+        init = run(mlops, "data", "init", file, "--target", target, cwd=project)
+        repro = run(dvc, "repro", cwd=project)
+        require_ran(repro, STAGES)
+        return init, repro
+
+    def plain() -> Done:
+        return run(python, WORKER, "plain", file, target, folder / "plain", cwd=project)
+
+    found = in_turns(turns, {"ours": ours, "plain": lambda: (plain(),)}, warm=False)
+    init, repro = zip(*found["ours"], strict=True)
+    return FromNothing(rows, init, repro, [done for (done,) in found["plain"]])
+
+
 # The project that is measured
 
 
-def prepare(template: Path, folder: Path) -> Path:
+def prepare(template: Path, folder: Path, sizes: Sizes) -> Path:
     """Bake, install, and run the pipeline for each family of models; keep each model."""
     bake(template, folder / "baked")
     project = next((folder / "baked").iterdir())
     say("installing the bake's dependencies")
     run("git", "init", "--quiet", cwd=project)
     install(project)
-    for family in FAMILIES:
+    if sizes.example:
+        few = make_rows(project, folder / "few.parquet", sizes.example)
+        few.replace(project / EXAMPLE)
+    for name, value in sizes.params.items():
+        _set_param(project, name, value)
+    for family in sizes.families:
         say(f"running the pipeline, {family}")
         choose(project, family)
         run(program_of(project, "dvc"), "repro", cwd=project)
@@ -379,6 +454,12 @@ def comment(project: Path) -> None:
     commit(project)
 
 
+def refresh(project: Path) -> None:
+    """Make it what a fresh clone is: no data, no model, no cache, no edits."""
+    run("git", "reset", "--quiet", "--hard", cwd=project)
+    run("git", "clean", "--quiet", "-ffdx", "--exclude", ".venv", cwd=project)
+
+
 def clone(project: Path, target: Path) -> Path:
     """Clone the project and install it, without data and models."""
     run("git", "clone", "--quiet", project, target)
@@ -389,6 +470,10 @@ def clone(project: Path, target: Path) -> Path:
 def choose(project: Path, family: str) -> None:
     """Set the estimator in params.yaml."""
     _edit_params(project, r"  estimator: (\w+)", lambda _: family)
+
+
+def _set_param(project: Path, name: str, value: str) -> None:
+    _edit_params(project, rf"  +{name}: (\d+)", lambda _: value)
 
 
 def tune(project: Path) -> None:
@@ -453,23 +538,25 @@ def measure_all(folder: Path, sizes: Sizes) -> Results:
     say("baking")
     template = helpers.export(folder / "template")
     pairs = [measure_bake(template, folder / "bakes", sizes.turns)]
-    project = prepare(template, folder)
+    project = prepare(template, folder, sizes)
     say("dvc repro and dvc status")
     pairs.append(measure_nothing_to_do(project, sizes.turns))
     found, parts = measure_pull_requests(project, folder, sizes.long_turns)
     pairs += found
     say("the seven stages")
-    stages = measure_stages(project, sizes.long_turns)
+    stages = measure_stages(project, sizes.stages, sizes.long_turns)
     say("mlops predict, 1 row")
     pairs.append(measure_start(project, folder, sizes.turns))
-    for family in FAMILIES:
-        for suffix in (".parquet", ".csv"):
+    for family in sizes.families:
+        for suffix in SUFFIXES:
             say(f"mlops predict, {sizes.rows:,} rows, {family}, {suffix}")
             pairs.append(measure_rows(project, folder, family, suffix, sizes))
     say(f"peak memory, up to {max(sizes.memory_rows):,} rows")
     memory = measure_memory(project, folder, sizes.long_turns, sizes.memory_rows)
+    say(f"from nothing to verified, {sizes.table_rows:,} rows")
+    made = measure_table(folder / "author", folder, sizes.table_rows, sizes.long_turns)
     turns = (sizes.turns, sizes.long_turns)
-    return Results(facts(project), turns, pairs, stages, parts, memory)
+    return Results(facts(project), turns, pairs, stages, parts, memory, made)
 
 
 def measure_pull_requests(
@@ -564,6 +651,51 @@ def memory_table(memory: Sequence[Memory]) -> str:
     return table(["rows", "peak memory", "time", "rows/s"], lines)
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A bound that the median of the turns is not to pass."""
+
+    what: str
+    most: float
+    shown: Callable[[float], str]
+    values: Sequence[float]
+
+    @property
+    def line(self) -> list[str]:
+        """As a line of a table."""
+        held = "holds" if median(self.values) <= self.most else "**does not hold**"
+        between = f" ({self.shown(min(self.values))} to {self.shown(max(self.values))})"
+        found = f"{self.shown(median(self.values))}{between if len(self.values) > 1 else ''}"
+        return [self.what, f"at most {self.shown(self.most)}", found, held]
+
+
+def bars(made: FromNothing) -> list[Bar]:
+    """What making a model from nothing must keep."""
+    both = list(zip(made.init, made.repro, strict=True))
+    ours = [init.cpu + repro.cpu for init, repro in both]
+    shares = [our / plain.cpu for our, plain in zip(ours, made.plain, strict=True)]
+    return [
+        Bar("processor time, to plain's", 1.3, lambda value: f"{value:.2f}", shares),
+        Bar("peak memory", 3e9, megabytes, [max(a.peak, b.peak) for a, b in both]),
+        Bar("`mlops data init`", 5, seconds, [init.seconds for init in made.init]),
+    ]
+
+
+def made_table(made: FromNothing) -> str:
+    """Time and memory of each step, and of plain pandas and scikit-learn."""
+    steps = {"`mlops data init`": made.init, "`dvc repro`": made.repro, "plain": made.plain}
+    lines = [
+        [
+            what,
+            seconds(median(each.seconds for each in done)),
+            seconds(median(each.cpu for each in done)),
+            megabytes(median(each.peak for each in done)),
+        ]
+        for what, done in steps.items()
+    ]
+    return table(["", "time", "processor time", "peak memory"], lines)
+
+
 def report(results: Results) -> str:
     """The whole of docs/bench.md."""
     short, long = results.turns
@@ -603,6 +735,23 @@ it. On the bundled data, estimator `{DEFAULT_FAMILY}`, each run without DVC.
 
 {stage_table(results.stages)}
 
+## From nothing to verified
+
+A table of {results.table.rows:,} rows × 15 columns as CSV (eight numbers, four categories, two
+booleans, a target of two classes; some values missing), of which the project has never heard:
+`mlops data init`, then `dvc repro`, in a fresh clone each turn, without a round that warms. The
+bars are for 2,000,000 rows.
+
+{table(["", "bar", "measured", ""], [bar.line for bar in bars(results.table)])}
+
+{made_table(results.table)}
+
+Plain is one process of pandas and scikit-learn ([worker.py](../tests/bench/worker.py)): reads the
+same file, splits it in the same shares, trains the same estimator with the same hyperparameters,
+scores validation and test rows, shuffles as many columns on as many rows, converts with skl2onnx
+and compares the answers for the test rows. It checks nothing, and keeps no copy of the rows. Peak
+memory is that of the process that held most.
+
 ## Memory
 
 Peak resident memory of `mlops predict`, {DEFAULT_FAMILY}, Parquet to Parquet, row groups of up to
@@ -612,20 +761,12 @@ a million rows.
 """
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description="Measure speed and memory, write docs/bench.md.")
-    parser.add_argument(
-        "--quick", action="store_true", help="few rows and turns; print the report, write nothing"
-    )
-    quick = parser.parse_args().quick
+    quick = wants_quick(__doc__, arguments)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         text = report(measure_all(Path(folder).resolve(), QUICK if quick else FULL))
-    if quick:
-        print(text)
-    else:
-        replace(REPORT, text)
-        say(f"written: {REPORT.relative_to(helpers.ROOT)}")
+    deliver(REPORT, text, quick)
 
 
 if __name__ == "__main__":

@@ -291,6 +291,7 @@ CONTENDERS: dict[str, Make] = {
     BENTOML: bentoml,
     MLFLOW: mlflow,
 }
+SLOW_TO_INSTALL = (MLSERVER, MLSERVER_SKLEARN, LITSERVE, BENTOML, MLFLOW)
 # This project's server with all its parts, and without one of them.
 PARTS: dict[str, Make] = {
     WHOLE: lambda materials: ours(materials, "all", without="nothing"),

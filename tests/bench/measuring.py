@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -25,7 +26,8 @@ start = time.perf_counter()
 child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(child, 0)
 with open(sys.argv[1], "w") as report:
-    print(time.perf_counter() - start, usage.ru_maxrss, file=report)
+    cpu = usage.ru_utime + usage.ru_stime
+    print(time.perf_counter() - start, cpu, usage.ru_maxrss, file=report)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 Name = TypeVar("Name")
@@ -35,9 +37,17 @@ STARTED = time.monotonic()
 
 @dataclass(frozen=True)
 class Done:
-    """A process that ended well: how long it took, its peak memory in bytes, what it printed."""
+    """A process that ended well, with those that it waited for.
+
+    Attributes:
+        seconds: how long it took.
+        cpu: the seconds of processor time of all of them.
+        peak: resident bytes of the one that held most.
+        output: what was printed.
+    """
 
     seconds: float
+    cpu: float
     peak: int
     output: str
 
@@ -60,10 +70,10 @@ def run(*command: str | Path, cwd: Path | None = None) -> Done:
         )
         if done.returncode:
             _fail(command, done.returncode, done.stdout + done.stderr)
-        seconds, peak = report.read_text().split()
+        seconds, cpu, peak = report.read_text().split()
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
-    return Done(float(seconds), int(peak) * unit, done.stdout)
+    return Done(float(seconds), float(cpu), int(peak) * unit, done.stdout)
 
 
 def _environment(cwd: Path | None) -> dict[str, str]:
@@ -89,9 +99,12 @@ def _fail(command: Sequence[str | Path], code: int, output: str) -> NoReturn:
 def in_turns(
     turns: int, measures: Mapping[Name, Callable[[], Result]], warm: bool = True
 ) -> dict[Name, list[Result]]:
-    """Measure one after the other, again and again; a first round only warms the caches."""
+    """Measure one after the other, again and again; a first round only warms the caches.
+
+    Where there is one turn, it tries whether all runs: there is no such round.
+    """
     found: dict[Name, list[Result]] = {name: [] for name in measures}
-    for turn in range(-1 if warm else 0, turns):
+    for turn in range(-1 if warm and turns > 1 else 0, turns):
         for name, measure in measures.items():
             result = measure()
             if turn >= 0:
@@ -126,6 +139,26 @@ def program_of(project: Path, name: str) -> Path:
 
 
 # The report
+
+
+def wants_quick(description: str | None, arguments: Sequence[str] | None) -> bool:
+    """Read the command line of a benchmark: whether it is only to be tried."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="try it on little, within two minutes: print the report, write nothing",
+    )
+    return bool(parser.parse_args(arguments).quick)
+
+
+def deliver(report: Path, text: str, quick: bool) -> None:
+    """Print what was only tried; else write it."""
+    if quick:
+        print(text)
+    else:
+        replace(report, text)
+        say(f"written: {report.relative_to(helpers.ROOT)}")
 
 
 def seconds(value: float) -> str:

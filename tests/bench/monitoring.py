@@ -14,7 +14,6 @@ from bench.measuring import Done, in_turns, megabytes, program_of, ratio, run, s
 from helpers import ROOT
 
 SIMULATED = ROOT / "tests" / "monitoring" / "simulated.py"
-ROWS = (1_000_000, 10_000_000)
 # Nothing but pyarrow, in batches of what monitoring takes.
 READ = """
 import sys
@@ -35,7 +34,7 @@ class Cost:
     read: Sequence[Done]
 
 
-def measure(project: Path, folder: Path, turns: int, counts: Sequence[int] = ROWS) -> list[Cost]:
+def measure(project: Path, folder: Path, turns: int, counts: Sequence[int]) -> list[Cost]:
     """Write logs of 20 columns, and monitor and read them in turns."""
 
     python = program_of(project, "python")

@@ -7,7 +7,6 @@ nothing else; it needs wrk, and Go where the question of gRPC is to be answered.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -41,17 +40,18 @@ from bench.contenders import (
 from bench.measuring import (
     WORKER,
     bake,
+    deliver,
     draw,
     in_turns,
     install,
     megabytes,
     program_of,
     ratio,
-    replace,
     run,
     say,
     seconds,
     table,
+    wants_quick,
     worker,
 )
 from bench.servers import (
@@ -83,17 +83,24 @@ REPORT = helpers.ROOT / "docs" / "bench-serving.md"
 VENVS = helpers.ROOT / "build" / "bench"
 FEW, MANY = 1, 64  # connections
 OVERLOADS = (512, 2000)  # connections
-ROWS = (1, 16, 256, 4096)  # a request
 ROW_CONNECTIONS = 4  # what is asked, and what the load before left behind, fits the server's queue
 SAMPLES = 64  # different rows that are asked for in turn
 CHECKED = 8  # of them, each held against scikit-learn before a server is measured
+LEFT_OUT = "is left out by --quick"
 GHZ = "github.com/bojand/ghz/cmd/ghz@latest"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured: turns, and seconds of load in each."""
+    """How much is measured: turns, and seconds of load in each.
 
+    Attributes:
+        rows: a request.
+        peers: whether those are measured that take minutes to install.
+    """
+
+    rows: tuple[int, ...]
+    peers: bool
     turns: int
     warm: float
     seconds: float
@@ -104,6 +111,8 @@ class Sizes:
 
 
 FULL = Sizes(
+    rows=(1, 16, 256, 4096),
+    peers=True,
     turns=3,
     warm=1,
     seconds=4,
@@ -113,13 +122,15 @@ FULL = Sizes(
     memory_every=30,
 )
 QUICK = Sizes(
+    rows=(1, 64),
+    peers=False,
     turns=1,
     warm=1,
     seconds=1,
     cost_turns=1,
     row_seconds=1,
-    memory_seconds=10,
-    memory_every=0.5,
+    memory_seconds=2,
+    memory_every=0.25,
 )
 
 
@@ -295,7 +306,7 @@ def measure_rows(bench: Bench) -> dict[int, dict[str, list[float]]]:
     """Rows a second by rows a request, in JSON, binary, and of onnxruntime alone."""
     server, cores = contenders.ours(bench.materials, "rows", log=False), bench.cores
     path = server.ask(bench.rows[0]).path
-    rows = list(islice(cycle(bench.rows), max(ROWS)))
+    rows = list(islice(cycle(bench.rows), max(bench.sizes.rows)))
     file, model = server.folder / "rows.json", server.folder / "model.onnx"
     file.write_text(json.dumps(rows), encoding="utf-8")
     seconds = bench.sizes.row_seconds
@@ -311,7 +322,7 @@ def measure_rows(bench: Bench) -> dict[int, dict[str, list[float]]]:
 
     found: dict[int, dict[str, list[float]]] = {}
     with serving(server, cores) as running:
-        for count in ROWS:
+        for count in bench.sizes.rows:
             say(f"{count:,} rows a request")
             measures: dict[str, Callable[[], float]] = {"alone": partial(alone, count)}
             for name, form in {"json": infer, "binary": infer_binary}.items():
@@ -334,27 +345,34 @@ def measure_overload(bench: Bench) -> dict[int, list[Load]]:
             },
             warm=False,
         )
-        others = set(statuses(running)) - {"200", "503"}
+        others = set(statuses(metrics(running))) - {"200", "503"}
     if others:
         raise SystemExit(f"under overload the server answered {', '.join(sorted(others))}")
     return found
 
 
-def statuses(running: Running) -> dict[str, float]:
-    """How often the server has answered with each HTTP status, by its own metrics."""
+def statuses(text: str) -> dict[str, float]:
+    """How often a server has answered with each HTTP status that it did answer with.
+
+    By its metrics, where a series may stand at 0 before anything is counted.
+    """
     found: dict[str, float] = {}
-    for status, number in metric(running, r"mlops_requests_total\{.*status=\"(\d+)\".*\}"):
+    for status, number in series(text, r"mlops_requests_total\{.*status=\"(\d+)\".*\}"):
         found[status] = found.get(status, 0) + number
-    return found
+    return {status: number for status, number in found.items() if number}
 
 
-def metric(running: Running, name: str) -> list[tuple[str, float]]:
-    """What a group of an expression says in the server's metrics, and the number beside it."""
-    text = answer(running.port, Request("/metrics"))[1].decode()
+def series(text: str, name: str) -> list[tuple[str, float]]:
+    """What a group of an expression says in metrics, and the number beside it."""
     return [
         (found[1], float(found[2]))
         for found in re.finditer(rf"^{name} (\S+)$", text, flags=re.MULTILINE)
     ]
+
+
+def metrics(running: Running) -> str:
+    """The server's metrics."""
+    return answer(running.port, Request("/metrics"))[1].decode()
 
 
 def measure_growth(bench: Bench) -> Growth:
@@ -376,13 +394,15 @@ def measure_growth(bench: Bench) -> Growth:
                 generator.wait()
             finally:
                 generator.kill()
-        ((_, dropped),) = metric(running, "(mlops_log_dropped_rows_total)")
+        ((_, dropped),) = series(metrics(running), "(mlops_log_dropped_rows_total)")
     return Growth(samples, dropped)
 
 
 def measure_grpc(bench: Bench) -> Grpc:
     """Calls of a bare gRPC server. Raises UnavailableError."""
     sizes, cores = bench.sizes, bench.cores
+    if not sizes.peers:
+        raise UnavailableError(LEFT_OUT)
     programs = bench.materials.venvs / "bin"
     if not (programs / "ghz").exists():
         try:
@@ -433,7 +453,7 @@ def prepared(
 ) -> Bench:
     """The same from a project whose pipeline has run, and a Python with what its server needs."""
     pipeline = folder / "pipeline.joblib"
-    said = json.loads(worker(project, "samples", str(max(ROWS)), pipeline))
+    said = json.loads(worker(project, "samples", str(max(sizes.rows)), pipeline))
     sklearn = version_of(project / ".venv", "scikit-learn")
     materials = Materials(folder, venvs, project, python, pipeline, sklearn)
     return Bench(materials, cores, sizes, said["rows"], said["probability"])
@@ -442,7 +462,10 @@ def prepared(
 def measure_all(folder: Path, sizes: Sizes) -> tuple[Results, Path]:
     """Take every measure in `folder`, which is left full of files; also the bake."""
     bench = prepare(folder, Cores.mine(), sizes)
-    servers, missing = measure_servers(bench, contenders.CONTENDERS)
+    peers = () if sizes.peers else contenders.SLOW_TO_INSTALL
+    makes = {name: make for name, make in contenders.CONTENDERS.items() if name not in peers}
+    servers, missing = measure_servers(bench, makes)
+    missing |= dict.fromkeys(peers, LEFT_OUT)
     say("the cost of each part")
     costs = measure_costs(bench)
     rows = measure_rows(bench)
@@ -849,29 +872,18 @@ def picture(servers: Mapping[str, Measured], colours: Mapping[str, str]) -> dict
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description="Measure the server beside its peers, write docs/bench-serving.md."
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="few seconds and turns; print the report, write nothing",
-    )
-    quick = parser.parse_args().quick
+    quick = wants_quick(__doc__, arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with tempfile.TemporaryDirectory(prefix="bench-serving-") as folder:
-        results, project = measure_all(Path(folder).resolve(), QUICK if quick else FULL)
+    with tempfile.TemporaryDirectory(prefix="bench-serving-") as name:
+        folder = Path(name).resolve()
+        results, project = measure_all(folder, QUICK if quick else FULL)
         text = report(results)
-        if not quick:
-            draw(project, partial(picture, results.servers), REPORT)
-    if quick:
-        print(text)
-    else:
-        replace(REPORT, text)
-        say(f"written: {REPORT.relative_to(helpers.ROOT)}")
+        target = folder / REPORT.name if quick else REPORT
+        draw(project, partial(picture, results.servers), target)
+    deliver(REPORT, text, quick)
 
 
 if __name__ == "__main__":

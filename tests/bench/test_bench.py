@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import helpers
 import pytest
 from bench import bench, measuring, worker
+from bench.contenders import HELLO, MLFLOW, PLAIN, UNLOGGED
+
+
+def done(seconds: float, cpu: float, peak: float) -> measuring.Done:
+    return measuring.Done(seconds, cpu, int(peak), "")
+
 
 MADE = bench.Results(
     facts="3 cores, made up",
@@ -32,6 +42,12 @@ MADE = bench.Results(
         bench.Memory(1_000_000, peak=[300e6, 300e6], seconds=[5.0, 5.0]),
         bench.Memory(100_000, peak=[200e6, 200e6], seconds=[1.0, 1.0]),
     ],
+    table=bench.FromNothing(
+        2_000_000,
+        init=[done(4.0, 5.0, 1e9), done(8.0, 5.0, 1e9)],
+        repro=[done(60.0, 95.0, 2.0e9), done(60.0, 135.0, 2.4e9)],
+        plain=[done(70.0, 100.0, 1e9), done(70.0, 100.0, 1e9)],
+    ),
 )
 
 
@@ -53,6 +69,10 @@ def test_report_tells_every_ratio_with_its_numbers() -> None:
         "| **all** | 5.00 s |",
         "| diff | 3.00 s |",
         "| 100,000 | 200 MB | 1.00 s | 100,000 |",
+        "| processor time, to plain's | at most 1.30 | 1.20 (1.00 to 1.40) | holds |",
+        "| peak memory | at most 3,000 MB | 2,200 MB (2,000 MB to 2,400 MB) | holds |",
+        "| `mlops data init` | at most 5.00 s | 6.00 s (4.00 s to 8.00 s) | **does not hold** |",
+        "| `dvc repro` | 60.00 s | 115.00 s | 2,200 MB |",
     ):
         assert line in text.splitlines()
 
@@ -93,9 +113,8 @@ def test_failed_command_ends_it_with_what_the_command_said() -> None:
 
 
 @pytest.fixture
-def project(template: Path, tmp_path: Path) -> Path:
-    measuring.bake(template, tmp_path / "baked")
-    return next((tmp_path / "baked").iterdir())
+def project(baked: Callable[..., Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(baked(), tmp_path / "project"))
 
 
 def test_estimator_is_chosen_in_the_baked_params(project: Path) -> None:
@@ -133,9 +152,9 @@ def test_comment_of_a_pull_request_is_committed_in_a_file_that_no_stage_reads(
 
 def test_other_stages_than_expected_end_it() -> None:
     log = "Stage 'split' didn't change, skipping\nRunning stage 'train':\n> python\n"
-    bench.require_ran(measuring.Done(1.0, 1, log), ["train"])
+    bench.require_ran(measuring.Done(1.0, 1.0, 1, log), ["train"])
     with pytest.raises(SystemExit, match="train"):
-        bench.require_ran(measuring.Done(1.0, 1, log), [])
+        bench.require_ran(measuring.Done(1.0, 1.0, 1, log), [])
 
 
 @pytest.mark.parametrize(("module", "function"), worker.PARTS.values())
@@ -147,8 +166,39 @@ def test_parts_of_the_report_are_functions_of_the_bake(
     assert function in defined
 
 
-def test_one_measure_runs(template: Path, tmp_path: Path) -> None:
-    pair = bench.measure_bake(template, tmp_path, turns=1)
-    assert len(pair.ratios) == 1
-    assert all(taken > 0 for taken in [*pair.ours, *pair.theirs])
-    assert all((tmp_path / name / "flight-delays").is_dir() for name in ("bake0", "bake1"))
+@pytest.mark.skipif(
+    shutil.which("wrk") is None, reason="wrk, which makes the load, is not installed"
+)
+def test_servers_are_measured_to_the_end() -> None:
+    text = tried("bench.serving")
+    for server in (HELLO, UNLOGGED, PLAIN):
+        assert f"\n| {server} | " in text
+    assert f"\n- {MLFLOW}: is left out by --quick" in text
+    assert "The log dropped 0 rows." in text
+
+
+def test_speed_is_measured_to_the_end() -> None:
+    text = tried("bench.bench")
+    for what in ("`mlops report` of a changed model", "`mlops predict`, boosting, CSV to CSV"):
+        assert f"\n| {what} | " in text
+    assert "\n| processor time, to plain's | at most 1.30 | " in text
+
+
+def test_monitoring_is_measured_to_the_end() -> None:
+    text = tried("monitoring.power")
+    assert "\n| a boolean is true in 30% more of the rows | " in text
+    assert "\n| 20,000 | " in text
+
+
+def tried(benchmark: str) -> str:
+    """What a benchmark reports with `--quick`; monitoring.year's is in monitoring/test_year.py."""
+    one_thread = {"OMP_NUM_THREADS": "1"}  # others use these cores
+    done = subprocess.run(
+        [sys.executable, "-m", benchmark, "--quick"],
+        env=os.environ | one_thread | {"PYTHONPATH": str(helpers.ROOT / "tests")},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

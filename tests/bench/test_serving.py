@@ -1,27 +1,21 @@
-"""The report of the server's benchmark on made numbers, and its tools on a small project's server.
-
-Nothing here depends on how fast anything is, nor needs a peer.
-"""
+"""The report of the server's benchmark on made numbers, and its tools without a server."""
 
 from __future__ import annotations
 
 import ast
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import contenders, servers, serving
+from bench import servers, serving
 from bench.contenders import HELLO, MLFLOW, MLSERVER, OURS, UNLOGGED, WHOLE
-from bench.measuring import DARK, draw
+from bench.measuring import DARK
 from bench.peers import without
 from bench.servers import Load
 from bench.serving import Growth, Grpc, Measured, Results, Turn
-from pipeline.running import Reproduced
 
 ROW = {"distance": 1.5, "weekend": True, "carrier": "UA"}
 
@@ -187,28 +181,14 @@ def test_no_part_to_do_without_is_checked_elsewhere(baked: Callable[..., Path]) 
     assert kinds == {kind for _, kind, _, _ in without.PARTS["validation"]}
 
 
-@pytest.mark.skipif(
-    shutil.which("wrk") is None, reason="wrk, which makes the load, is not installed"
-)
-def test_servers_of_a_small_project_are_measured(small: Reproduced, tmp_path: Path) -> None:
-    project = small("classification").copy(tmp_path / "project")
-    (project.folder / ".venv").symlink_to(project.venv)
-    sizes = replace(serving.QUICK, warm=1, memory_seconds=1, memory_every=0.25)
-    cores, python = servers.Cores.mine(), project.venv / "bin" / "python"
-    bench = serving.prepared(project.folder, python, tmp_path, tmp_path / "venvs", cores, sizes)
-    makes = {name: contenders.CONTENDERS[name] for name in (HELLO, OURS)}
-    found, missing = serving.measure_servers(bench, makes)
-    assert missing == {}
-    for server in found.values():
-        (turn,) = server.turns
-        assert turn.ready > 0
-        assert turn.memory > 1e6
-        assert all(each.rate > 0 and each.median <= each.p99 for each in (turn.one, turn.many))
-    draw(project.folder, partial(serving.picture, found), tmp_path / "report.md")
-    pictures = [(tmp_path / f"report-{name}.svg").read_text() for name in ("light", "dark")]
-    assert all(OURS in picture and HELLO in picture for picture in pictures)
-    growth = serving.measure_growth(bench)
-    assert len(growth.samples) == 4
-    assert growth.dropped == 0
-    for make in contenders.PARTS.values():
-        bench.check(make(bench.materials))
+def test_status_that_was_never_answered_is_none_of_the_answers() -> None:
+    """The server shows each status from its start, so that a rate can be taken of the first."""
+    text = """\
+# TYPE mlops_requests_total counter
+mlops_requests_total{path="/predict",status="200"} 41.0
+mlops_requests_total{path="/v2",status="200"} 1.0
+mlops_requests_total{path="/v2",status="503"} 3.0
+mlops_requests_total{path="/v2",status="500"} 0.0
+mlops_requests_total{path="/predict",status="400"} 0.0
+"""
+    assert serving.statuses(text) == {"200": 42, "503": 3}

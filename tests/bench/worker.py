@@ -6,6 +6,8 @@ worker.py floor MODEL FILE BATCH      print the seconds onnxruntime takes for FI
 worker.py report PACKAGE BASE         print the seconds of each part of `mlops report --base BASE`
 worker.py samples PACKAGE COUNT FILE  print test rows and scikit-learn's answers; keep it in FILE
 worker.py alone MODEL FILE COUNT SECONDS   print onnxruntime's rows a second, COUNT rows a call
+worker.py table TARGET COUNT            write a table of 15 columns as CSV, print its target's name
+worker.py plain TABLE TARGET FOLDER     make a verified model of it by pandas and scikit-learn alone
 worker.py draw SPEC TARGET            draw a Vega-Lite specification as SVG
 """
 
@@ -141,6 +143,101 @@ def alone(model: str, file: str, count: str, seconds: str) -> None:
     print(calls * len(rows) / taken)
 
 
+def table(target: str, count: str) -> None:
+    """Write rows that tell a little of their target, in groups, and print the target's name."""
+    import numpy
+    import pyarrow
+    from pyarrow import csv
+
+    rng = numpy.random.default_rng(0)
+    writer, left = None, int(count)
+    while left:
+        rows, left = min(left, GROUP), max(0, left - GROUP)
+        numbers = {f"number{i}": rng.normal(10 * i, 1 + i, rows).round(4) for i in range(8)}
+        texts = {
+            f"text{i}": numpy.char.add("value ", rng.integers(0, 4**i + 2, rows).astype(str))
+            for i in range(4)
+        }
+        flags = {f"flag{i}": rng.random(rows) < 0.3 for i in range(2)}
+        logit = numbers["number0"] + (numbers["number1"] - 10) / 2 + flags["flag0"] - 0.5
+        said = rng.random(rows) < 1 / (1 + numpy.exp(-logit))
+        columns = {
+            name: pyarrow.array(values, mask=rng.random(rows) < (0.05 if name[-1] in "23" else 0))
+            for name, values in (numbers | texts | flags).items()
+        }
+        made = pyarrow.table(columns | {"target": numpy.where(said, "yes", "no")})
+        writer = writer or csv.CSVWriter(target, made.schema)
+        writer.write_table(made)
+    if writer:
+        writer.close()
+    print("target")
+
+
+def plain(file: str, target: str, folder: str) -> None:
+    """What the pipeline does, as a script would: read, split, train, judge, convert, compare."""
+    import joblib
+    import numpy
+    import onnxruntime
+    import pandas
+    import yaml
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.inspection import permutation_importance
+    from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
+    from sklearn.model_selection import train_test_split
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    held, seed = params["split"], params["train"]["seed"]
+    data = pandas.read_csv(file)
+    names = [str(name) for name in data if name != target]
+    texts = [name for name in names if name.startswith("text")]
+    numbers = [name for name in names if name not in texts]
+    data[numbers] = data[numbers].astype("float32")
+    data[texts] = data[texts].fillna("")
+    rest, test = train_test_split(
+        data, test_size=held["test"], stratify=data[target], random_state=seed
+    )
+    share = held["validation"] / (1 - held["test"])
+    train, validation = train_test_split(
+        rest, test_size=share, stratify=rest[target], random_state=seed
+    )
+    encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=numpy.float32)
+    model = make_pipeline(
+        ColumnTransformer(
+            [("numbers", SimpleImputer(strategy="median"), numbers), ("texts", encode, texts)]
+        ),
+        HistGradientBoostingClassifier(
+            **params["estimators"]["boosting"], early_stopping=False, random_state=seed
+        ),
+    ).fit(train[names], train[target])
+    for part in (validation, test):
+        truth, said = part[target] == "yes", model.predict_proba(part[names])[:, 1]
+        scores = [metric(truth, said) for metric in (roc_auc_score, average_precision_score)]
+        print(*scores, log_loss(truth, said), f1_score(truth, said > 0.5))
+    some = test.sample(min(params["evaluate"]["importance_rows"], len(test)), random_state=seed)
+    permutation_importance(
+        model, some[names], some[target], scoring="neg_log_loss", n_repeats=5, random_state=seed
+    )
+    Path(folder).mkdir(exist_ok=True)
+    joblib.dump(model, Path(folder, "model.joblib"))
+    kinds = {name: StringTensorType if name in texts else FloatTensorType for name in names}
+    converted = to_onnx(
+        model,
+        initial_types=[(name, kind([None, 1])) for name, kind in kinds.items()],
+        options={"zipmap": False},
+    ).SerializeToString()
+    Path(folder, "model.onnx").write_bytes(converted)
+    session = onnxruntime.InferenceSession(converted, providers=["CPUExecutionProvider"])
+    feed = {name: test[[name]].to_numpy(object if name in texts else None) for name in names}
+    served = session.run(None, feed)[1]
+    print("largest difference", numpy.abs(served - model.predict_proba(test[names])).max())
+
+
 def draw(spec: str, target: str) -> None:
     """Draw a picture."""
     import vl_convert
@@ -161,5 +258,7 @@ def _timed(function: Callable[..., Any], spent: dict[str, float], part: str) -> 
 
 
 if __name__ == "__main__":
-    tasks: list[Callable[..., None]] = [facts, rows, floor, report, samples, alone, draw]
+    tasks: list[Callable[..., None]] = [
+        *(facts, rows, floor, report, samples, alone, table, plain, draw),
+    ]
     {task.__name__: task for task in tasks}[sys.argv[1]](*sys.argv[2:])

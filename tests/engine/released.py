@@ -48,6 +48,7 @@ class Repository:
         repository.git("init", "--quiet", "--initial-branch=main")
         repository.git("config", "user.name", "Ada")
         repository.git("config", "user.email", "ada@example.com")
+        repository.git("config", "core.fsync", "none")
         repository.commit({str(policy_path(k)): text for k, text in POLICIES.items()})
         return repository
 

@@ -125,9 +125,11 @@ class Stored(Workspace):
         write_text(folder / ".dvc/.gitignore", "/tmp\n/cache\n/config.local\n/plots\n")
         (folder / paths.PLOT_TEMPLATES).symlink_to(root() / paths.PLOT_TEMPLATES)
         write_text(folder / "code.py", "pass\n")
+        write_text(folder / "pyproject.toml", "[tool.mlops]\n")
         project = Stored(folder, what)
         project.write("dvc.yaml", {"stages": STAGES})
         project.git("init", "--quiet", "--initial-branch=main")
+        project.git("config", "core.fsync", "none")
         project.params()
         write_text(folder / paths.CONTRACT, made.contract(what).model_dump_json())
         return project

@@ -15,13 +15,32 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import monitoring as cost
-from bench.measuring import bake, install, program_of, replace, say, table
+from bench.measuring import bake, deliver, install, program_of, say, table, wants_quick
 from helpers import ROOT
 
 SIMULATED = Path(__file__).with_name("simulated.py")
 REPORT = ROOT / "docs" / "monitoring.md"
-QUIET_WEEKS, WEEKS = 1000, 100
-SIZES = (200, 1000, 5000)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is simulated.
+
+    Attributes:
+        quiet, weeks: in which nothing drifts; in which something does.
+        rows: a week.
+        log, turns: rows of the logs whose cost is measured, and how often.
+    """
+
+    quiet: int
+    weeks: int
+    rows: tuple[int, ...]
+    log: tuple[int, ...]
+    turns: int
+
+
+FULL = Sizes(1000, 100, rows=(200, 1000, 5000), log=(1_000_000, 10_000_000), turns=3)
+QUICK = Sizes(4, 2, rows=(300,), log=(20_000,), turns=1)
 # What is planted, by how it is told, and the sizes.
 PLANTED = {
     "mean": ("a number moves by {:g} standard deviations", (0.1, 0.25, 0.5)),
@@ -103,47 +122,52 @@ def simulate(
     return found
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Bake a project, simulate, and write the page."""
+    quick = wants_quick(__doc__, arguments)
+    sizes = QUICK if quick else FULL
     with tempfile.TemporaryDirectory() as folder:
         bake(ROOT, Path(folder, "baked"))
         project = next(Path(folder, "baked").iterdir())
         install(project)
         python = program_of(project, "python")
         say("quiet weeks")
-        asked = [Asked(QUIET_WEEKS, rows, effect=e) for rows in SIZES for e in (0.1, 0.0)]
+        asked = [Asked(sizes.quiet, rows, effect=e) for rows in sizes.rows for e in (0.1, 0.0)]
         quiet = simulate(python, project, asked)
         say("planted drifts")
         planted = [
-            Asked(WEEKS, rows, drift, size)
-            for drift, (_, sizes) in PLANTED.items()
-            for size in sizes
-            for rows in SIZES
+            Asked(sizes.weeks, rows, drift, size)
+            for drift, (_, amounts) in PLANTED.items()
+            for size in amounts
+            for rows in sizes.rows
         ]
         power = simulate(python, project, planted)
         say("cost")
-        costs = cost.measure(project, Path(folder), turns=3)
-    replace(REPORT, page(quiet, power, cost.report(costs)))
+        costs = cost.measure(project, Path(folder), sizes.turns, sizes.log)
+    deliver(REPORT, page(sizes, quiet, power, cost.report(costs)), quick)
 
 
 def page(
-    quiet: Sequence[Mapping[str, float]], power: Sequence[Mapping[str, float]], costs: str
+    sizes: Sizes,
+    quiet: Sequence[Mapping[str, float]],
+    power: Sequence[Mapping[str, float]],
+    costs: str,
 ) -> str:
     """Return the page."""
     shares = [f"{each['alarmed']:.1%}" for each in quiet]
-    of_quiet = [(f"{rows:,}", *shares[2 * i : 2 * i + 2]) for i, rows in enumerate(SIZES)]
+    of_quiet = [(f"{rows:,}", *shares[2 * i : 2 * i + 2]) for i, rows in enumerate(sizes.rows)]
     named = iter(f"{each['named']:.0%}" for each in power)
     of_power = [
-        (told.format(size), *(next(named) for _ in SIZES))
-        for told, sizes in PLANTED.values()
-        for size in sizes
+        (told.format(amount), *(next(named) for _ in sizes.rows))
+        for told, amounts in PLANTED.values()
+        for amount in amounts
     ]
     return TEXT.format(
         minutes=30,
         reference="10,000 training and 2,500 test rows",
-        weeks=WEEKS,
+        weeks=sizes.weeks,
         quiet=table(("rows a week", "weeks with an alarm", "tests alone"), of_quiet),
-        power=table(("drift", *(f"{rows:,} rows" for rows in SIZES)), of_power),
+        power=table(("drift", *(f"{rows:,} rows" for rows in sizes.rows)), of_power),
         cost=costs,
     )
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from bench.measuring import LIGHT
-from monitoring.year import LIVED, STARTS, Year, page, picture
+from monitoring import year as bench
+from monitoring.year import LESS, QUICK, STARTS, Sizes, Year, lived, page, picture
 from pipeline.running import Reproduced
 
-# Less to examine; and in a whole year, after a retraining a month without one, which is what all of
-# it costs most.
-LESS = {"compare__resamples": 40, "evaluate__importance_rows": 50, "verify__edge_rows": 300}
-# Months by whether all are lived. In these three one retraining is not better, and one is.
-NAMES = {False: ("2013-05", "2013-06", "2013-07"), True: LIVED}
-REST = {False: {}, True: {"retraining__cool_down_days": 45}}
-
+# Retraining is what all of it costs most: there is a month of rest after one.
+WHOLE = Sizes(params=LESS | {"retraining__cool_down_days": 45})
 
 COUNT = """
 import json, sys
@@ -27,23 +24,18 @@ print(json.dumps([pq.read_metadata(path).num_rows for path in sys.argv[1:]]))
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(False, id="three-months"),
-        pytest.param(True, marks=pytest.mark.long, id="year"),
+        pytest.param(QUICK, id="three-months"),
+        pytest.param(WHOLE, marks=pytest.mark.long, id="year"),
     ],
 )
 def year(
     installed: Reproduced, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Year]:
-    """Three months of the year, or all of it, lived."""
-    folder, whole = tmp_path_factory.mktemp("year"), request.param
+    """Three months of the year, as `--quick` lives them, or all of it."""
+    folder = tmp_path_factory.mktemp("year")
     project = installed("classification").copy(folder / "project")
-    found = Year.begin(project, folder, NAMES[whole], **LESS, **REST[whole])
-    try:
-        for name in found.names:
-            found.live(name)
+    with lived(project, folder, request.param) as found:
         yield found
-    finally:
-        found.site.mlops("stop", "prod")
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +106,13 @@ def test_page_and_picture_tell_each_month(year: Year, without: dict[str, float])
     spec = picture(year, without, LIGHT)
     assert len(spec["data"]["values"]) == 2 * len(year.names)
     assert len(spec["layer"][0]["data"]["values"]) == sum(month.better for month in year.lived)
+
+
+def test_benchmark_comes_to_its_end(
+    year: Year, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but the months, which were lived for these tests."""
+    monkeypatch.setattr(bench, "lived", lambda *_: nullcontext(year))
+    bench.main(["--quick"])
+    said = capsys.readouterr().out
+    assert all(f"| {name} " in said for name in year.names)

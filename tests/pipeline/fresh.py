@@ -54,7 +54,6 @@ class Warehouse:
             source__path="data/flights",
             estimators__boosting__max_iter=20,
             gates={"roc_auc": {"regression": 0}},
-            compare__resamples=50,
             **QUICK,
         )
         project.repro()

@@ -33,6 +33,7 @@ EXAMPLE = "data/example/flights.parquet"
 QUICK: dict[str, Any] = {
     "evaluate": {"importance_rows": 50, "slice_rows": 50},
     "verify__edge_rows": 300,
+    "compare__resamples": 50,
 }
 
 SAMPLE = """
@@ -140,6 +141,7 @@ class Project:
         self.git("init", "--quiet")
         self.git("config", "user.name", "Ada")
         self.git("config", "user.email", "ada@example.com")
+        self.git("config", "core.fsync", "none")  # nothing here outlives a crash of the machine
 
     def read(self, name: str) -> Any:
         """Return the content of a JSON or YAML file."""

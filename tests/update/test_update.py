@@ -129,14 +129,17 @@ def test_a_changed_engine_is_merged_and_told(begin: Begin) -> None:
     project.commit()
     told = project.mlops("engine", "--check")
     assert told.returncode == 3
-    assert "changed: mlops/src/mlops/gate.py" in told.stderr
-    assert "added: mlops/src/mlops/ours.py" in told.stderr
+    assert told.stdout.splitlines()[-2:] == [
+        "added: mlops/src/mlops/ours.py",
+        "changed: mlops/src/mlops/gate.py",
+    ]
+    assert told.stderr == "error: 2 files differ from what version 0.2.0 shipped\n"
     project.update()
     project.switch()
     text = gate.read_text()
     assert text.startswith("# Ours.\n")
     assert text.endswith("NEWER = True\n")
-    assert "changed: mlops/src/mlops/gate.py" in project.mlops("engine", "--check").stderr
+    assert "changed: mlops/src/mlops/gate.py" in project.mlops("engine", "--check").stdout
 
 
 @pytest.mark.usefixtures("_in_this_process")
@@ -185,7 +188,23 @@ def test_a_branch_for_another_job_is_not_pushed(begin: Begin, tmp_path: Path) ->
     git(project.folder, "remote", "add", "origin", str(tmp_path / "nowhere.git"))
     project.update("--to", project.versions.new, "--output", str(tmp_path / "told"))
     assert "## 9.0.0" in (tmp_path / "told/body.md").read_text()
-    assert git(project.folder, "branch", "--list", "--format=%(refname:short)", "update/*")
+    branch = git(project.folder, "branch", "--list", "--format=%(refname:short)", "update/*")
+    assert branch
+
+    # What somebody did with it at the remote, which was fetched, is left there.
+    for message, kept in (([], True), (["--message", "Settled"], False)):
+        git(project.folder, "switch", "--quiet", branch)
+        if message:
+            git(project.folder, "commit", "--quiet", "--amend", *message)
+        git(project.folder, "update-ref", f"refs/remotes/origin/{branch}", "HEAD")
+        git(project.folder, "switch", "--quiet", "main")
+        git(project.folder, "branch", "-D", branch)
+        done = project.mlops(
+            "update", "--to", project.versions.new, "--output", str(tmp_path / "b")
+        )
+        assert done.returncode == 0, done.stderr
+        assert bool(git(project.folder, "branch", "--list", "update/*")) == kept
+    assert f"{branch}: left as it is: somebody worked on it (Settled)" in done.stdout
 
 
 def refused(project: Project, *arguments: str) -> str:

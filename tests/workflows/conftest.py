@@ -47,7 +47,6 @@ def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) ->
         split__test=0.5,
         estimators__boosting__max_iter=20,
         gates={"roc_auc": {"min": 0.4, "regression": 0}, "log_loss": {"max": 0.9}},
-        compare__resamples=50,
         **QUICK,
     )
     _push(project, "first")

@@ -54,7 +54,6 @@ def begun(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pro
         source__path="data/small.parquet",
         estimators__boosting__max_iter=20,
         gates={"roc_auc": {"min": 0.4}},
-        compare__resamples=50,
         **QUICK,
     )
     project.write("deploy/images/training.Dockerfile", TRAINING)

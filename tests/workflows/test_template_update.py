@@ -72,6 +72,18 @@ def test_newer_template_is_proposed_once(world: Releases, versions: Versions) ->
     assert world.commit(branch) == proposed
     assert [*world.github.open_pulls()] == [BRANCH]
 
+    world.project.git("fetch", "--quiet", "origin", branch)
+    world.project.git("checkout", "--quiet", "-B", "settled", "FETCH_HEAD")
+    world.project.write("note.txt", "settled\n")
+    world.project.commit()
+    world.project.git("push", "--quiet", "origin", f"HEAD:{branch}")
+    world.project.git("checkout", "--quiet", "main")
+    settled = world.commit(branch)
+    done = asked(world, to=versions.new)
+    assert done.jobs == {"update": "success", "propose": "skipped"}, done.told
+    assert f"{BRANCH}: left as it is: somebody worked on it (x)" in done.summaries["update"]
+    assert world.commit(branch) == settled
+
     world.merge(branch)
     done = asked(world, to=versions.new)
     assert done.jobs == {"update": "success", "propose": "skipped"}, done.told

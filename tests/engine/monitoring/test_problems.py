@@ -124,6 +124,7 @@ def test_the_command_tells_programs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "pyproject.toml", "[tool.mlops]\n")
     write_text(PARAMS, made.params("binary", "linear").model_dump_json())
     monkeypatch.setattr(run, "run", lambda *_: result(window(*alarms)))
     monkeypatch.setattr("mlops.cli.monitor.trunk", lambda _: None)

@@ -1,5 +1,6 @@
 """Promote, roll back, hold, quarantine: each is a commit on a branch that the guard accepts."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from engine.released import Repository, copy
 
 from mlops.errors import CheckError, InputError
 from mlops.release import changes
+from mlops.release import proposal as module
 from mlops.release.proposal import (
     Proposal,
     publish,
@@ -220,3 +222,100 @@ def test_work_on_a_proposed_branch_is_not_replaced(repository: Repository, tmp_p
     with pytest.raises(InputError, match=r"update/9: somebody worked on it at the remote \(x\)"):
         proposed("three\n")
     assert repository.git("ls-remote", "origin", "refs/heads/update/9").startswith(settled)
+
+
+def _amended(repository: Repository, *arguments: str) -> None:
+    repository.git("commit", "--quiet", "--amend", *arguments)
+
+
+def _with_content(repository: Repository) -> None:
+    Path("note").write_text("settled\n", encoding="utf-8")
+    _amended(repository, "--all", "--no-edit")
+
+
+def _rebased(repository: Repository) -> None:
+    repository.git("switch", "--quiet", "main")
+    repository.commit({"other": "moves on\n"})
+    repository.git("rebase", "--quiet", "main", "update/9")
+
+
+def _under_its_title(repository: Repository) -> None:
+    repository.git("reset", "--quiet", "--hard", "main")
+    repository.commit({"note": "written by hand\n"})
+    _amended(repository, "--message", "Update")
+
+
+WORK = {
+    "message": lambda repository: _amended(repository, "--message", "Update\n\nRead by Ada."),
+    "content": _with_content,
+    "another commit": lambda repository: repository.commit({"note": "settled\n"}),
+    "an empty one with its message": lambda repository: repository.git(
+        "commit", "--quiet", "--allow-empty", "--reuse-message=HEAD"
+    ),
+    "rebased": _rebased,
+    "its title": _under_its_title,
+}
+
+
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+@pytest.mark.parametrize("place", ["here", "at the remote"])
+def test_work_on_a_proposal_is_told_from_the_proposal(
+    repository: Repository, tmp_path: Path, place: str, work: Callable[[Repository], object]
+) -> None:
+    base = _head()
+    origin = tmp_path / "origin.git"
+    if place == "at the remote":
+        repository.git("init", "--quiet", "--bare", str(origin))
+        repository.git("remote", "add", "origin", str(origin))
+        repository.git("push", "--quiet", "origin", "main")
+    proposed = [
+        Proposal("update/9", "Update", {Path("note"): text}, {"Reason": "x"})
+        for text in ("one\n", "two\n", "three\n")
+    ]
+    for each in proposed[:2]:  # nobody's work is replaced
+        publish(each, write(each, base))
+    repository.git("switch", "--quiet", "update/9")
+    work(repository)
+    theirs = repository.git("rev-parse", "update/9")
+    repository.git("switch", "--quiet", "main")
+    if place == "at the remote":
+        repository.git("push", "--quiet", "--force", "origin", "update/9")
+        repository.git("branch", "--quiet", "-D", "update/9")
+    with pytest.raises(InputError, match=r"^update/9: .*(has work of somebody's|worked on it)"):
+        publish(proposed[2], write(proposed[2], base))
+    where = "origin" if place == "at the remote" else "."
+    assert repository.git("ls-remote", where, "refs/heads/update/9").startswith(theirs)
+
+    # What is merged is nobody's loss.
+    repository.git("merge", "--quiet", "--no-edit", theirs)
+    if place == "at the remote":
+        repository.git("push", "--quiet", "origin", "main")
+    anew = write(proposed[2], _head())
+    publish(proposed[2], anew)
+    assert repository.git("ls-remote", where, "refs/heads/update/9").startswith(anew)
+
+
+def test_what_comes_to_the_remote_at_that_moment_is_not_replaced(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = _head()
+    origin = tmp_path / "origin.git"
+    repository.git("init", "--quiet", "--bare", str(origin))
+    repository.git("remote", "add", "origin", str(origin))
+    ours, another = (
+        Proposal("update/9", "Update", {Path("note"): text}) for text in ("ours\n", "theirs\n")
+    )
+    theirs = write(another, base)
+
+    look = module._at_remote
+
+    def looked(proposal: Proposal) -> str:
+        """Nothing yet; and then somebody pushes."""
+        monkeypatch.setattr(module, "_at_remote", look)
+        repository.git("push", "--quiet", "origin", f"{theirs}:{proposal.ref}")
+        return ""
+
+    monkeypatch.setattr(module, "_at_remote", looked)
+    with pytest.raises(InputError, match="git push: "):
+        publish(ours, write(ours, base))
+    assert repository.git("ls-remote", "origin", ours.ref).startswith(theirs)

@@ -20,6 +20,7 @@ from mlops.files import write_json, write_text
 @pytest.fixture(autouse=True)
 def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "pyproject.toml", "[tool.mlops]\n")
     monkeypatch.setenv(DEBUG_VARIABLE, "")  # `--debug` sets it; so it is unset again
 
 
@@ -135,6 +136,17 @@ def test_the_lock_gate(
     stored.remote.rename(stored.remote.with_name("away"))
     assert _mlops(monkeypatch, "lock") == 0
     assert "the remote was not asked: the remote is the folder" in capsys.readouterr().out
+
+
+def test_without_a_model_there_is_nothing_to_compare(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored.commit()
+    for options in ([], ["--json"]):
+        assert _mlops(monkeypatch, "compare", *options) == 2
+        written = capsys.readouterr()
+        assert written.err == "error: there is no model: run `uv run dvc repro`\n"
+        assert bool(written.out) == bool(options)
 
 
 def test_champion_and_challenger(

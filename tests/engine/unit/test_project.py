@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from mlops import cli, project
 from mlops.errors import InputError
 from mlops.files import write_text
+from mlops.pipeline import stage
 from mlops.release.guard import refusals
 from mlops.release.proposal import Proposal, write
 from mlops.release.state import environments, policy_path, release_path
@@ -78,18 +79,61 @@ def test_work_elsewhere_in_the_repository_is_none_of_the_project(repository: Rep
     assert repository.made == 0
 
 
-def test_commands_run_at_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_text(tmp_path / "pyproject.toml", SETTINGS)
+OUTSIDE = "this is not a project: no pyproject.toml here or above has [tool.mlops]; cd to one"
+COMMANDS = [
+    *("data init x.csv", "predict x.csv", "compare", "gate", "lock", "report", "serve", "engine"),
+    *("guard --base HEAD", "status", "promote prod", "monitor prod", "retrain --reason x"),
+    *("github plan", "batch in out --environment prod", "apply prod"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_run_at_the_root(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each says so in a line, outside of a project and below its root, and leaves nothing."""
     below = tmp_path / "environments" / "prod"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
-    assert project.root() == tmp_path
-    found = CliRunner().invoke(cli.app, ["guard", "--base", "HEAD"])
-    assert isinstance(found.exception, InputError)
-    assert str(found.exception) == f"this is not the root of the project: cd {tmp_path}"
-    assert CliRunner().invoke(cli.app, ["--help"]).exit_code == 0
+    assert told(monkeypatch, *command.split()) == OUTSIDE
+    write_text(tmp_path / "pyproject.toml", SETTINGS)
+    told_there = f"this is not the root of the project: cd {tmp_path}"
+    assert told(monkeypatch, *command.split()) == told_there
+    assert [*below.iterdir()] == []
+    monkeypatch.setattr("sys.argv", ["mlops", *command.split()[:1], "--help"])
+    assert CliRunner().invoke(cli.app, [*command.split()[:1], "--help"]).exit_code == 0
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """What a command that is refused says."""
+    monkeypatch.setattr("sys.argv", ["mlops", *arguments])
+    found = CliRunner().invoke(cli.app, arguments)
+    assert isinstance(found.exception, InputError), found.output
+    assert found.output == ""
+    return str(found.exception)
+
+
+def test_what_takes_no_project_runs_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert project.root() == tmp_path
+    said = "ftp://x: not the URL of a server; write http://HOST:PORT"
+    assert told(monkeypatch, "smoke", "ftp://x") == said
+    said = "x.onnx: no model; make it with `uv run dvc repro` or `dvc pull`"
+    assert told(monkeypatch, "predict", "x.csv", "--model", "x.onnx") == said
+
+
+def test_a_stage_runs_at_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path / "pyproject.toml", SETTINGS)
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path / "data")
+    ran: list[int] = []
+    with pytest.raises(SystemExit) as ended:
+        stage(lambda: ran.append(1))
+    assert (ended.value.code, ran) == (2, [])
+    monkeypatch.chdir(tmp_path)
+    stage(lambda: ran.append(1))
+    assert ran == [1]
 
 
 @pytest.mark.parametrize("text", [None, "", "[tool.other]\nx = 1\n"])

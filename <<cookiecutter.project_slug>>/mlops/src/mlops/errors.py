@@ -51,7 +51,7 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(130)
 
 
-def _own_code(error: Exception) -> str | None:
+def own_code(error: Exception) -> str | None:
     """The last line of the owner's code, below src/, that an error came through; None without."""
     root = Path.cwd()
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
@@ -77,7 +77,7 @@ def report(error: Exception) -> None:
     else:
         first = (str(error).splitlines() or [""])[0]
         what = f"{type(error).__name__}: {first[:300]}"
-        own = _own_code(error)
+        own = own_code(error)
         text = (
             f"{own}: {what}"
             if own

@@ -29,8 +29,9 @@ from .config.hyperparameters import (
 )
 from .config.section import Section, Task
 from .contract import Contract
-from .features import preprocessing
-from .project import module
+from .errors import first_line, own_code
+from .features import own_preprocessing, preprocessing
+from .project import shown, wrong
 
 
 def _as_it_is(_: BaseEstimator) -> None:
@@ -103,9 +104,7 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
 
 def features(contract: Contract, scaled: bool) -> TransformerMixin:
     """The owner's preprocessing where there is one, else the engine's."""
-    own = getattr(module("features"), "preprocessing", preprocessing)
-    made: TransformerMixin = own(contract, scaled)
-    return made
+    return (own_preprocessing() or preprocessing)(contract, scaled)
 
 
 def build(
@@ -114,12 +113,17 @@ def build(
     """An untrained pipeline: steps `features` and `model`, every random choice seeded."""
     entry = catalogue(task)[name]
     settings: dict[str, Any] = hyperparameters.model_dump()
-    return Pipeline(
-        [
-            ("features", features(contract, entry.scaled)),
-            ("model", entry.estimator(**settings, random_state=seed)),
-        ]
-    )
+    try:
+        model = entry.estimator(**settings, random_state=seed)
+    except TypeError as error:
+        if name in CATALOGUE[task] or own_code(error):
+            raise
+        told = f"cannot be made of its hyperparameters and random_state: {first_line(error)}"
+        raise wrong("estimators", f"ESTIMATORS: {name}", told) from error
+    if not (hasattr(model, "fit") and hasattr(model, "predict")):
+        told = f"makes {shown(model)}; must make an estimator of scikit-learn's kind"
+        raise wrong("estimators", f"ESTIMATORS: {name}", told)
+    return Pipeline([("features", features(contract, entry.scaled)), ("model", model)])
 
 
 def finish(task: Task, name: str, pipeline: Pipeline) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from numbers import Real
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from .config.evaluate import Value
 from .config.section import Task
 from .errors import InputError
 from .model import Outputs
-from .project import module
+from .project import entries, module, shown, takes, wrong
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Scored:
         return (self.truth[:, None] == self.classes[None, :]).astype(int)
 
 
+Better = Literal["higher", "lower"]
+BETTER = get_args(Better)
+
+
 @dataclass(frozen=True)
 class Metric:
     """A number that judges predictions.
@@ -71,7 +76,7 @@ class Metric:
         most_rows: it looks at no more of them.
     """
 
-    better: Literal["higher", "lower"]
+    better: Better
     compute: Callable[[Scored], float]
     most_rows: int | None = None
 
@@ -82,13 +87,20 @@ def score(task: Task, scored: Scored, worth: Value | None = None) -> dict[str, f
 
 
 def values(metrics: Mapping[str, Metric], scored: Scored) -> dict[str, float]:
-    """Metrics of some rows. One that has no value there is left out."""
-    found = {}
+    """Metrics of some rows. One that has no value there is left out.
+
+    Raises InputError where one of the owner's returns no number.
+    """
+    found: dict[str, float] = {}
     for name, metric in metrics.items():
         try:
-            value = float(metric.compute(scored))
+            value = metric.compute(scored)
         except ValueError:
             continue
+        if not isinstance(value, Real | np.bool_):
+            told = f"compute returns {shown(value)}; must return a number, NaN where there is none"
+            raise wrong("metrics", f"METRICS: {name}", told)
+        value = float(value)
         if np.isfinite(value):
             found[name] = value
     return found
@@ -263,13 +275,21 @@ def catalogue(task: Task, worth: Value | None = None) -> dict[str, Metric]:
 def own_metrics(task: Task) -> dict[str, Metric]:
     """The entries of the owner's `METRICS` for `task`, by name.
 
-    Raises InputError when one has the name of one of the engine's: both would be called alike.
+    Raises InputError when one has the name of one of the engine's: both would be called alike; or
+    when it is no metric.
     """
-    own: dict[str, Metric] = getattr(module("metrics"), "METRICS", {}).get(task, {})
+    own = dict(entries(module("metrics"), "METRICS", get_args(Task), task))
     if taken := sorted(own.keys() & {*METRICS[task], VALUE, STABILITY}):
-        raise InputError(
-            f"metrics.py: METRICS: the engine has a metric {taken[0]!r}; give yours another name"
-        )
+        told = f"the engine has a metric {taken[0]!r}; give yours another name"
+        raise wrong("metrics", "METRICS", told)
+    for name, metric in own.items():
+        if not isinstance(metric, Metric):
+            told = f"is {shown(metric)}; must be a Metric of mlops.metrics"
+            raise wrong("metrics", f"METRICS: {name}", told)
+        if metric.better not in BETTER:
+            told = f"better is {metric.better!r}; must be {' or '.join(BETTER)}"
+            raise wrong("metrics", f"METRICS: {name}", told)
+        takes("metrics", f"METRICS: {name}: compute", metric.compute, "scored")
     return own
 
 

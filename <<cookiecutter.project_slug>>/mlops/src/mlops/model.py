@@ -2,17 +2,24 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from .config.section import Task
+from .errors import ProjectError, first_line, own_code
 from .files import replacing
 from .paths import MODEL
+from .project import module, shown, wrong
 
 # Predictions by name, each with a row first: `prediction` (rows,) always; `probability` (rows,
 # classes) for classification; `lower`, `upper` (rows,) where regression has an interval;
@@ -60,7 +67,10 @@ class Model:
     interval: float | None = None
 
     def predict(self, inputs: pd.DataFrame) -> Outputs:
-        """The outputs for `inputs` as inputs.model_inputs makes them."""
+        """The outputs for `inputs` as inputs.model_inputs makes them.
+
+        Raises InputError where the owner's features are not what a model can take.
+        """
         return outputs(self.task, self.pipeline, self.interval, inputs)
 
     def save(self, path: Path = MODEL) -> None:
@@ -79,12 +89,18 @@ class Model:
 def outputs(
     task: Task, pipeline: Pipeline, interval: float | None, inputs: pd.DataFrame
 ) -> Outputs:
-    """What a pipeline says of `inputs`, with the interval around a number where there is one."""
-    found = {"prediction": pipeline.predict(inputs)}
-    if task == "classification":
-        found["probability"] = pipeline.predict_proba(inputs)
-    if task == "clustering":
-        found["distances"] = pipeline.transform(inputs)
+    """What a pipeline says of `inputs`, with the interval around a number where there is one.
+
+    Raises InputError where the owner's features are not what a model can take.
+    """
+    with explained(pipeline[:-1], inputs):
+        found = {"prediction": pipeline.predict(inputs)}
+        if task == "classification":
+            found["probability"] = pipeline.predict_proba(inputs)
+        if task == "clustering":
+            found["distances"] = pipeline.transform(inputs)
+    if (made := len(found["prediction"])) != len(inputs):
+        raise wrong("features", "preprocessing", _few_rows(made, len(inputs)))
     if interval is not None:
         found["lower"] = found["prediction"] - interval
         found["upper"] = found["prediction"] + interval
@@ -95,6 +111,57 @@ def scales(task: Task, found: Outputs) -> dict[str, Scale]:
     """The scale of each output that is a number, by its name."""
     labels = {"prediction"} if task != "regression" else set()
     return {name: Scale.of(values) for name, values in found.items() if name not in labels}
+
+
+@contextmanager
+def explained(features: Pipeline, inputs: pd.DataFrame, fitted: bool = True) -> Iterator[None]:
+    """Tell of an error with `inputs` whether the owner's features are what is wrong.
+
+    Args:
+        features: the steps of the pipeline before its model.
+        inputs: rows, as inputs.model_inputs.
+        fitted: whether the features are; else they are fitted on these rows.
+    Raises:
+        InputError: they make nothing of the rows, or too few rows, texts, or missing numbers.
+    """
+    try:
+        yield
+    except ProjectError:
+        raise
+    except Exception as error:
+        if not hasattr(module("features"), "preprocessing") or own_code(error):
+            raise  # not theirs, or it names their line
+        if why := _fault(features, inputs, fitted):
+            raise wrong("features", "preprocessing", why) from error
+        raise
+
+
+def _fault(features: Pipeline, inputs: pd.DataFrame, fitted: bool) -> str | None:
+    """What is wrong with what features make of rows; None where it is what a model can take."""
+    try:
+        made = features.transform(inputs) if fitted else clone(features).fit_transform(inputs)
+    except Exception as error:
+        return f"its steps fail: {type(error).__name__}: {first_line(error)[:200]}"
+    if not hasattr(made, "shape") or made.ndim != 2:
+        return f"its steps make {shown(made)} of the rows; must make a table of numbers"
+    if made.shape[0] != len(inputs):
+        return _few_rows(made.shape[0], len(inputs))
+    values: Any = made.data if issparse(made) else np.asarray(made)
+    if values.dtype.kind not in "fiub":
+        return f"its steps make values of type {values.dtype}; must make numbers"
+    missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(0, bool)
+    if missing.any():
+        where = "" if missing.ndim == 1 else f" in column {int(missing.any(axis=0).argmax())}"
+        return (
+            f"its steps make missing numbers (NaN){where} of {values.shape[-1]}; fill them, as "
+            "SimpleImputer does, or choose an estimator that takes them"
+        )
+    return None
+
+
+def _few_rows(made: int, given: int) -> str:
+    """What is wrong with features that drop or add rows."""
+    return f"its steps make {made:,} rows of {given:,}; must keep each row, in its place"
 
 
 def digest(value: object) -> str:

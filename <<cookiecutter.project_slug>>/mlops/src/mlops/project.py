@@ -4,8 +4,10 @@ Its modules features, estimators, metrics and hooks extend the engine's; each ma
 """
 
 import importlib
+import inspect
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +24,20 @@ def root() -> Path | None:
     """The nearest folder, from the working folder up, whose pyproject.toml has [tool.mlops]."""
     here = Path.cwd()
     return next((each for each in (here, *here.parents) if _settings(each) is not None), None)
+
+
+def require_root() -> None:
+    """Raise InputError unless the working folder is the root of a project.
+
+    From elsewhere, files and Git's history of them would be looked for where they are not.
+    """
+    found = root()
+    if found is None:
+        raise InputError(
+            "this is not a project: no pyproject.toml here or above has [tool.mlops]; cd to one"
+        )
+    if found != Path.cwd():
+        raise InputError(f"this is not the root of the project: cd {found}")
 
 
 def _settings(folder: Path) -> dict[str, Any] | None:
@@ -81,3 +97,47 @@ def module(name: str) -> ModuleType | None:
             f"{owner}/{name}.py: there is no module {error.name}; add what it comes from "
             "with `uv add`"
         ) from error
+
+
+def wrong(name: str, what: str, why: str) -> InputError:
+    """The error that something which the owner's module `name` defines is not what it must be."""
+    return InputError(f"src/{package()}/{name}.py: {what}: {why}")
+
+
+def takes(name: str, what: str, function: Any, *arguments: str) -> None:
+    """Raise InputError unless the owner's function can be called with arguments like these."""
+    told = f"must be a function of ({', '.join(arguments)})"
+    if not callable(function):
+        raise wrong(name, what, f"is {shown(function)}; {told}")
+    try:
+        taken = inspect.signature(function)
+    except ValueError:
+        return  # of a library in C, which tells no signature
+    try:
+        taken.bind(*arguments)
+    except TypeError:
+        raise wrong(name, what, f"is a function of {taken}; {told}") from None
+
+
+def entries(
+    own: ModuleType | None, what: str, tasks: tuple[str, ...], task: str
+) -> Mapping[str, Any]:
+    """What a module of the owner's lists for `task`; nothing where it lists nothing.
+
+    Raises InputError where it is no list by task and by name.
+    """
+    if own is None:
+        return {}
+    name, listed = own.__name__.rpartition(".")[2], getattr(own, what, {})
+    if not isinstance(listed, Mapping) or not all(isinstance(v, Mapping) for v in listed.values()):
+        raise wrong(name, what, f"is {shown(listed)}; must be {{task: {{name: ...}}}}")
+    if others := [each for each in listed if each not in tasks]:
+        raise wrong(name, what, f"there is no task {others[0]!r}; there are {', '.join(tasks)}")
+    found: Mapping[str, Any] = listed.get(task, {})
+    return found
+
+
+def shown(value: object) -> str:
+    """A value that was not expected, and its type, as short as it may be."""
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"

@@ -63,8 +63,10 @@ class Revision:
         """The content of a file that Git keeps; None where there is none."""
         if self.commit is None:
             return path.read_bytes() if path.is_file() else None
-        done = _git("show", self._object(path))
-        return None if done.returncode else done.stdout
+        try:
+            return _content(Path.cwd(), self._object(path))
+        except KeyError:
+            return None
 
     def folders(self, path: Path) -> list[str]:
         """The names of the folders in a folder, sorted; none where there is no such folder."""
@@ -188,6 +190,22 @@ def is_clean() -> bool:
     return done.returncode == 0 and not done.stdout
 
 
+@lru_cache(maxsize=256)
+def _content(folder: Path, name: str) -> bytes:
+    """The content of an object at a commit, which never changes, so that it is asked for once.
+
+    Args:
+        folder: where we are.
+        name: from there, as Git has it.
+    Raises:
+        KeyError: there is none, or not yet: it may be fetched.
+    """
+    done = _git("show", name)
+    if done.returncode:
+        raise KeyError(name)
+    return done.stdout
+
+
 @lru_cache(maxsize=8)
 def _outputs(lock: str) -> dict[Path, Output]:
     """The outputs in the text of a dvc.lock, which takes long to read and is asked for often."""
@@ -247,6 +265,19 @@ def commit(base: Revision, message: str, change: Callable[[dict[str, str]], obje
     Args:
         base: what is changed.
         message: the commit's.
+        change: as `changed_tree` takes it.
+    Raises:
+        InputError: Git refuses.
+    """
+    tree = changed_tree(base, change)
+    return git("commit-tree", tree, "-p", str(base.commit), text=message)
+
+
+def changed_tree(base: Revision, change: Callable[[dict[str, str]], object]) -> str:
+    """Write the tree of a changed `base`, and return its name.
+
+    Args:
+        base: what is changed.
         change: makes the change in an index of its own, by Git commands with these variables.
     Raises:
         InputError: Git refuses.
@@ -255,8 +286,7 @@ def commit(base: Revision, message: str, change: Callable[[dict[str, str]], obje
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         git("read-tree", str(base.commit), env=index)
         change(index)
-        tree = git("write-tree", env=index)
-    return git("commit-tree", tree, "-p", str(base.commit), text=message)
+        return git("write-tree", env=index)
 
 
 def with_python(environ: Mapping[str, str]) -> dict[str, str]:

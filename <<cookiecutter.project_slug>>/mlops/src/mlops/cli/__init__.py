@@ -4,13 +4,13 @@ Each command imports what it needs, so that the help is there at once.
 """
 
 import os
-from pathlib import Path
+import sys
 from typing import Annotated
 
 import typer
 
 from .. import project
-from ..errors import DEBUG_VARIABLE, InputError, run
+from ..errors import DEBUG_VARIABLE, run
 from . import data, environment, github, model, monitor, release, retrain, serve, update
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ for group in (data, model, serve, release, environment, monitor, retrain, github
 
 @app.callback()
 def options(
+    context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the stack trace of an error.")
     ] = False,
@@ -36,9 +37,15 @@ def options(
     """
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"
-    # From below it, files and Git's history of them would be looked for elsewhere, and not found.
-    if (root := project.root()) and root != Path.cwd():
-        raise InputError(f"this is not the root of the project: cd {root}")
+    if not _runs_anywhere(str(context.invoked_subcommand), sys.argv):
+        project.require_root()
+
+
+def _runs_anywhere(command: str, arguments: list[str]) -> bool:
+    """Whether a command takes no project: all that it needs is told by its arguments."""
+    if not {"-h", "--help"}.isdisjoint(arguments) or command in ("load", "smoke", "update"):
+        return True
+    return command in ("batch", "predict", "serve") and "--model" in arguments
 
 
 def main() -> None:

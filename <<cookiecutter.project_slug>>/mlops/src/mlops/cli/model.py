@@ -101,6 +101,9 @@ def compare(base: Base = "HEAD", json: Json = False) -> None:
     found = _compared(base)
     if json:
         print_json(found)
+    if found.undecided:
+        raise InputError(str(found.reason))
+    if json:
         return
     from ..report import terminal
 

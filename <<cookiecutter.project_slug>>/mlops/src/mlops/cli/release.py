@@ -78,12 +78,13 @@ def release(
     from ..files import load
     from ..release import changes
     from ..release.evidence import Evidence, Images, load_evidence
-    from ..release.source import of_source, source
 
     at = trunk(base)
     if evidence is not None:
         made = load(evidence, Evidence)
     else:
+        from ..release.source import of_source, source  # takes seconds
+
         with source() as found:
             made = of_source(found, at, Images(serving="", training=""), None)
     if load_evidence(made.id, at) is not None:

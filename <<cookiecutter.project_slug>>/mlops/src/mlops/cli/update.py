@@ -40,8 +40,9 @@ def engine(
             f"{MANIFEST}: differs from that of {base} without an update; it tells your changes "
             f"from the engine's: git checkout {base} -- {MANIFEST}"
         )
-    if check and (lines := found.differences.lines()):
-        raise CheckError("\n".join(lines))
+    if check and (count := len(found.differences.lines())):
+        files = "1 file differs" if count == 1 else f"{count} files differ"
+        raise CheckError(f"{files} from what version {found.version} shipped")
 
 
 @app.command()
@@ -74,7 +75,7 @@ def update(
     mlops update --to 0.2.0 --dry-run
     """
     from ..files import write_text
-    from ..release.proposal import keep, publish
+    from ..release.proposal import keep, publish, work_at_remote
     from ..update import update
 
     done = update.update(trunk(base), to, template, since)
@@ -85,6 +86,8 @@ def update(
         typer.echo(f"conflict: {path}")
     if dry_run:
         typer.echo(done.proposal.body)
+    elif output is not None and (work := work_at_remote(done.proposal, done.commit)):
+        typer.echo(f"{done.proposal.branch}: left as it is: somebody worked on it ({work})")
     elif output is not None:
         keep(done.proposal, done.commit)
         write_text(output / "body.md", done.proposal.body + "\n")

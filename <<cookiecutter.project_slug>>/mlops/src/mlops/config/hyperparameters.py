@@ -1,12 +1,11 @@
 """What can be set of each estimator: of the engine's catalogue and of the owner's."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from ..errors import InputError
-from ..project import module
+from ..project import entries, module, shown, wrong
 from .section import Count, Fraction, Positive, Section, Task
 
 
@@ -90,11 +89,20 @@ def hyperparameters(task: Task, named: Iterable[str]) -> dict[str, type[Section]
 
 
 def own_estimators(task: Task) -> dict[str, Any]:
-    """The entries of the owner's `ESTIMATORS` for `task`, by name: see estimators.Entry."""
-    own: dict[str, Any] = getattr(module("estimators"), "ESTIMATORS", {}).get(task, {})
+    """The entries of the owner's `ESTIMATORS` for `task`, by name: see estimators.Entry.
+
+    Raises InputError when one has the name of one of the engine's, or is no entry.
+    """
+    own = dict(entries(module("estimators"), "ESTIMATORS", get_args(Task), task))
     if taken := sorted(own.keys() & HYPERPARAMETERS[task].keys()):
-        raise InputError(
-            f"estimators.py: ESTIMATORS: the engine has an estimator {taken[0]!r}; "
-            "give yours another name"
-        )
+        told = f"the engine has an estimator {taken[0]!r}; give yours another name"
+        raise wrong("estimators", "ESTIMATORS", told)
+    for name, entry in own.items():
+        if not hasattr(entry, "hyperparameters"):
+            told = f"is {shown(entry)}; must be an Entry of mlops.estimators"
+            raise wrong("estimators", f"ESTIMATORS: {name}", told)
+        settings = entry.hyperparameters
+        if not (isinstance(settings, type) and issubclass(settings, Section)):
+            told = f"hyperparameters is {shown(settings)}; must be a class on Section"
+            raise wrong("estimators", f"ESTIMATORS: {name}", told)
     return own

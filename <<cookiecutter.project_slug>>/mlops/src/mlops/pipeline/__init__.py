@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import run
+from ..project import require_root
 
 # What a stage says last, and the report of a pull request reads in the log of `dvc repro`.
 TOOK = "took {:.1f} s"
@@ -13,6 +14,7 @@ def stage(main: Callable[[], None]) -> None:
     """Run `main` as the process of a stage, and say how long it took. Exits as errors.run does."""
 
     def timed() -> None:
+        require_root()
         start = time.perf_counter()
         main()
         print(TOOK.format(time.perf_counter() - start))

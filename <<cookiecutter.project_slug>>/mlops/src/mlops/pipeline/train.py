@@ -28,7 +28,7 @@ from ..files import write_json
 from ..folds import folds
 from ..inputs import model_inputs, target_values
 from ..metrics import Scored, negative_log_loss, rounded, score
-from ..model import Model, outputs, scales
+from ..model import Model, explained, outputs, scales
 from ..paths import CANDIDATE, FOLDS, MODEL, PARTS, TRAINING_LOG
 from ..progress import progress, waiting
 from . import stage
@@ -81,8 +81,9 @@ def fit(params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame)
     """The estimator of params.yaml with the chosen hyperparameters, trained on some rows."""
     name = params.train.estimator
     pipeline = build(params.task, name, chosen, contract, params.train.seed)
-    with waiting(f"fitting {name}"):
-        pipeline.fit(model_inputs(rows, contract), target_values(rows, contract))
+    inputs = model_inputs(rows, contract)
+    with waiting(f"fitting {name}"), explained(pipeline[:-1], inputs, fitted=False):
+        pipeline.fit(inputs, target_values(rows, contract))
     finish(params.task, name, pipeline)
     return pipeline
 
@@ -156,6 +157,8 @@ def choose(
     both = pd.concat([fit_on, look_at], ignore_index=True)
     fold = np.repeat([-1, 0], [len(fit_on), len(look_at)])
     trials = min(search.trials, int(np.prod([len(values) for values in space.values()])))
+    pipeline = build(params.task, name, given, contract, params.train.seed)
+    inputs = model_inputs(both, contract)
     with progress("trials") as told:
         done = count(1)
 
@@ -165,7 +168,7 @@ def choose(
             return value
 
         tried = RandomizedSearchCV(
-            build(params.task, name, given, contract, params.train.seed),
+            pipeline,
             {f"model__{key}": values for key, values in space.items()},
             n_iter=trials,
             scoring=scored,
@@ -174,7 +177,8 @@ def choose(
             random_state=params.train.seed,
             error_score="raise",
         )
-        tried.fit(model_inputs(both, contract), target_values(both, contract))
+        with explained(pipeline[:-1], inputs, fitted=False):
+            tried.fit(inputs, target_values(both, contract))
     best = {key.removeprefix("model__"): value for key, value in tried.best_params_.items()}
     print(f"best of {len(tried.cv_results_['params'])} trials: {best}")
     return params.hyperparameters(name, best)

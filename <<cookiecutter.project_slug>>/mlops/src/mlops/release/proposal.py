@@ -4,6 +4,7 @@ Git's objects are written first and the branch last, in one step: a process that
 the branch or nothing, and never a file half changed.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -12,7 +13,10 @@ from pathlib import Path
 
 from ..errors import InputError, ProjectError
 from ..github.api import Api, Refused, repository
-from ..revision import Revision, commit, git, root
+from ..revision import Revision, changed_tree, git, root
+
+# The trailer by which a proposal's commit is told from what somebody made of it.
+SEAL = "Proposal"
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class Proposal:
     files: Mapping[Path, str]
     trailers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
+
+    @property
+    def ref(self) -> str:
+        """The branch as Git names it, here and at the remote."""
+        return f"refs/heads/{self.branch}"
 
     @property
     def facts(self) -> list[str]:
@@ -67,7 +76,28 @@ def write(proposal: Proposal, base: Revision) -> str:
             blob = git("hash-object", "-w", "--stdin", text=text)
             git("update-index", "--add", "--cacheinfo", f"100644,{blob},{within}{path}", env=index)
 
-    return commit(base, proposal.message, change)
+    return write_tree(proposal, base, changed_tree(base, change))
+
+
+def write_tree(proposal: Proposal, base: Revision, tree: str) -> str:
+    """The same of a tree that was made by other means."""
+    parent = str(base.commit)
+    end = "" if proposal.facts else "\n"
+    message = f"{proposal.message}{end}{SEAL}: {_seal(tree, parent, proposal.message)}\n"
+    return git("commit-tree", tree, "-p", parent, text=message)
+
+
+def _seal(tree: str, parents: str, message: str) -> str:
+    """What a commit's files, its place and its words are known by; who and when is left out."""
+    return hashlib.sha256(f"{tree}\n{parents}\n{message.strip()}".encode()).hexdigest()[:40]
+
+
+def _is_untouched(commit: str) -> bool:
+    """Whether a commit is what `write` made: nobody amended or moved it, nor added one to it."""
+    told = git("show", "--no-patch", "--format=%T%x00%P%x00%B", commit)
+    tree, parents, message = told.split("\0")
+    words, _, sealed = message.strip().rpartition(f"\n{SEAL}: ")
+    return sealed == _seal(tree, parents, words)
 
 
 def publish(proposal: Proposal, commit: str) -> str:
@@ -77,12 +107,11 @@ def publish(proposal: Proposal, commit: str) -> str:
     same stays, with its pull request and the reviews that it has. Raises InputError where somebody
     worked on the branch or has it checked out, and ProjectError where GitHub opens no pull request.
     """
-    _free(proposal, f"refs/heads/{proposal.branch}")
+    _free(proposal, commit)
     if "origin" not in git("remote").split():
-        git("update-ref", f"refs/heads/{proposal.branch}", commit)
+        git("update-ref", proposal.ref, commit)
         return f"Next: git merge --ff-only {proposal.branch}"
-    there = _proposed(proposal, commit) or _pushed(proposal, commit)
-    git("update-ref", f"refs/heads/{proposal.branch}", there)
+    git("update-ref", proposal.ref, _pushed(proposal, commit))
     # What `gh` takes for its repository, too: https://cli.github.com/manual/gh_help_environment
     named = os.environ.get("GH_REPO")
     on_github = named or "github.com" in git("remote", "get-url", "origin")
@@ -98,58 +127,82 @@ def publish(proposal: Proposal, commit: str) -> str:
 
 def keep(proposal: Proposal, commit: str) -> None:
     """Give the commit its branch here alone; errors as in `publish`."""
-    _free(proposal, f"refs/heads/{proposal.branch}")
-    git("update-ref", f"refs/heads/{proposal.branch}", commit)
+    _free(proposal, commit)
+    git("update-ref", proposal.ref, commit)
 
 
-def _free(proposal: Proposal, name: str) -> None:
+def work_at_remote(proposal: Proposal, commit: str) -> str | None:
+    """What somebody did on the remote's branch, as it was last fetched; None where nobody did."""
+    name = f"refs/remotes/origin/{proposal.branch}"
+    there = git("for-each-ref", "--format=%(objectname)", name)
+    return _subject(there) if there and _is_work(there, commit) else None
+
+
+def _free(proposal: Proposal, commit: str) -> None:
     """Refuse to replace what somebody did on a branch, or what they have checked out."""
-    place = git("for-each-ref", "--format=%(worktreepath)%00%(subject)", name)
-    folder, _, subject = place.partition("\0")
+    place = git("for-each-ref", "--format=%(objectname)%00%(worktreepath)", proposal.ref)
+    there, _, folder = place.partition("\0")
     if folder:
         raise InputError(f"{proposal.branch}: is checked out in {folder}; switch to another branch")
-    if place and subject != proposal.title:
+    if there and _is_work(there, commit):
         raise InputError(
-            f"{proposal.branch}: has work of somebody's ({subject}); merge it, or delete the branch"
+            f"{proposal.branch}: has work of somebody's ({_subject(there)}); merge it, or delete "
+            f"the branch: git branch -D {proposal.branch}"
         )
 
 
-def _proposed(proposal: Proposal, commit: str) -> str | None:
-    """The commit by which the remote's branch proposes the same; None where it does not."""
-    name = f"refs/heads/{proposal.branch}"
-    there = git("ls-remote", "origin", name).partition("\t")[0]
-    if not there:
-        return None
-    git("fetch", "--quiet", "origin", name)
-    if git("merge-base", there, f"{commit}^") == there:
-        return None  # merged
-    if _is_same(proposal, there, commit):
+def _pushed(proposal: Proposal, commit: str) -> str:
+    """The commit by which the remote's branch proposes it, now or already."""
+    there = _at_remote(proposal)
+    if _proposes(proposal, there, commit):
         return there
-    subject = git("show", "--no-patch", "--format=%s", there)
-    if subject != proposal.title:
+    if there and _is_work(there, commit):
         raise InputError(
-            f"{proposal.branch}: somebody worked on it at the remote ({subject}); merge it, or "
-            f"delete it: git push origin --delete {proposal.branch}"
+            f"{proposal.branch}: somebody worked on it at the remote ({_subject(there)}); merge "
+            f"it, or delete it: git push origin --delete {proposal.branch}"
         )
-    return None
+    lease = f"--force-with-lease={proposal.ref}:{there}"
+    try:
+        git("push", "--quiet", lease, "origin", f"{commit}:{proposal.ref}")
+    except InputError:
+        there = _at_remote(proposal)  # somebody may have proposed the same at that moment
+        if _proposes(proposal, there, commit):
+            return there
+        raise
+    return commit
+
+
+def _at_remote(proposal: Proposal) -> str:
+    """The commit of the remote's branch, fetched; empty where there is none."""
+    there = git("ls-remote", "origin", proposal.ref).partition("\t")[0]
+    if there:
+        git("fetch", "--quiet", "origin", proposal.ref)
+    return there
+
+
+def _proposes(proposal: Proposal, there: str, commit: str) -> bool:
+    """Whether a branch proposes the same as `commit`, and still does."""
+    return bool(there) and not _is_merged(there, commit) and _is_same(proposal, there, commit)
+
+
+def _is_work(there: str, commit: str) -> bool:
+    """Whether somebody would lose what is there if `commit` replaced it."""
+    return not _is_merged(there, commit) and not _is_untouched(there)
+
+
+def _is_merged(there: str, commit: str) -> bool:
+    """Whether `commit` stands on all that is there."""
+    return git("merge-base", there, f"{commit}^", success=(0, 1)) == there
+
+
+def _subject(commit: str) -> str:
+    return git("show", "--no-patch", "--format=%s", commit)
 
 
 def _is_same(proposal: Proposal, there: str, commit: str) -> bool:
     if not proposal.files:
         return git("rev-parse", f"{there}^{{tree}}") == git("rev-parse", f"{commit}^{{tree}}")
     return all(Revision(there).read(path) == text for path, text in proposal.files.items())
-
-
-def _pushed(proposal: Proposal, commit: str) -> str:
-    """Give the remote's branch the commit, unless somebody proposed the same at that moment."""
-    try:
-        git("push", "--quiet", "--force", "origin", f"{commit}:refs/heads/{proposal.branch}")
-    except InputError:
-        there = _proposed(proposal, commit)
-        if there is None:
-            raise
-        return there
-    return commit
 
 
 def _pull_request(proposal: Proposal, api: Api) -> str:

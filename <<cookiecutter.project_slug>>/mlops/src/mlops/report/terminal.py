@@ -2,20 +2,23 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from ..comparison import Comparison
 from ..release.status import Status
 from ..release.trace import Hop
 from ..serving.load import Load
 
+if TYPE_CHECKING:  # scikit-learn takes seconds to import, and the status of releases needs none
+    from ..comparison import Comparison
+
 COLOURS = {"better": "green", "same": "default", "worse": "red"}
 
 
-def show(found: Comparison) -> None:
+def show(found: "Comparison") -> None:
     """Print the verdict and, where there are metrics, a table of them."""
     console = Console(markup=False, emoji=False)  # a column may be called [red]
     if found.metrics:

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..inference import OnnxModel
-from ..project import module
+from ..project import module, takes, wrong
+from ..project import shown as a_value
 from .errors import Refused, Violation
 from .protocol import InferRequest, InferResponse, Tensor, flat
 from .settings import Settings
@@ -21,8 +22,51 @@ from .signature import Values, columns, shown, signature
 Step = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 
-def _unchanged(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return arrays
+def own_step(name: str, what: str) -> Step:
+    """The owner's step of this name, whose results are checked; else one that changes nothing.
+
+    Args:
+        name: `before` or `after`.
+        what: it is given: inputs, whose types the model insists on, or outputs.
+    Raises:
+        InputError: it is no function of one argument.
+    """
+    own = module("hooks")
+    if not hasattr(own, name):
+        return lambda arrays: arrays
+    step: Step = getattr(own, name)
+    takes("hooks", name, step, what)
+
+    def checked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        made = step(dict(arrays))
+        if why := _fault(made, arrays, exact=what == "inputs"):
+            raise wrong("hooks", name, why)
+        return made
+
+    return checked
+
+
+def _fault(made: Any, given: dict[str, np.ndarray], exact: bool) -> str | None:
+    """What is wrong with what a step made of arrays; None where it can stand in their place."""
+    if not isinstance(made, dict):
+        return f"returns {a_value(made)}; must return a dictionary of arrays by name"
+    if gone := [name for name in given if name not in made]:
+        return f"returns no {gone[0]}; must return each array that it is given"
+    rows = len(next(iter(given.values())))
+    for name, array in made.items():
+        if array is given.get(name):
+            continue  # nearly always: this is done for each batch
+        if not isinstance(array, np.ndarray):
+            return f"returns {a_value(array)} for {name}; must be an array"
+        shape = given[name].shape if name in given else (rows, *array.shape[1:2])
+        if array.shape != shape:
+            return f"returns {name} of shape {array.shape}; must be {shape}, rows first"
+        like = given[name].dtype if name in given else array.dtype
+        if array.dtype != like and (exact or array.dtype.kind != like.kind):
+            return f"returns {name} of type {array.dtype}; must be {like}"
+        if array.dtype.kind != "O" and (array.dtype.kind, array.dtype.itemsize) not in DATATYPES:
+            return f"returns {name} of type {array.dtype}; the protocol has no such type"
+    return None
 
 
 @dataclass(slots=True)
@@ -134,9 +178,7 @@ class ServedModel:
         target = [column.kind for column in described.values() if "target" in column.role]
         self._boolean = target == ["boolean"]
         self.max_rows = settings.max_rows
-        own = module("hooks")
-        self._before: Step = getattr(own, "before", _unchanged)
-        self._after: Step = getattr(own, "after", _unchanged)
+        self._before, self._after = own_step("before", "inputs"), own_step("after", "outputs")
         self.outputs = self._outputs(self.run([self._example()]))
 
     def job(self, request: InferRequest, id_: str) -> Job:

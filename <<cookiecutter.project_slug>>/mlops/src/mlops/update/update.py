@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 
 from ..errors import InputError
 from ..record import RECORD, Record, load_record
-from ..release.proposal import Proposal
-from ..revision import Revision, git, root
+from ..release.proposal import Proposal, write_tree
+from ..revision import Revision, root
 from . import changelog, lock
 from .merge import Outcome, Sides, category, merge
 from .migrations import between
@@ -184,7 +184,7 @@ def _proposed(
         body=_body(step, sides, outcome),
     )
     tree = objects.write(_within(objects.tree(str(base.commit)), root(), outcome.tree))
-    commit = git("commit-tree", tree, "-p", str(base.commit), text=proposal.message)
+    commit = write_tree(proposal, base, tree)
     said = f"{proposal.title}: {_told(len(outcome.conflicts), 'conflict')}"
     return Update(proposal, commit, said, outcome.conflicts)
 
