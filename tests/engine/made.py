@@ -3,6 +3,7 @@
 `size` decides the target; the other columns tell nothing about it.
 """
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from mlops.config.params import Params
 from mlops.contract import Contract, conform
 from mlops.estimators import build, finish
-from mlops.inputs import model_inputs, target_values
+from mlops.inputs import model_inputs, seen_categories, target_values
 from mlops.model import Model
 from mlops.pipeline.train import described
 
@@ -138,7 +139,8 @@ def fit(chosen: Params, given: Contract, data: pd.DataFrame, look_at: pd.DataFra
     pipeline = build(chosen.task, name, chosen.hyperparameters(name), given, chosen.train.seed)
     pipeline.fit(model_inputs(data, given), target_values(data, given))
     finish(chosen.task, name, pipeline)
-    return described(pipeline, chosen, given, look_at)
+    model = described(pipeline, chosen, given, look_at)
+    return replace(model, categories=seen_categories(data, given))
 
 
 @cache

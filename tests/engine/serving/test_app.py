@@ -198,7 +198,7 @@ def _broken(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "column"),
     [
-        ({"colour": 3}, "colour"),
+        ({"colour": [3]}, "colour"),
         ({"wet": "yes"}, "wet"),
         ({"colour": ...}, "colour"),
         ({"size": 1e300}, "size"),

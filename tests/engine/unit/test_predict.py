@@ -63,7 +63,7 @@ def test_every_row_is_predicted_in_order(
 ) -> None:
     monkeypatch.setattr(module, "BATCH_ROWS", 70)  # so that 400 rows take several batches
     rows = made.rows(what)
-    assert predict(_file(source, rows), Path(target), _model(what, name)) == made.ROWS
+    assert predict(_file(source, rows), Path(target), _model(what, name)).rows == made.ROWS
     found = pd.read_csv(target) if target.endswith(".csv") else pd.read_parquet(target)
     expected = _expected(what, name, rows)
     assert [*found.columns] == [*expected]
@@ -86,7 +86,8 @@ def test_the_columns_of_the_file_can_be_kept() -> None:
 
 def test_other_columns_and_the_target_are_not_needed() -> None:
     rows = made.rows("regression").drop(columns="price")
-    assert predict(_file("a.csv", rows), Path("p.csv"), _model("regression", "linear")) == made.ROWS
+    tally = predict(_file("a.csv", rows), Path("p.csv"), _model("regression", "linear"))
+    assert (tally.rows, tally.lines()) == (made.ROWS, [])
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import joblib
@@ -29,12 +29,14 @@ class Model:
         pipeline: raw columns in (inputs.model_inputs), predictions out.
         classes: the classes in the order of the probabilities; None unless classification.
         interval: half the width of the prediction interval, in the target's unit; None without one.
+        categories: those that training saw, by feature.
     """
 
     task: Task
     pipeline: Pipeline
     classes: list[str] | None = None
     interval: float | None = None
+    categories: dict[str, list[str]] = field(default_factory=dict)
 
     def predict(self, inputs: pd.DataFrame) -> Outputs:
         """The outputs for `inputs` as inputs.model_inputs makes them."""

@@ -96,6 +96,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "task": model.task,
         "estimator": params.train.estimator,
         "classes": model.classes,
+        "categories": model.categories,
         "contract": described,
         "contract_sha256": digest(described),
         "data_sha256": read_json(PROVENANCE)["snapshot_sha256"],

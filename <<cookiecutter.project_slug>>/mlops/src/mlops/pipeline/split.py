@@ -11,10 +11,10 @@ import pandas as pd
 from ..config.params import load_params
 from ..config.section import Task
 from ..config.split import Split
-from ..contract import Contract, conform, load_contract
+from ..contract import Contract, conform, load_contract, snapshot
 from ..errors import InputError
 from ..files import replacing
-from ..paths import PARTS, SNAPSHOT
+from ..paths import PARTS
 from . import stage
 
 # A number is cut into this many equally filled bins when parts are to have its proportions.
@@ -24,7 +24,7 @@ STRATA = 10
 def split() -> None:
     """Write the three parts."""
     params, contract = load_params(), load_contract()
-    data = conform(pd.read_parquet(SNAPSHOT), contract)
+    data = conform(snapshot(contract.columns), contract)
     parts = divide(data, contract, params.task, params.split)
     for name, part in parts.items():
         with replacing(PARTS[name]) as temporary:

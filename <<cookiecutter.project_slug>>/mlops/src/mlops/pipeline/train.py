@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
 from ..estimators import build, finish
-from ..inputs import model_inputs, target_values
+from ..inputs import model_inputs, seen_categories, target_values
 from ..metrics import Scored, negative_log_loss, score
 from ..model import Model
 from ..paths import PARTS, TRAINING_LOG
@@ -50,6 +51,7 @@ def train() -> None:
     pipeline.fit(model_inputs(fit_on, contract), target_values(fit_on, contract))
     finish(params.task, params.train.estimator, pipeline)
     model = described(pipeline, params, contract, look_at)
+    model = replace(model, categories=seen_categories(fit_on, contract))
     log(model, chosen, params, contract, look_at)
     model.save()
 

@@ -9,10 +9,20 @@ import pandas as pd
 import pandera.pandas as pa
 
 from ..config.params import load_params
-from ..contract import Column, Contract, Violation, conform, load_contract, unreadable, violation
+from ..contract import (
+    Column,
+    Contract,
+    Violation,
+    conform,
+    is_missing,
+    load_contract,
+    snapshot,
+    unreadable,
+    violation,
+)
 from ..errors import CheckError
 from ..files import write_json
-from ..paths import PROFILE, SNAPSHOT, VALIDATION
+from ..paths import PROFILE, VALIDATION
 from ..profile import profile
 from . import stage
 
@@ -24,7 +34,7 @@ def validate() -> None:
     """
     contract = load_contract()
     contract.check_task(load_params().task)
-    raw = pd.read_parquet(SNAPSHOT)
+    raw = snapshot()
     violations = check(raw, contract)
     write_json(
         VALIDATION,
@@ -51,7 +61,9 @@ def check(raw: pd.DataFrame, contract: Contract) -> list[Violation]:
     typed = conform(raw, contract)
     unread = list(unreadable(raw, typed, contract))
     # An unreadable value is missing in `typed`; it is reported once, as unreadable.
-    hidden = {each.column: raw[each.column].notna() for each in unread}
+    hidden = {
+        each.column: ~is_missing(raw[each.column], contract.columns[each.column]) for each in unread
+    }
     return [*unread, *_broken_rules(typed, contract, hidden)]
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from ..errors import InputError
 from ..inference import OnnxModel
 from ..project import module
+from ..reading import Unreadable
 from .errors import Refused, Violation
 from .protocol import InferRequest, InferResponse, Tensor, flat
 from .settings import Settings
-from .signature import Values, columns, shown, signature
+from .signature import Category, Values, columns, readers, shown, signature
 
 # A step before or after the model, on the arrays of a whole batch by name.
 Step = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
@@ -34,12 +35,14 @@ class Job:
         rows: how many.
         columns: the model's inputs in its order, each a list of one value a row.
         others: columns of the contract that the model does not take but the log keeps, such as ids.
+        unknown: rows by column, of categories that training never saw.
     """
 
     id: str
     rows: int
     columns: list[Values]
     others: dict[str, Values] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,14 @@ class Batch:
     Attributes:
         ids: of the jobs.
         sizes: how many rows each of them has.
-        others: of each job, see Job.
+        others, unknown: of each job, see Job.
         inputs, outputs: of the model, arrays of all rows.
     """
 
     ids: list[str]
     sizes: list[int]
     others: list[dict[str, Values]]
+    unknown: list[dict[str, int]]
     inputs: dict[str, np.ndarray]
     outputs: dict[str, np.ndarray]
 
@@ -93,6 +97,7 @@ class ServedModel:
         name: the project's.
         version: the release's id, else the start of the model file's SHA-256.
         inputs: by name, in the model's order.
+        categories: those of the inputs whose values training saw are known.
         others: columns of the contract that may be sent along for the log.
         outputs: what it says of an example row.
         task: what it does: classification, regression or clustering.
@@ -110,6 +115,8 @@ class ServedModel:
             self.name: str = self.metadata["project"]
             self.task: str = self.metadata["task"]
             described = columns(self.metadata["contract"])
+            self.inputs = signature(self.metadata["contract"], self.metadata.get("categories"))
+            self._readers = readers(self.metadata["contract"])
         except KeyError as missing:
             raise InputError(
                 f"{settings.model}: its metadata has no {missing.args[0]}; "
@@ -121,7 +128,6 @@ class ServedModel:
                 "serve a model that `uv run dvc repro` made"
             ) from None
         self.version = settings.release or self.sha256[:12]
-        self.inputs = signature(described)
         if list(self.inputs) != list(self._model.inputs):
             raise InputError(f"{settings.model}: its inputs are not those of its contract")
         self.others = {
@@ -131,6 +137,12 @@ class ServedModel:
         }
         self._index = {name: i for i, name in enumerate(self.inputs)}
         self._checks = [(each.datatypes, each.check) for each in self.inputs.values()]
+        self._texts = {n for n, each in self.inputs.items() if isinstance(each, Category)}
+        self.categories = {
+            name: each
+            for name, each in self.inputs.items()
+            if isinstance(each, Category) and each.known is not None
+        }
         target = [column.kind for column in described.values() if "target" in column.role]
         self._boolean = target == ["boolean"]
         self.max_rows = settings.max_rows
@@ -165,6 +177,9 @@ class ServedModel:
                 )
             if found[i] is not None:
                 raise Refused(f"input {tensor.name}: given twice")
+            if tensor.datatype in SHORT and tensor.name in self._texts:
+                short = SHORT[tensor.datatype]
+                values = [short(v) if isinstance(v, float) else v for v in values]
             found[i] = check(values)
         if None in found:
             missing = [name for name, i in self._index.items() if found[i] is None]
@@ -177,7 +192,7 @@ class ServedModel:
             if wanted.name in asked:
                 raise Refused(f"output {wanted.name}: asked for twice")
             asked.add(wanted.name)
-        return Job(id_, rows, found, others)
+        return Job(id_, rows, found, others, self._unknown(found))
 
     def job_of_rows(self, rows: list[dict[str, Any]], id_: str) -> Job:
         """Check plain rows: a dictionary each, with every input; further keys are left aside."""
@@ -196,7 +211,14 @@ class ServedModel:
             for name in self.others
             if any(name in row for row in rows)
         }
-        return Job(id_, len(rows), found, others)
+        return Job(id_, len(rows), found, others, self._unknown(found))
+
+    def _unknown(self, columns: list[Values]) -> dict[str, int]:
+        """Rows by column, of categories that training never saw."""
+        found = {
+            name: each.unknown(columns[self._index[name]]) for name, each in self.categories.items()
+        }
+        return {name: rows for name, rows in found.items() if rows}
 
     def run(self, jobs: Sequence[Job]) -> Batch:
         """Answer jobs in one call of the model."""
@@ -212,6 +234,7 @@ class ServedModel:
             [job.id for job in jobs],
             [job.rows for job in jobs],
             [job.others for job in jobs],
+            [job.unknown for job in jobs],
             inputs,
             outputs,
         )
@@ -219,9 +242,10 @@ class ServedModel:
     def answers(self, batch: Batch) -> Iterable[InferResponse]:
         """The response to each job of a batch, in order."""
         outputs, start = self._outputs(batch), 0
-        for id_, rows in zip(batch.ids, batch.sizes, strict=True):
+        for id_, rows, unknown in zip(batch.ids, batch.sizes, batch.unknown, strict=True):
             tensors = [each.of(start, rows) for each in outputs]
-            yield InferResponse(self.name, self.version, id_, tensors)
+            told = {f"{UNKNOWN}.{name}": n for name, n in unknown.items()} if unknown else {}
+            yield InferResponse(self.name, self.version, id_, tensors, told)
             start += rows
 
     def described(self) -> dict[str, Any]:
@@ -272,15 +296,26 @@ class ServedModel:
             raise Violation(f"input {name:.60}: there is none; there are {known}", "")
         if name in given:
             raise Refused(f"input {name}: given twice")
+        read, found = self._readers[name], []
         for row, value in enumerate(values, 1):
-            if not (value is None or isinstance(value, str | int | float)):
-                raise Refused(f"input {name}, row {row}: {shown(value)} is no single value")
-        return [None if value is None else str(value) for value in values]
+            try:
+                found.append(read.category(value))
+            except Unreadable:
+                wrong = f"input {name}, row {row}: {shown(value)} is no single value"
+                raise Refused(wrong) from None
+        return found
 
     def _example(self) -> Job:
         values = {"categorical": "", "boolean": False, "numeric": 0.0}
         return Job("", 1, [[values[each.column.kind]] for each in self.inputs.values()])
 
+
+# Floats whose digits are few: as a category 0.1 is 0.1, not 0.10000000149011612.
+SHORT: dict[str, Callable[[float], Any]] = {"FP16": np.float16, "FP32": np.float32}
+
+# A parameter of the answer for each column that it is true of: how many rows hold a category that
+# training never saw.
+UNKNOWN = "unknown_categories"
 
 # What of the model's own metadata is told to clients.
 LINEAGE = ("task", "estimator", "contract_sha256", "data_sha256", "example")
