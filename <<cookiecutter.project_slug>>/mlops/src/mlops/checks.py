@@ -14,7 +14,7 @@ from .contract import Column, Contract, Violation, unreadable, violation
 
 # The largest number that models compute with.
 LARGEST = float(np.finfo("float32").max)
-UNKNOWN = "known to training"
+NOT_MISSING, FINITE, UNKNOWN = "not missing", "finite", "known to training"
 
 
 def broken(raw: pd.DataFrame, typed: pd.DataFrame, contract: Contract) -> Iterator[Violation]:
@@ -30,7 +30,7 @@ def broken(raw: pd.DataFrame, typed: pd.DataFrame, contract: Contract) -> Iterat
         if name in unread:
             yield unread[name]
         for rule, wrong in _rules(typed[name], column):
-            if rule == "not missing" and name in unread:
+            if rule == NOT_MISSING and name in unread:
                 continue  # an unreadable value is missing in `typed`
             if wrong.any():
                 yield violation(name, rule, raw.loc[wrong, name])
@@ -52,9 +52,9 @@ def _rules(values: pd.Series, column: Column) -> Iterator[tuple[str, np.ndarray]
     """Each rule of a column, and which values break it."""
     gone = values.isna().to_numpy()
     if not column.nullable:
-        yield "not missing", gone
+        yield NOT_MISSING, gone
     if column.kind == "numeric":
-        yield "finite", values.abs().to_numpy() > LARGEST
+        yield FINITE, values.abs().to_numpy() > LARGEST
     if column.range is not None:
         low, high = column.range
         if low is not None:

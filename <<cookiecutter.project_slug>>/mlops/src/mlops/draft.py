@@ -7,7 +7,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
@@ -181,6 +181,8 @@ def _looked(name: str, values: pa.ChunkedArray, wanted: Wanted, usual: Reader | 
         return Looked(name, pd.Series(range(0)), Guess("categorical"), why_not)
     if types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if types.is_string_view(values.type):
+        values = values.cast(pa.large_string())
     raw = frame(pa.table({name: values}))[name]
     if not _is_text(values.type):
         return Looked(name, raw, Guess(_kind_of(values.type)))
@@ -196,7 +198,15 @@ def _looked(name: str, values: pa.ChunkedArray, wanted: Wanted, usual: Reader | 
         looked = _as(looked, fits[0])
         if len(fits) == 2:
             looked = Looked(name, raw, Guess("datetime", {"format": fits[0]}, either=found.either))
-    return looked
+    return _without_blanks(looked)
+
+
+def _without_blanks(looked: Looked) -> Looked:
+    """The same, read without the blanks around its texts where there are some."""
+    raw = looked.raw
+    if looked.guess.kind != "categorical" or (raw.str.strip() == raw)[raw.notna()].all():
+        return looked
+    return Looked(looked.name, raw, replace(looked.guess, keys={"strip": True}))
 
 
 def _as(looked: Looked, how: str) -> Looked:
@@ -292,7 +302,7 @@ def _column(looked: Looked, wanted: Wanted, task: Task) -> Draft:
     values, kind = looked.values, looked.guess.kind
     gone = int(values.isna().sum())
     keys = {"kind": kind, "role": role, **looked.guess.keys}
-    drafted = Draft(name, keys, _seen(looked), assumed=[*_assumed(looked)])
+    drafted = Draft(name, keys, _seen(looked), assumed=[*_assumed(looked), *_told_of_texts(looked)])
     if role == "target":
         _draft_target(drafted, looked, values, task)
     elif looked.guess.either is not None and role == "time":
@@ -317,7 +327,8 @@ def _column(looked: Looked, wanted: Wanted, task: Task) -> Draft:
     if keys["kind"] == "numeric" and values.min() >= 0 and len(values) >= ENOUGH_ROWS:
         keys["range"] = [0, None]
     if keys["kind"] == "categorical" and values.nunique() <= MOST_ALLOWED:
-        texts = as_kind(looked.raw, Column(kind="categorical", role=["slice"]))
+        as_text = Column(kind="categorical", role=["slice"], strip=keys.get("strip"))
+        texts = as_kind(looked.raw, as_text)
         counts = texts.value_counts()
         if len(counts) and counts.min() >= OFTEN:
             keys["allowed"] = sorted(counts.index)
@@ -396,6 +407,21 @@ def _assumed(looked: Looked) -> Iterator[str]:
         )
     elif "format" in keys:
         yield f"{name}: dates as {keys['format']} ({sure})"
+
+
+def _told_of_texts(looked: Looked) -> Iterator[str]:
+    """What people should know of the categories of a column."""
+    if looked.guess.keys.get("strip"):
+        yield f"{looked.name}: blanks around its texts count for nothing (certain: there are some)"
+    distinct = looked.values.dropna().unique()
+    if looked.guess.kind == "categorical" and len(distinct) <= MOST_CATEGORIES:
+        by_case: dict[str, list[str]] = {}
+        for text in sorted(map(str, distinct)):
+            by_case.setdefault(text.casefold(), []).append(text)
+        for same in by_case.values():
+            if len(same) > 1:
+                told = " and ".join(map(repr, same))
+                yield f"{looked.name}: {told} are different values; mend the data if they are not"
 
 
 def _why_left_out(looked: Looked) -> str | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from . import tables
-from .checks import broken, unknown
+from .checks import FINITE, LARGEST, NOT_MISSING, broken, unknown
 from .columns import frame
 from .contract import Contract, Violation, conform
 from .dialect import Dialect
@@ -139,6 +139,8 @@ class Scorer:
             if not self._lenient:
                 raise InputError(f"{self._source}: {_refusal(each, needed)}")
             self.tally.broken[each.column, each.rule] += each.count
+            if each.rule == FINITE:  # there is no such float32
+                typed[each.column] = typed[each.column].where(typed[each.column].abs() <= LARGEST)
         for each in unknown(typed, needed, self._known):
             self.tally.unknown[each.column] += each.count
         self.tally.rows += len(raw)
@@ -190,7 +192,7 @@ def answers(model: OnnxModel, contract: Contract, typed: pd.DataFrame) -> dict[s
 def _refusal(each: Violation, contract: Contract) -> str:
     row, value = each.rows[0]
     where = f"row {row}, column {each.column}: "
-    if each.rule == "not missing":
+    if each.rule == NOT_MISSING:
         what = "missing, and the model's contract does not have it nullable"
     elif each.rule.startswith("kind "):
         what = f"{value!r} cannot be read as {contract.columns[each.column].kind}"
