@@ -177,9 +177,8 @@ class ServedModel:
                 )
             if found[i] is not None:
                 raise Refused(f"input {tensor.name}: given twice")
-            if tensor.datatype in SHORT and tensor.name in self._texts:
-                short = SHORT[tensor.datatype]
-                values = [short(v) if isinstance(v, float) else v for v in values]
+            if tensor.datatype != "BYTES" and tensor.name in self._texts:
+                values = _numbers_of(tensor, values)
             found[i] = check(values)
         if None in found:
             missing = [name for name, i in self._index.items() if found[i] is None]
@@ -308,6 +307,18 @@ class ServedModel:
     def _example(self) -> Job:
         values = {"categorical": "", "boolean": False, "numeric": 0.0}
         return Job("", 1, [[values[each.column.kind]] for each in self.inputs.values()])
+
+
+def _numbers_of(tensor: Tensor, values: Values) -> Values:
+    """The values of a tensor of numbers or booleans that are categories. Raises Violation."""
+    for row, value in enumerate(values, 1):
+        if isinstance(value, str):
+            wrong = f"datatype {tensor.datatype}, and row {row} is text: {shown(value)}"
+            raise Violation(f"input {tensor.name}: {wrong}", tensor.name)
+    short = SHORT.get(tensor.datatype)
+    if short is None:
+        return values
+    return [short(value) if isinstance(value, float) else value for value in values]
 
 
 # Floats whose digits are few: as a category 0.1 is 0.1, not 0.10000000149011612.
