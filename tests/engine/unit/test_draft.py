@@ -280,6 +280,9 @@ def test_awkward_files_are_read_as_they_are_meant(name: str) -> None:
     init(f"data/{file}", "y", None, None, None, False)
     contract, params = load_contract(), load_params()
     written = contract.columns["a"].model_dump(exclude_defaults=True)
+    if "decimal" in keys:  # all numbers of the source have it
+        assert contract.dialect.decimal == keys["decimal"]
+        keys = {key: value for key, value in keys.items() if key != "decimal"}
     bound = {"range": [0, None]}
     assert written == {"kind": "numeric", "role": ["feature"], **bound, **keys}
     assert len(contract.columns["c"].allowed or []) == 3
@@ -287,6 +290,29 @@ def test_awkward_files_are_read_as_they_are_meant(name: str) -> None:
     raw = ingest.read(params.source, contract.dialect)[0].to_pandas()
     assert validate.check(raw, contract) == []
     assert conform(raw, contract)["a"].iloc[0] == first
+
+
+def test_columns_that_are_written_each_in_its_own_way() -> None:
+    text = _lines(_comma, _number, lambda i: f"{1000 + i}", _flag, header="a,b,n,y", mark=";")
+    Path("data/a.csv").write_text(text)
+    init("data/a.csv", "y", None, None, None, False)
+    contract = load_contract()
+    raw = ingest.read(load_params().source)[0].to_pandas()
+    typed = conform(raw, contract)
+    assert typed.iloc[1, :3].tolist() == [1.5, 1.5, 1001]
+
+
+def test_what_other_columns_say_decides_between_thousands_and_decimals() -> None:
+    """1,234 alone may be either."""
+    open_ = [f"{i % 9 + 1},{i % 900 + 100}" for i in MANY]
+    for other, wanted in ((_comma, float), (lambda i: _number(i), int)):
+        text = _lines(lambda i: open_[i], other, _flag, mark=";")
+        Path("data/a.csv").write_text(text)
+        drafted = init("data/a.csv", "y", None, None, None, True)
+        raw = ingest.read(load_params().source)[0].to_pandas()
+        found = conform(raw, load_contract())["a"].iloc[0]
+        assert found == (1.1 if wanted is float else 1100)
+        assert any("a guess: the mark may stand" in line for line in drafted.assumed)
 
 
 def test_names_of_other_alphabets_in_other_encodings() -> None:

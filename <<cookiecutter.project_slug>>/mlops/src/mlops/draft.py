@@ -385,25 +385,53 @@ def _first_text(looked: Looked) -> str:
     return ", ".join(map(repr, dict.fromkeys(texts[:3])))
 
 
+def _has_commas(looked: list[Looked]) -> bool:
+    """Whether all numbers with decimals have a comma before them: so it is with the source."""
+    marks = {
+        each.guess.keys.get("decimal", ".")
+        for each in looked
+        if each.guess.kind == "numeric"
+        and (_has_decimals(each) or each.guess.keys.keys() & {"decimal", "thousands"})
+    }
+    return marks == {","}
+
+
+def _written(looked: list[Looked]) -> Iterator[str]:
+    """How numbers are written where that is not plain: columns alike in one line."""
+    alike: dict[tuple[str, str], list[Looked]] = {}
+    for each in looked:
+        keys = each.guess.keys
+        how = [f"{key} {keys[key]!r}" for key in ("decimal", "thousands", "unit") if key in keys]
+        if how:
+            alike.setdefault((", ".join(how), _sure(each)), []).append(each)
+    for (written, sure), columns in alike.items():
+        names = ", ".join(each.name for each in columns[:3])
+        more = f" and {len(columns) - 3} more" if len(columns) > 3 else ""
+        yield f"{names}{more}: numbers such as {_example(columns[0])!r}, {written} ({sure})"
+
+
+def _example(looked: Looked) -> str:
+    return next((t.strip() for t in _some_texts(looked.raw) if re.search(r"\d", t)), "")
+
+
+def _sure(looked: Looked) -> str:
+    if looked.guess.odd:
+        return f"likely: {looked.guess.share:.2%} of the values that are there fit"
+    if is_open(_some_texts(looked.raw)):
+        return "a guess: the mark may stand before decimals or between thousands"
+    return "certain: all values fit"
+
+
 def _assumed(looked: Looked) -> Iterator[str]:
     """How a column is read where that is not plain, and how sure that is."""
-    name, keys, some = looked.name, looked.guess.keys, _some_texts(looked.raw)
-    example = next((each.strip() for each in some if re.search(r"\d", each)), "")
-    sure = "certain: all values fit"
-    if looked.guess.odd:
-        sure = f"likely: {looked.guess.share:.2%} of the values that are there fit"
-    elif is_open(some):
-        sure = "a guess: the mark may stand before decimals or between thousands"
-    written = [f"{key} {keys[key]!r}" for key in ("decimal", "thousands", "unit") if key in keys]
-    if written:
-        yield f"{name}: numbers such as {example!r}, {', '.join(written)} ({sure})"
+    name, keys, sure = looked.name, looked.guess.keys, _sure(looked)
     if looked.guess.odd:
         odd = ", ".join(f"{text!r} ({n:,})" for text, n in looked.guess.odd.items())
         yield f"{name}: {odd} for missing ({sure})"
     if looked.guess.either is not None:
         yield (
-            f"{name}: the day or the month may be first in {example!r}; give --dates day-first or "
-            "--dates month-first"
+            f"{name}: the day or the month may be first in {_example(looked)!r}; give --dates "
+            "day-first or --dates month-first"
         )
     elif "format" in keys:
         yield f"{name}: dates as {keys['format']} ({sure})"
@@ -600,9 +628,13 @@ def init(
     if (chosen == "clustering") != (target is None):
         raise InputError(f"task {chosen} takes {'no' if chosen == 'clustering' else 'a'} --target")
     drafts = draft(looked, wanted, chosen)
+    if _has_commas(looked):
+        dialect["decimal"] = ","
+        for each in drafts:
+            each.keys.pop("decimal", None)
     place.settle()
     write(place.source, drafts, chosen, dialect)
-    assumed += [line for each in drafts for line in each.assumed]
+    assumed += [*_written(looked), *(line for each in drafts for line in each.assumed)]
     return Drafted(place.source, chosen, drafts, assumed)
 
 

@@ -109,18 +109,22 @@ def example(model: Model, contract: Contract) -> dict[str, Any]:
 
     Whoever runs the model can ask it for this row and see that it is itself: `mlops smoke`.
     """
-    row = {name: _likely(contract.columns[name]) for name in contract.features}
+    row = {
+        name: _likely(contract.columns[name], model.categories.get(name, []))
+        for name in contract.features
+    }
     data = conform(pd.DataFrame([row]), contract.only(contract.features))
     outputs = model.predict(model_inputs(data, contract))
     return {"row": row, "outputs": {name: values[0].tolist() for name, values in outputs.items()}}
 
 
-def _likely(column: Column) -> Any:
-    """The first allowed text, the middle of the range, or what is within any range."""
+def _likely(column: Column, seen: list[str]) -> Any:
+    """A text that is allowed, or that training saw; the middle of the range, or any number."""
     if column.kind == "boolean":
         return False
     if column.kind == "categorical":
-        return column.allowed[0] if column.allowed else "example"
+        known = column.allowed or ([] if column.redact else seen)
+        return known[0] if known else "example"
     numbers = [bound for bound in column.range or [] if isinstance(bound, float)]
     return sum(numbers) / len(numbers) if numbers else 0.0
 

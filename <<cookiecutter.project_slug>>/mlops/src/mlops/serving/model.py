@@ -136,13 +136,16 @@ class ServedModel:
             if name not in self.inputs and "target" not in column.role
         }
         self._index = {name: i for i, name in enumerate(self.inputs)}
-        self._checks = [(each.datatypes, each.check) for each in self.inputs.values()]
-        self._texts = {n for n, each in self.inputs.items() if isinstance(each, Category)}
-        self.categories = {
-            name: each
+        self._checks = [
+            (each.datatypes, each.check, isinstance(each, Category))
+            for each in self.inputs.values()
+        ]
+        self._known = [
+            (name, self._index[name], each.known)
             for name, each in self.inputs.items()
             if isinstance(each, Category) and each.known is not None
-        }
+        ]
+        self.categories = [name for name, *_ in self._known]
         target = [column.kind for column in described.values() if "target" in column.role]
         self._boolean = target == ["boolean"]
         self.max_rows = settings.max_rows
@@ -168,7 +171,7 @@ class ServedModel:
             if i is None:
                 others[tensor.name] = self._other(tensor.name, values, others)
                 continue
-            datatypes, check = self._checks[i]
+            datatypes, check, is_text = self._checks[i]
             if tensor.datatype not in datatypes:
                 raise Violation(
                     f"input {tensor.name}: datatype {tensor.datatype:.40}, not "
@@ -177,7 +180,7 @@ class ServedModel:
                 )
             if found[i] is not None:
                 raise Refused(f"input {tensor.name}: given twice")
-            if tensor.datatype != "BYTES" and tensor.name in self._texts:
+            if is_text and tensor.datatype != "BYTES":
                 values = _numbers_of(tensor, values)
             found[i] = check(values)
         if None in found:
@@ -214,10 +217,11 @@ class ServedModel:
 
     def _unknown(self, columns: list[Values]) -> dict[str, int]:
         """Rows by column, of categories that training never saw."""
-        found = {
-            name: each.unknown(columns[self._index[name]]) for name, each in self.categories.items()
-        }
-        return {name: rows for name, rows in found.items() if rows}
+        found = {}
+        for name, place, known in self._known:
+            if not known.issuperset(columns[place]):
+                found[name] = sum(value not in known for value in columns[place])
+        return found
 
     def run(self, jobs: Sequence[Job]) -> Batch:
         """Answer jobs in one call of the model."""

@@ -114,6 +114,7 @@ class Number(Input):
         low, high = column.range or [None, None]
         self.low = -LARGEST if low is None else float(low)
         self.high = LARGEST if high is None else float(high)
+        self._none = read.missing_numbers
 
     def check(self, values: Values) -> Values:
         """See Input.check."""
@@ -121,16 +122,15 @@ class Number(Input):
             len(values) == 1
             and type(values[0]) in self.types
             and self.low <= values[0] <= self.high
-            and not self.read.missing_numbers
+            and not self._none
         ):
             return values  # by far the most common, and several times quicker so
         present = values
         if not self.types.issuperset(map(type, values)):
             self._check_types(values)
             present = [value for value in values if value is not None]
-        none = self.read.missing_numbers
-        if none and not none.isdisjoint(present):
-            values = [None if value in none else value for value in values]
+        if self._none and not self._none.isdisjoint(present):
+            values = [None if value in self._none else value for value in values]
             self._check_missing(values, None)
             present = [value for value in values if value is not None]
         if present and (min(present) < self.low or max(present) > self.high):
@@ -175,25 +175,23 @@ class Category(Input):
         if column.allowed is not None:
             self.allowed = frozenset([*map(read.spelling, column.allowed), NO_CATEGORY])
         self.known = None if known is None else frozenset([*known, NO_CATEGORY])
-        # What is among these has its spelling already.
-        spelled = self.known if self.known is not None else self.allowed
-        self._spelled = spelled or frozenset()
+        # Values of which nothing needs to be looked at: they are spelled rightly, and allowed.
+        right = self.known if self.known is not None else self.allowed or frozenset()
+        self._right = (right & self.allowed if self.allowed is not None else right) - {NO_CATEGORY}
 
     def check(self, values: Values) -> Values:
         """See Input.check."""
-        if not _holds_all(self._spelled, values):
-            values = [self._category(row, value) for row, value in enumerate(values, 1)]
+        try:
+            if self._right.issuperset(values):
+                return values  # by far the most common
+        except TypeError:  # a list or an object, which is no category
+            pass
+        values = [self._category(row, value) for row, value in enumerate(values, 1)]
         self._check_missing(values, NO_CATEGORY)
         if self.allowed is not None and not self.allowed.issuperset(values):
             listed = ", ".join(self.column.allowed or [])
             self._check_each(values, self.allowed.__contains__, f"is none of {listed:.200}")
         return values
-
-    def unknown(self, values: Values) -> int:
-        """How many of checked values training never saw."""
-        if self.known is None or self.known.issuperset(values):
-            return 0
-        return sum(value not in self.known for value in values)
 
     def _category(self, row: int, value: Any) -> str:
         try:
@@ -202,13 +200,6 @@ class Category(Input):
             raise Violation(
                 f"input {self.name}, row {row}: {shown(value)} is not {self.kind}", self.name
             ) from None
-
-
-def _holds_all(some: frozenset[str], values: Values) -> bool:
-    try:
-        return some.issuperset(values)
-    except TypeError:  # a list or an object, which is no category
-        return False
 
 
 def columns(contract: dict[str, Any]) -> dict[str, Column]:
