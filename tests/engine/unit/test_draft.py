@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -512,3 +513,41 @@ def test_nothing_is_left_behind_by_what_fails(tmp_path: Path) -> None:
     assert [*Path("data").iterdir()] == []
     init(str(tmp_path / "else.csv"), "churned", None, None, None, False)
     assert [each.name for each in Path("data").iterdir()] == ["else.csv"]
+
+
+def test_an_address_is_kept_and_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    fetch = fsspec.open
+
+    def counted(address: str, *rest: Any, **more: Any) -> Any:
+        asked.append(address)
+        return fetch(address, *rest, **more)
+
+    with fetch("memory://draft/a.csv", "wb") as stream:
+        stream.write(_lines(_number, _colour, _flag).encode())
+    monkeypatch.setattr(fsspec, "open", counted)
+    init("memory://draft/a.csv", "y", None, None, None, False)
+    assert asked == ["memory://draft/a.csv"]
+    assert load_params().source.path == "data/source.url"
+    assert Path("data/source.url").read_text() == "memory://draft/a.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.csv", b"", "a.csv: the file is empty"),
+        ("a.csv", b"x,y\n", "a.csv: no rows"),
+        ("a.csv.gz", b"no gzip", "a.csv.gz: not readable"),
+        ("a.csv", b"x,y\n1,2\n3\n", "a.csv: not readable.*Expected 2 columns, got 1"),
+        ("a.parquet", b"PAR1 no PAR1", "a.parquet: not readable"),
+        ("a.xlsx", b"no sheet", "a.xlsx: not readable"),
+        ("a.jsonl", b"{", "a.jsonl: not readable"),
+        ("a.zip", b"no zip", "a.zip: not readable"),
+        ("a.txt", b"x", "a.txt: cannot read this kind of file"),
+    ],
+)
+def test_what_is_no_table_is_told_in_a_line(name: str, content: bytes, line: str) -> None:
+    Path("data", name).write_bytes(content)
+    with pytest.raises(InputError, match=line) as refused:
+        init(f"data/{name}", "y", None, None, None, False)
+    assert len(str(refused.value).splitlines()) == 1

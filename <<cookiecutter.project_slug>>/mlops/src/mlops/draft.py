@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from io import StringIO
@@ -618,8 +617,9 @@ def init(
             f"{', '.join(held)}: changed since the last commit; commit that first, or give --force"
         )
     place, wanted = locate(path, database), Wanted(target, time, task, dates)
-    dialect, assumed, semicolons = _dialect(place.now, wanted)
-    table, whole = ingest.head(place.now, Dialect(**dialect), MOST_BYTES)
+    with ingest.parts_of(place.now) as parts:
+        dialect, assumed, semicolons = _dialect(parts[0], wanted)
+        table, whole = ingest.head(parts, Dialect(**dialect), MOST_BYTES)
     if not whole:
         assumed.append(f"only the first {table.num_rows:,} rows were looked at")
     check_names(table.column_names, wanted)
@@ -638,13 +638,12 @@ def init(
     return Drafted(place.source, chosen, drafts, assumed)
 
 
-def _dialect(source: Source, wanted: Wanted) -> tuple[dict[str, Any], list[str], bool]:
+def _dialect(part: ingest.Part, wanted: Wanted) -> tuple[dict[str, Any], list[str], bool]:
     """The keys of the dialect that a file needs, what is assumed, and whether it has semicolons."""
-    with ExitStack() as stack:
-        file = ingest.first_file(source, stack)
-        if file is None or not tables.is_text(file.name):
-            return {}, [], False
-        how = tables.layout_of(file, Dialect(header=False))
+    if not isinstance(part, ingest.File) or not tables.is_text(part.path.name):
+        return {}, [], False
+    with tables.explained(part.path, part.name):
+        how = tables.layout_of(part.path, Dialect(header=False))
     mark = {"\t": "tabs"}.get(how.delimiter, f"`{how.delimiter}`")
     assumed = [f"{how.encoding} text with {mark} between the cells"]
     first, rest = (how.rows[0], how.rows[1:]) if how.rows else ([], [])

@@ -92,7 +92,7 @@ def opened(
     What pandas notes of its index does not count: it is a column like others.
     Raises InputError as `read` does, also while it is read.
     """
-    with _explained(path, name or str(path)), ExitStack() as stack:
+    with explained(path, name or str(path)), ExitStack() as stack:
         kind = _kind(path.name)
         if kind.endswith(PARQUET):
             # Not `read_table`: that one takes folder names such as `year=2013` for columns.
@@ -106,13 +106,6 @@ def opened(
             share, stream = _stream(path, stack)
             opener = _lines if kind.endswith(LINES) else _csv
             yield opener(path, stream, dialect, stack, share)
-
-
-def head(path: Path, size: int = 2**20) -> bytes:
-    """The first bytes of a file of text, unpacked."""
-    with ExitStack() as stack:
-        found: bytes = _stream(path, stack)[1].read(size)
-        return found
 
 
 def layout_of(path: Path, dialect: Dialect = AUTO) -> Layout:
@@ -142,7 +135,8 @@ def _kind(name: str) -> str:
 
 
 @contextmanager
-def _explained(path: Path, name: str) -> Iterator[None]:
+def explained(path: Path, name: str) -> Iterator[None]:
+    """Raise InputError, which calls the file `name`, for what keeps it from being read within."""
     if not path.is_file():
         raise InputError(f"{name}: no such file")
     if not is_table(path.name):

@@ -82,7 +82,7 @@ Part = File | Answer
 def ingest() -> None:
     """Write the snapshot and its provenance."""
     source, dialect = load_params().source, load_contract().dialect
-    with replacing(SNAPSHOT) as temporary, _parts(source) as parts:
+    with replacing(SNAPSHOT) as temporary, parts_of(source) as parts:
         schema = _schema(parts, dialect)
         origins = _write(parts, dialect, schema, temporary)
         rows = sum(origin.rows for origin in origins)
@@ -142,7 +142,7 @@ def read(source: Source, dialect: Dialect = AUTO) -> tuple[pa.Table, list[Origin
 
     Raises InputError when it is missing, empty, unreadable, or names a column twice.
     """
-    with _parts(source) as parts:
+    with parts_of(source) as parts:
         schema = _schema(parts, dialect)
         groups = [[group for group, _ in _groups(part, dialect, schema)] for part in parts]
         origins = [
@@ -155,35 +155,27 @@ def read(source: Source, dialect: Dialect = AUTO) -> tuple[pa.Table, list[Origin
     return table, origins
 
 
-def head(source: Source, dialect: Dialect, most_bytes: int) -> tuple[pa.Table, bool]:
-    """The first rows of `source`, about so many bytes of them, and whether these are all.
+def head(parts: list[Part], dialect: Dialect, most_bytes: int) -> tuple[pa.Table, bool]:
+    """The first rows of parts, about so many bytes of them, and whether these are all.
 
     Raises InputError as `read` does.
     """
-    found, size, whole = [], 0, True
-    with _parts(source) as parts:
-        schema = _schema(parts, dialect)
-        for part in parts:
-            for group, _ in _groups(part, dialect, schema):
-                if size > most_bytes:
-                    whole = False
-                    break
-                found.append(group)
-                size += group.nbytes
+    schema, size = _schema(parts, dialect), 0
+    found: list[pa.Table] = []
+    for part in parts:
+        for group, _ in _groups(part, dialect, schema):
+            if size > most_bytes:
+                return pa.concat_tables(found), False
+            found.append(group)
+            size += group.nbytes
     table = pa.concat_tables([schema.empty_table(), *found])
     if table.num_rows == 0:
-        raise InputError(f"{source.path}: no rows")
-    return table, whole
-
-
-def first_file(source: Source, stack: ExitStack) -> Path | None:
-    """The first file of `source`, there as long as the stack; None where it is a query."""
-    first = stack.enter_context(_parts(source))[0] if not source.path.endswith(".sql") else None
-    return first.path if isinstance(first, File) else None
+        raise InputError(f"{parts[0].name}: no rows")
+    return table, True
 
 
 @contextmanager
-def _parts(source: Source) -> Iterator[list[Part]]:
+def parts_of(source: Source) -> Iterator[list[Part]]:
     """What the snapshot is made of, in order; what was fetched is there as long as it is needed."""
     with ExitStack() as stack:
         if source.path.endswith(".sql"):
