@@ -148,16 +148,7 @@ def _odd(texts: pa.Array, reader: Reader) -> pa.Array:
 
 
 def _is_missing(texts: pa.Array, reader: Reader) -> pa.Array:
-    return _among(texts, reader.missing)
-
-
-def _among(values: pa.Array, some: Any) -> pa.Array:
-    return pc.is_in(values, pa.array(sorted(some), values.type))
-
-
-def _numpy(mask: pa.Array) -> np.ndarray:
-    found: np.ndarray = mask.fill_null(False).to_numpy(zero_copy_only=False)
-    return found
+    return pc.is_in(texts, pa.array(sorted(reader.missing), texts.type))
 
 
 def _by_value(values: pd.Series, read: Callable[[Any], Any], kind: pa.DataType) -> pd.Series:

@@ -52,7 +52,7 @@ OFTEN = 5
 LOOKED_AT = 10_000
 
 # Of a larger source the first so many bytes are looked at.
-MOST_BYTES = 2**30
+MOST_BYTES = 2**29
 
 ID_NAME = re.compile(
     r"(^|_)(id|key|uuid|guid)$|^index$|^unnamed(: |_)\d+$|^__index_level_\d+__$|[a-z]I[Dd]$"
