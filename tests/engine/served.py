@@ -32,6 +32,7 @@ def write(what: str, path: Path, changes: dict[str, dict[str, Any]] | None = Non
         "project": "made",
         "task": model.task,
         "classes": model.classes,
+        "categories": model.categories,
         "contract": contract.model_dump(mode="json", exclude_defaults=True),
         "example": example(model, contract),
     }

@@ -99,7 +99,7 @@ def test_no_folder_imports_itself_by_way_of_others() -> None:
 
 def test_the_server_needs_little_of_the_engine() -> None:
     needed = {unit(each) for path in ENGINE.glob("serving/*.py") for each in imports(path)}
-    assert needed <= {"serving", "errors", "inference", "project"}
+    assert needed <= {"serving", "errors", "inference", "project", "reading"}
 
 
 def test_what_the_server_needs_is_in_its_image_and_nothing_heavy() -> None:

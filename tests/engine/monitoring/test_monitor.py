@@ -121,6 +121,22 @@ def test_few_rows_are_not_judged(tmp_path: Path) -> None:
     assert any("fewer than 200 rows" in line for line in monitoring.summary(result))
 
 
+def test_categories_that_training_never_saw_are_counted(tmp_path: Path) -> None:
+    environment = Environment("binary", tmp_path)
+
+    def some_new(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(colour=np.where(np.arange(len(rows)) < 7, "mauve", rows["colour"]))
+
+    environment.log(1, 500)
+    environment.log(8, 500, some_new)
+    result = environment.monitor()
+    assert [each.unknown for each in result.windows] == [{}, {"colour": 7}]
+    line = "7 of 500 rows hold a colour that training never saw"
+    assert line in [*monitoring.summary(result)]
+    assert line in monitoring.page(result)
+    assert line in monitoring.markdown(result)
+
+
 def test_redacted_columns_are_not_watched(tmp_path: Path) -> None:
     environment = Environment("binary", tmp_path, contract={"noise": {"redact": True}})
     environment.log(8, 500, lambda rows: rows.assign(noise=np.nan))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from engine import made
@@ -198,7 +199,7 @@ def _broken(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "column"),
     [
-        ({"colour": 3}, "colour"),
+        ({"colour": [3]}, "colour"),
         ({"wet": "yes"}, "wet"),
         ({"colour": ...}, "colour"),
         ({"size": 1e300}, "size"),
@@ -228,3 +229,58 @@ def test_metrics_count_tensors_that_the_contract_refuses(served: Start) -> None:
     after = _metrics(server)
     assert after[of % tensors[0]["name"]] == before[of % tensors[0]["name"]] + 2
     assert after[of % "not in the contract"] == before[of % "not in the contract"] + 1
+
+
+# One reading: see test_carriers.
+
+
+def test_categories_that_training_never_saw_are_told_and_counted(served: Start) -> None:
+    server, rows = served("binary"), _rows("binary", 3)
+    for row, colour in zip(rows, ["red", "mauve", "MAUVE"], strict=True):
+        row["colour"] = colour
+    before = _metrics(server)
+    _, plain = server.ask("POST", "/predict", rows)
+    assert plain["unknown_categories"] == {"colour": 2}
+    _, answer = server.infer(*_tensors("binary", rows))
+    assert answer["parameters"] == {"unknown_categories.colour": 2}
+    name = 'mlops_unknown_categories_total{input="colour"}'
+    assert _metrics(server)[name] - before[name] == 4
+    rows[1]["colour"] = rows[2]["colour"] = None
+    assert "unknown_categories" not in server.ask("POST", "/predict", rows)[1]
+    assert "parameters" not in server.infer(*_tensors("binary", rows))[1]
+
+
+def test_requests_that_go_through_the_model_together_have_their_own_counts(served: Start) -> None:
+    server, (row,) = served("binary"), _rows("binary", 1)
+    many = [row | {"colour": "mauve"}] * 300
+    assert server.ask("POST", "/predict", many)[1]["unknown_categories"] == {"colour": 300}
+    assert "unknown_categories" not in server.ask("POST", "/predict", row | {"colour": "red"})[1]
+
+
+def test_what_the_contract_calls_missing_is_missing(served: Start) -> None:
+    server, (row,) = served("binary"), _rows("binary", 1)
+    known = server.ask("POST", "/predict", row | {"colour": None})[1]["predictions"]
+    for text in ("NA", "null", "", "#N/A"):
+        told = server.ask("POST", "/predict", row | {"colour": text})[1]
+        assert told["predictions"] == known
+        assert "unknown_categories" not in told
+
+
+def test_a_tensor_of_numbers_holds_no_text(served: Start) -> None:
+    tensors = _tensors("binary", _rows("binary", 2))
+    colour = next(each for each in tensors if each["name"] == "colour")
+    colour.update(datatype="FP32", data=[1, "red"])
+    status, answer = served("binary").infer(*tensors)
+    assert (status, answer["error"]) == (
+        400, "input colour: datatype FP32, and row 2 is text: 'red'",
+    )  # fmt: skip
+
+
+def test_the_schema_of_a_category_takes_what_the_server_takes(served: Start) -> None:
+    document = served("binary").ask("GET", "/openapi.json")[1]
+    schema = document["components"]["schemas"]["Row"]["properties"]["colour"]
+    for taken in ("red", 7, 7.5, True, None):
+        jsonschema.validate(taken, schema)
+    for refused in ([1], {"a": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(refused, schema)

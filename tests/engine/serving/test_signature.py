@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from mlops.serving.errors import Refused
-from mlops.serving.signature import Column, Input, signature
+from mlops.serving.signature import Input, signature
 
 
 def _input(**column: Any) -> Input:
-    return signature({"x": Column(role=["feature"], **column)})["x"]
+    return signature({"columns": {"x": {"role": ["feature"], **column}}})["x"]
 
 
 NUMBER = _input(kind="numeric")
@@ -32,6 +32,9 @@ COLOUR = _input(kind="categorical", allowed=["red", "green"], nullable=True)
         (FLAG, [True, False], [1, 0]),
         (MAYBE, [None, True], [np.nan, 1]),
         (TEXT, ["a", "ü"], ["a", "ü"]),
+        (TEXT, [7, 7.0, "7", "7.0", "007"], ["7", "7", "7", "7", "007"]),
+        (TEXT, [True, "TRUE", 3.5], ["true", "true", "3.5"]),
+        (COLOUR, ["NA", None, ""], ["", "", ""]),
         (COLOUR, ["red", None, ""], ["red", "", ""]),
     ],
 )
@@ -56,7 +59,8 @@ def test_values_become_what_the_model_takes(
         (POSITIVE, [None, -1], "row 2: -1 is outside the contract's range"),
         (FLAG, [1], "row 1: 1 is not true or false"),
         (FLAG, [None], "row 1: missing"),
-        (TEXT, [3], "row 1: 3 is not text"),
+        (TEXT, ["a", [3]], r"row 2: \[3\] is not text"),
+        (TEXT, ["a", "NA"], "row 2: missing"),
         (TEXT, ["a", ""], "row 2: missing"),
         (TEXT, ["a", None], "row 2: missing"),
         (COLOUR, ["red", None, "blue"], "row 3: 'blue' is none of red, green"),

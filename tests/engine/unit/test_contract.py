@@ -165,7 +165,7 @@ def test_booleans(values: Any, typed: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("values", "typed"),
     [
-        (["00501", "NO", "", None], ["00501", "NO", "", None]),
+        (["00501", "NO", "", None], ["00501", "NO", None, None]),
         ([3, 4], ["3", "4"]),
         ([3.0, np.nan], ["3", None]),
         ([3.0, 3.5], ["3", "3.5"]),

@@ -170,6 +170,7 @@ def test_the_model_carries_where_it_comes_from() -> None:
         "estimator": "linear",
         "rows": made.ROWS,
         "classes": ["high", "low", "middle"],
+        "categories": {"colour": ["blue", "green", "red", 'Æ, "quoted"']},
         "contract": described,
         "contract_sha256": digest(described),
         "data_sha256": "5ba5",

@@ -2,8 +2,10 @@
 where it came from without a secret. What cannot be read is told in one line."""
 
 import gzip
+import json
 import sqlite3
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -15,12 +17,18 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from engine import made
+import yaml
+from engine import made, sheets
+from helpers import PROJECT
 
+from mlops import tables
 from mlops.config.source import Source
+from mlops.contract import load_contract
+from mlops.dialect import Dialect
 from mlops.errors import InputError
 from mlops.files import read_json, sha256, write_text
-from mlops.paths import PARAMS, PROVENANCE, SNAPSHOT
+from mlops.paths import CONTRACT, PARAMS, PROVENANCE, SNAPSHOT
+from mlops.pipeline import ingest as module
 from mlops.pipeline.ingest import ingest, read
 
 CSV = b"code,size\n00501,1e5\n"
@@ -69,9 +77,10 @@ def test_csv_is_kept_as_text(name: str, content: bytes) -> None:
     assert _rows(_write(name, content)) == ROWS
 
 
-def test_missing_values_are_not_quoted() -> None:
-    path = _write("a.csv", b'x,y\nNA,"NA"\nnull,"null"\n,""\nnan,a\n')
-    assert _rows(path) == {"x": [None] * 4, "y": ["NA", "null", "", "a"]}
+def test_cells_stay_as_they_were_written() -> None:
+    """What is missing, and what a number, is the contract's to say."""
+    path = _write("a.csv", b'x,y\nNA,"NA"\n 7.0,"null"\n,""\n"12,50",a\n')
+    assert _rows(path) == {"x": ["NA", " 7.0", "", "12,50"], "y": ["NA", "null", "", "a"]}
 
 
 def test_a_cell_may_hold_lines_and_delimiters() -> None:
@@ -222,11 +231,11 @@ def test_a_query_that_fails_is_told(database: str, query: str, url: str | None, 
         ("a.csv", b"x,y\n1,2\n3\n", "a.csv: not readable.*Expected 2 columns, got 1"),
         ("a.csv", b"x,y\n1,2\n3,4,5\n", "a.csv: not readable.*Expected 2 columns, got 3"),
         ("a.csv", b"x,y,x\n1,2,3\n", "a.csv: column named twice: x"),
-        ("a.csv", "x\né\n".encode("latin-1"), "a.csv: not readable.*UTF8"),
         ("a.csv.gz", CSV, "a.csv.gz: not readable"),
         ("a.csv.gz", gzip.compress(CSV * 1000, mtime=0)[:-20], "a.csv.gz: not readable"),
         ("a.parquet", b"PAR1 this is not one PAR1", "a.parquet: not readable"),
-        ("a.xlsx", b"x", "a.xlsx: cannot read this kind of file"),
+        ("a.xlsx", b"x", "a.xlsx: not readable"),
+        ("a.xml", b"x", "a.xml: cannot read this kind of file"),
         ("a.url", b"# nothing\n", "a.url: no address in it"),
         ("a.url", b"no://such/store.csv", "no://such/store.csv: cannot be fetched"),
         ("a.url", b"http://127.0.0.1:1/a.csv", "http://127.0.0.1:1/a.csv: cannot be fetched"),
@@ -278,6 +287,7 @@ def test_parts_that_do_not_fit_are_told() -> None:
 def _params(source: str) -> None:
     params = made.params("binary", "linear").model_copy(update={"source": Source(path=source)})
     write_text(PARAMS, params.model_dump_json())
+    write_text(CONTRACT, made.contract("binary").model_dump_json(exclude_defaults=True))
 
 
 def test_the_provenance_says_what_was_read_and_where_from() -> None:
@@ -312,3 +322,110 @@ def test_a_failure_leaves_the_snapshot_as_it_was() -> None:
         ingest()
     assert SNAPSHOT.read_bytes() == first
     assert [*SNAPSHOT.parent.glob(".*")] == []
+
+
+# How the source is written.
+
+
+@pytest.mark.parametrize(
+    ("dialect", "content", "rows"),
+    [
+        ({"encoding": "cp1252"}, "x\n€\n".encode("cp1252"), {"x": ["€"]}),
+        ({"encoding": "iso-8859-15"}, "x\n€\n".encode("iso-8859-15"), {"x": ["€"]}),
+        ({}, "é;ü\n1;ß\n".encode("cp1252"), {"é": ["1"], "ü": ["ß"]}),
+        ({}, "é;ü\n1;ß\n".encode("utf-16"), {"é": ["1"], "ü": ["ß"]}),
+        ({}, "é;ü\n1;ß\n".encode("utf-16-le"), {"é": ["1"], "ü": ["ß"]}),
+        ({"delimiter": ":"}, b"x,y:z\n1:2\n", {"x,y": ["1"], "z": ["2"]}),
+        ({"delimiter": "tab"}, b"x\ty\n1,2\t3\n", {"x": ["1,2"], "y": ["3"]}),
+        ({"header": False}, b"1,2\n3,4\n", {"c1": ["1", "3"], "c2": ["2", "4"]}),
+        ({"header": False}, b"c1,c2\n3,4\n", {"c1": ["3"], "c2": ["4"]}),
+        ({"header": ["a", "b"]}, b"1,2\n3,4\n", {"a": ["1", "3"], "b": ["2", "4"]}),
+        ({"header": ["a", "b"]}, b"a,b\n3,4\n", {"a": ["3"], "b": ["4"]}),
+        ({"header": False}, b"\xef\xbb\xbf1,2\n", {"c1": ["1"], "c2": ["2"]}),
+        ({}, b",x\n0,1\n", {"unnamed_1": ["0"], "x": ["1"]}),
+        ({}, b"\n\nx,y\n1,2\n", {"x": ["1"], "y": ["2"]}),
+        ({}, b"sep=;\r\nx;y\r\n1,5;2\r\n", {"x": ["1,5"], "y": ["2"]}),
+        ({}, b'"x\n(m)",y\n1,2\n', {"x\n(m)": ["1"], "y": ["2"]}),
+        ({}, b"x;y\n1,5;2,5\n", {"x": ["1,5"], "y": ["2,5"]}),
+        ({}, b"x\n1\n", {"x": ["1"]}),
+    ],
+)
+def test_text_is_cut_into_cells_as_it_lies(
+    dialect: dict[str, Any], content: bytes, rows: dict[str, Any]
+) -> None:
+    how = Dialect.model_validate(dialect)
+    table, _ = read(Source(path=_write("a.csv", content)), how)
+    assert table.to_pydict() == rows
+    assert tables.column_names(Path("a.csv"), how) == [*rows]
+    assert tables.count(Path("a.csv"), how) == len(next(iter(rows.values())))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "line"),
+    [
+        ({"encoding": "utf-9"}, "dialect.encoding: there is no encoding utf-9"),
+        ({"delimiter": ";;"}, "dialect.delimiter: one sign"),
+        ({"header": ["a", "a"]}, "dialect.header: a name stands there twice"),
+        ({"decimal": ";"}, "dialect.decimal: "),
+        ({"decimal": ",", "thousands": ","}, "dialect: `decimal` and `thousands` are the same"),
+        ({"thousands": "5"}, "dialect.thousands: one sign that is no digit"),
+        ({"unit": "5$"}, "dialect.unit: a sign or word"),
+        ({"decimals": ","}, "dialect.decimals: unknown key"),
+    ],
+)
+def test_a_dialect_that_cannot_be_is_told(dialect: dict[str, Any], line: str) -> None:
+    columns = {"x": {"kind": "numeric", "role": "feature"}}
+    write_text(CONTRACT, json.dumps({"dialect": dialect, "columns": columns}))
+    with pytest.raises(InputError, match=rf"contract\.yaml: {line}"):
+        load_contract()
+
+
+def test_other_files_than_csv() -> None:
+    rows = {"a": [1.5, None], "c": ["x", "y"]}
+    lines = b'{"a": 1.5, "c": "x"}\n{"a": null, "c": "y"}\n'
+    assert _rows(_write("a.jsonl", lines)) == rows
+    assert _rows(_write("a.ndjson.gz", gzip.compress(lines))) == rows
+    sheets.write(Path("a.xlsx"), [["a", "c"], [1.5, "x"], [None, "y"]])
+    assert _rows("a.xlsx") == rows
+    sheets.write(Path("b.xlsx"), [["a"], [7.0], ["seven"], [None], [True]])
+    assert _rows("b.xlsx") == {"a": ["7", "seven", "true"]}  # rows of nothing are none
+    for name in ("a.csv.zip", "a.zip"):
+        with zipfile.ZipFile(name, "w") as archive:
+            archive.writestr("inside.csv", CSV)
+        assert _rows(name) == ROWS
+
+
+def test_a_zip_of_several_files_is_told() -> None:
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("one.csv", CSV)
+        archive.writestr("two.csv", CSV)
+    with pytest.raises(InputError, match=r"a\.zip: not readable.* it holds one\.csv, two\.csv"):
+        _rows("a.zip")
+
+
+def test_a_snapshot_is_written_a_group_of_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that memory does not grow with the source."""
+    monkeypatch.setattr(module, "GROUP_BYTES", 100_000)
+    monkeypatch.setattr(tables, "CSV_BLOCK", 50_000)
+    rows = [f"{i},text {i}" for i in range(60_000)]
+    _write("in/a.csv", "\n".join(["x,y", *rows]).encode())
+    _write("in/b.csv", b"y,x\nlast,60000\n")
+    _params("in")
+    ingest()
+    file = pq.ParquetFile(SNAPSHOT)
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+    assert len(sizes) >= 10
+    assert max(sizes) < 12_000
+    table = file.read()
+    assert table["x"].to_pylist() == [str(i) for i in range(60_001)]
+    assert table["y"][-1].as_py() == "last"
+
+
+def test_a_snapshot_is_taken_anew_for_how_the_file_lies_and_for_nothing_else() -> None:
+    """What values mean is read later; a live source is not read again for it."""
+    stage = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["ingest"]
+    wanted = {"contract.yaml": ["dialect.encoding", "dialect.delimiter", "dialect.header"]}
+    assert stage["params"] == ["source", wanted]
+    for contract in PROJECT.glob("*contract.yaml*"):
+        written = yaml.safe_load(contract.read_text())["dialect"]
+        assert {f"dialect.{key}" for key in written} == {*wanted["contract.yaml"]}

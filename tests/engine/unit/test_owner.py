@@ -17,7 +17,6 @@ from mlops.estimators import build
 from mlops.files import write_text
 from mlops.inputs import model_inputs
 from mlops.metrics import METRICS, Scored, score
-from mlops.model import Model
 from mlops.pipeline.train import train
 from mlops.serving.model import Job, ServedModel
 from mlops.serving.settings import Settings

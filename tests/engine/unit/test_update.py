@@ -1,11 +1,15 @@
 """Parts of an update that need no bake: keys of params.yaml, the changelog, whose a file is."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from ruamel.yaml import YAML
+
+from mlops.dialect import Dialect
 from mlops.errors import InputError
 from mlops.update import changelog
 from mlops.update.merge import category
-from mlops.update.migrations import between
+from mlops.update.migrations import between, v0_2_0
 from mlops.update.params import with_new_keys
 
 BASE = """\
@@ -144,3 +148,20 @@ def test_migrations_are_those_between_two_versions() -> None:
     declared = ["v0_10_0", "v0_2_0", "v0_9_1", "v1_0_0", "__init__", "v0_1_0"]
     assert between("0.1.0", "0.10.0", declared) == ["v0_2_0", "v0_9_1", "v0_10_0"]
     assert between("0.2.0", "0.2.0", declared) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["# Mine.\ncolumns:\n  x: {}\n", "dialect: {}\ncolumns:\n  x: {}\n"]
+)
+def test_a_contract_of_before_says_how_the_source_is_written(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "contract.yaml"
+    path.write_text(text)
+    for _ in range(2):
+        v0_2_0._dialect(path)
+    told = path.read_text()
+    assert told.replace(v0_2_0.DIALECT, "") == text
+    assert (told == text) == text.startswith("dialect")
+    if told != text:
+        dialect = YAML(typ="safe").load(told)["dialect"]
+        assert Dialect.model_validate(dialect) == Dialect()
+        assert {*dialect} == {"encoding", "delimiter", "header"}

@@ -8,27 +8,35 @@ import fcntl
 import json
 import os
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import tables
+from .contract import Contract
+from .dialect import Dialect
 from .errors import CheckError, InputError
 from .files import TEMPORARY, read_json, replacing, sha256, write_json
 from .inference import OnnxModel
-from .predict import BATCH_ROWS, Scorer, progress_bar
+from .predict import BATCH_ROWS, Scorer, Tally, read_as
+from .progress import progress
 
 # With the underscore, those who read the folder as one table pass it over.
 MANIFEST = "_manifest.json"
 PARTITION_ROWS = 1_000_000
 # Where a partition's file says what it was made of.
 KEY = b"mlops.batch"
+# Where it says how many of its rows are not as they must be.
+COUNTED = b"mlops.batch.counted"
+
+Facts = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,15 @@ class Source:
         model_sha256: of the ONNX file.
         project: whose model it is, as it says itself.
         release: its id; None for a model of no release.
+        lenient: whether rows that break the contract are counted, not refused.
+        written: how the files are written where that is otherwise than the contract says.
     """
 
     model_sha256: str
     project: str
     release: str | None
+    lenient: bool = False
+    written: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class Partition:
         """Its file within the folder of outputs; names sort as the rows do."""
         return f"{self.input.name}/{self.number:05}.parquet"
 
-    def facts(self, by: Source) -> dict[str, str | int | None]:
+    def facts(self, by: Source) -> Facts:
         """What its file says of itself: of another file or model, it is another one."""
         of = {"input": self.input.name, "input_sha256": self.input.sha256}
         return {**of, "before": self.before, "rows": self.rows, **asdict(by)}
@@ -84,11 +96,16 @@ class Partition:
 
 @dataclass(frozen=True)
 class Done:
-    """What a run came to: rows and partitions in all, and how many of these it scored."""
+    """What a run came to: rows and partitions in all, and how many of these it scored.
+
+    Attributes:
+        tally: of all rows, also those that an earlier run scored.
+    """
 
     rows: int
     partitions: int
     scored: int
+    tally: Tally = field(default_factory=Tally, compare=False)
 
 
 def batch(
@@ -97,6 +114,8 @@ def batch(
     model_file: Path,
     release: str | None = None,
     partition_rows: int = PARTITION_ROWS,
+    lenient: bool = False,
+    written: dict[str, str] | None = None,
 ) -> Done:
     """Write the predictions for all rows of `source` to the folder `target`, in the same order.
 
@@ -109,31 +128,36 @@ def batch(
         model_file: the ONNX model.
         release: whose model it is, to be told in each file.
         partition_rows: how many rows of a file go into a partition.
+        lenient, written: as for predict.predict.
     Raises:
         InputError: there is nothing to score, something cannot be scored (a line a file), or
             `target` holds something else.
         CheckError: another run writes there, or a file was changed meanwhile.
     """
     files, model = _files(source, target), OnnxModel(model_file)
-    by = Source(sha256(model_file), str(model.metadata["project"]), release)
+    project = str(model.metadata["project"])
+    by = Source(sha256(model_file), project, release, lenient, written or None)
+    dialect = read_as(Contract.parse(model.metadata["contract"]), written).dialect
     with _alone(target):
         wrong: dict[Path, list[str]] = defaultdict(list)
         inputs = []
         for name, path in files.items():
             with _noting(wrong[path]):
-                inputs.append(_input(path, name))
+                inputs.append(_input(path, name, dialect))
         wanted = [each for one in inputs for each in _partitions(one, partition_rows)]
         missing = _missing(wanted, by, target)
-        with progress_bar() as progress:
-            rows = 0
-            task = progress.add_task("", total=sum(each.rows for each in missing), rows="")
+        with progress() as told:
+            rows, all_rows = 0, sum(each.rows for each in missing)
             for partition in _scored(missing, by, model, target, partition_rows, wrong):
                 rows += partition.rows
-                progress.update(task, completed=rows, rows=f"{rows:,} rows")
+                told(rows, rows / all_rows)
         if lines := [line for told in wrong.values() for line in _line(told)]:
             raise InputError("\n".join(lines))
-        _write_manifest(inputs, wanted, by, target)
-    return Done(sum(each.rows for each in inputs), len(wanted), len(missing))
+        tally = Tally()
+        for each in wanted:
+            tally.add(_counted(target / each.name, each.rows))
+        _write_manifest(inputs, wanted, by, target, tally)
+    return Done(tally.rows, len(wanted), len(missing), tally)
 
 
 def _files(source: Path, target: Path) -> dict[str, Path]:
@@ -150,14 +174,14 @@ def _files(source: Path, target: Path) -> dict[str, Path]:
         if each.is_file() and tables.is_table(each.name)
     }
     if not found:
-        raise InputError(f"{source}: the folder holds no .csv, .csv.gz or .parquet file")
+        raise InputError(f"{source}: the folder holds no file of {tables.KINDS}")
     # As the partitions' own names sort, in which the file's is a folder.
     return {name: found[name] for name in sorted(found, key=lambda name: f"{name}/")}
 
 
-def _input(path: Path, name: str) -> Input:
+def _input(path: Path, name: str, dialect: Dialect) -> Input:
     changed = _changed(path)
-    return Input(path, name, sha256(path), tables.count(path), changed)
+    return Input(path, name, sha256(path), tables.count(path, dialect), changed)
 
 
 def _changed(path: Path) -> tuple[int, int]:
@@ -206,11 +230,11 @@ def _is_there(each: Partition, by: Source, target: Path, known_sha256: str | Non
     return _facts(path) == each.facts(by) and known_sha256 in (None, sha256(path))
 
 
-def _facts(path: Path) -> dict[str, str | int | None] | None:
+def _facts(path: Path) -> Facts | None:
     """What a partition's file says of itself; None where it is none, or not whole."""
     try:
         read = pq.read_metadata(path)
-        facts: dict[str, str | int | None] = json.loads((read.metadata or {})[KEY])
+        facts: Facts = json.loads((read.metadata or {})[KEY])
     except (OSError, pa.ArrowInvalid, KeyError):
         return None
     return facts if facts["rows"] == read.num_rows else None
@@ -229,8 +253,8 @@ def _scored(
         todo = {each.number: each for each in group}
         told = wrong[one.path]
         with _noting(told):
-            scorer = Scorer(one.path, model)
-            batches = _batches(one.path, partition_rows)
+            scorer = Scorer(one.path, model, lenient=by.lenient, written=by.written)
+            batches = _batches(one.path, partition_rows, scorer.contract.dialect)
             for number, rows in groupby(batches, key=lambda found: found[0] // partition_rows):
                 if number in todo:
                     with _noting(told):
@@ -238,10 +262,12 @@ def _scored(
                         yield todo[number]
 
 
-def _batches(path: Path, partition_rows: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _batches(
+    path: Path, partition_rows: int, dialect: Dialect
+) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of a file, never those of two partitions together, and how many came before."""
     before = 0
-    for read, _ in tables.batches(path, BATCH_ROWS):
+    for read, _ in tables.batches(path, BATCH_ROWS, dialect):
         start = 0
         while start < read.num_rows:
             part = read.slice(start, partition_rows - before % partition_rows)
@@ -258,6 +284,7 @@ def _write(
     target: Path,
 ) -> None:
     facts = {KEY: json.dumps(partition.facts(by)).encode()}
+    scorer.tally = Tally()
     scored = (scorer.score(read, before) for before, read in rows)
     first = next(scored)
     with replacing(target / partition.name) as temporary:
@@ -265,12 +292,25 @@ def _write(
             write(first)
             for each in scored:
                 write(each)
+            write.note(COUNTED, _counts(scorer.tally))
         if _changed(partition.input.path) != partition.input.changed or _facts(temporary) is None:
             raise InputError(f"{partition.input.path}: was changed meanwhile; run this again")
 
 
+def _counts(tally: Tally) -> str:
+    broken = [[column, rule, rows] for (column, rule), rows in tally.broken.items()]
+    return json.dumps({"broken": broken, "unknown": tally.unknown})
+
+
+def _counted(path: Path, rows: int) -> Tally:
+    """What a partition's file says of its rows."""
+    found = json.loads((pq.read_metadata(path).metadata or {}).get(COUNTED, b"{}"))
+    broken = {(column, rule): n for column, rule, n in found.get("broken", [])}
+    return Tally(rows, Counter(broken), Counter(found.get("unknown", {})))
+
+
 def _write_manifest(
-    inputs: list[Input], partitions: list[Partition], by: Source, target: Path
+    inputs: list[Input], partitions: list[Partition], by: Source, target: Path, tally: Tally
 ) -> None:
     """Write down what is there, when each row has its prediction."""
     for each in partitions:
@@ -279,6 +319,7 @@ def _write_manifest(
     content = {
         **asdict(by),
         "rows": sum(each.rows for each in inputs),
+        "counted": json.loads(_counts(tally)),
         "inputs": [{"name": e.name, "sha256": e.sha256, "rows": e.rows} for e in inputs],
         "partitions": [
             {

@@ -1,21 +1,23 @@
 """`contract.yaml`, typed: the one place that names the columns, and what must hold for them."""
 
 import json
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pandas as pd
-import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+import pyarrow.parquet as pq
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
+from . import columns as whole
 from .config.section import Task
+from .dialect import Decimal, Dialect, Texts, Thousands, Unit
 from .errors import InputError
 from .files import load
-from .paths import CONTRACT
+from .paths import CONTRACT, SNAPSHOT
+from .reading import Reader, reader
 from .rules import Rules
 
 Kind = Literal["numeric", "categorical", "boolean", "datetime"]
@@ -23,11 +25,6 @@ Role = Literal["feature", "target", "time", "id", "group", "slice", "rule"]
 
 # Names of the model's outputs, which an input cannot have too: see model.Outputs.
 OUTPUTS = {"prediction", "probability", "lower", "upper", "distances"}
-
-BOOLEANS = {
-    "true": True, "t": True, "yes": True, "y": True, "1": True, "1.0": True,
-    "false": False, "f": False, "no": False, "n": False, "0": False, "0.0": False,
-}  # fmt: skip
 
 
 def _bound(value: Any) -> Any:
@@ -53,7 +50,8 @@ class Column(BaseModel):
 
     `range` is `[low, high]`, both included, either of them null for "no bound". `format` tells how
     a datetime is written (strptime's codes) where it is not ISO 8601. `redact` keeps the values out
-    of the prediction log.
+    of the prediction log. `decimal`, `thousands`, `unit`, `strip` and `missing` tell how values are
+    written where that is not as the dialect says; `missing` comes to the dialect's.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -66,6 +64,27 @@ class Column(BaseModel):
     format: str | None = None
     redact: bool = False
     description: str | None = None
+    decimal: Decimal | None = None
+    thousands: Thousands | None = None
+    unit: Unit | None = None
+    strip: bool | None = None
+    missing: Texts | None = None
+
+    # Set by the contract, which knows the dialect.
+    _reader: Reader | None = PrivateAttr(None)
+
+    @property
+    def reader(self) -> Reader:
+        """What reads its values."""
+        return self._reader or reader(self, Dialect())
+
+    def within(self, dialect: Dialect) -> "Column":
+        """The same in a source of this dialect, with what it allows in the one spelling."""
+        read = reader(self, dialect)
+        allowed = None if self.allowed is None else [read.spelling(each) for each in self.allowed]
+        column = self.model_copy(update={"allowed": allowed})
+        column._reader = read
+        return column
 
     @model_validator(mode="after")
     def _keys_fit_the_kind(self) -> Self:
@@ -73,6 +92,8 @@ class Column(BaseModel):
             raise ValueError("`allowed` is for categorical columns; use `range` for others")
         if self.format is not None and self.kind != "datetime":
             raise ValueError("`format` is for datetime columns")
+        if self.kind != "numeric" and (self.thousands is not None or self.unit is not None):
+            raise ValueError("`thousands` and `unit` are for numeric columns")
         if self.range is not None:
             self._check_range(self.range)
         if self.kind == "datetime" and not {"feature", "target"}.isdisjoint(self.role):
@@ -97,12 +118,22 @@ class Column(BaseModel):
 
 
 class Contract(BaseModel):
-    """The columns by name, in the order of the model's inputs, and the rules beyond a column."""
+    """How the source is written, its columns in the order of the model's inputs, and rules."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    dialect: Dialect = Dialect()
     columns: Annotated[dict[str, Column], Field(min_length=1)]
     rules: Rules = Rules()
+
+    @model_validator(mode="after")
+    def _columns_know_the_dialect(self) -> Self:
+        for name, column in self.columns.items():
+            self.columns[name] = column.within(self.dialect)
+            read = self.columns[name].reader
+            if read.decimal == read.thousands:
+                raise ValueError(f"columns.{name}: `decimal` and `thousands` are the same mark")
+        return self
 
     @model_validator(mode="after")
     def _roles_add_up(self) -> Self:
@@ -130,7 +161,8 @@ class Contract(BaseModel):
 
     def only(self, names: Collection[str]) -> "Contract":
         """The contract of some columns, in this one's order."""
-        return Contract(columns={k: column for k, column in self.columns.items() if k in names})
+        some = {name: column for name, column in self.columns.items() if name in names}
+        return Contract(dialect=self.dialect, columns=some)
 
     @property
     def features(self) -> list[str]:
@@ -175,6 +207,13 @@ def load_contract(path: Path = CONTRACT) -> Contract:
     return load(path, Contract)
 
 
+def snapshot(columns: Collection[str] | None = None) -> pd.DataFrame:
+    """The rows that `ingest` took, as they came; of all columns, or those of some that it has."""
+    file = pq.ParquetFile(SNAPSHOT)
+    some = None if columns is None else [n for n in file.schema_arrow.names if n in columns]
+    return whole.frame(file.read(some))
+
+
 @dataclass(frozen=True)
 class Violation:
     """A rule of the contract that rows break.
@@ -209,10 +248,35 @@ def conform(data: pd.DataFrame, contract: Contract, name: str = "the data") -> p
     )
 
 
+def as_kind(values: pd.Series, column: Column) -> pd.Series:
+    """The values of a column in the type of its kind, as in `conform`."""
+    match column.kind:
+        case "numeric":
+            return whole.numbers(values, column.reader)
+        case "boolean":
+            return whole.booleans(values, column.reader)
+        case "datetime":
+            return whole.moments(values, column.reader, column.format)
+        case "categorical":
+            return whole.categories(values, column.reader)
+
+
+def is_missing(values: pd.Series, column: Column) -> pd.Series:
+    """Which values say that there is none, as the contract has it."""
+    read: dict[Kind, Callable[[Any], Any]] = {
+        "numeric": column.reader.number,
+        "boolean": column.reader.boolean,
+        "categorical": column.reader.category,
+        "datetime": column.reader.says_none,
+    }
+    return whole.missing(values, read[column.kind])
+
+
 def unreadable(raw: pd.DataFrame, typed: pd.DataFrame, contract: Contract) -> Iterator[Violation]:
     """The values of `raw` that `conform` could not read as their column's kind."""
     for name, column in contract.columns.items():
-        broken = raw[name].notna() & typed[name].isna()
+        gone = typed[name].isna()
+        broken = gone & ~is_missing(raw[name], column) if gone.any() else gone
         if broken.any():
             yield violation(name, f"kind {column.kind}", raw.loc[broken, name])
 
@@ -227,38 +291,3 @@ def violation(column: str, rule: str, values: pd.Series) -> Violation:
 def shown(value: object) -> str:
     """A value as it stands in a violation."""
     return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def as_kind(values: pd.Series, column: Column) -> pd.Series:
-    """The values of a column in the type of its kind, as in `conform`."""
-    match column.kind:
-        case "numeric":
-            return _numbers(values)
-        case "boolean":
-            text = values.astype("string").str.strip().str.lower()
-            return text.map(BOOLEANS, na_action="ignore").astype("boolean")
-        case "datetime":
-            how = column.format or "ISO8601"
-            moment = pd.to_datetime(values, errors="coerce", utc=True, format=how)
-            return moment.dt.tz_localize(None).astype("datetime64[us]")
-        case "categorical":
-            return _text(values)
-
-
-def _numbers(values: pd.Series) -> pd.Series:
-    if pd.api.types.is_datetime64_any_dtype(values):
-        values = values.astype("string")  # a moment is no number of nanoseconds
-    if isinstance(values.dtype, pd.StringDtype):
-        # Arrow reads plain numbers several times faster; what it refuses, pandas may still read.
-        with suppress(pa.ArrowInvalid):
-            read = pa.array(values, pa.string()).cast(pa.float64())
-            return pd.Series(read.to_numpy(zero_copy_only=False), values.index)
-    return pd.to_numeric(values, errors="coerce").astype("float64")
-
-
-def _text(values: pd.Series) -> pd.Series:
-    """Values as text: 3.0 reads 3, as it did before a missing value beside it made it a float."""
-    text = values.astype("string")
-    if pd.api.types.is_float_dtype(values):
-        text = text.str.removesuffix(".0")
-    return text.astype("str")

@@ -4,26 +4,35 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from . import paths
+from . import paths, tables
+from .columns import frame
 from .config.hyperparameters import HYPERPARAMETERS
 from .config.section import Task
 from .config.source import Source
-from .contract import BOOLEANS, Kind
+from .contract import Column, Kind, as_kind, is_missing
+from .dialect import Dialect
 from .errors import InputError
-from .files import write_text
-from .metrics import METRICS
+from .files import replacing, write_text
 from .paths import CONTRACT, PARAMS, PIPELINE
-from .pipeline.ingest import read
-from .plots import PLOTS
+from .pipeline import ingest
+from .reading import Reader
+from .sniff import Guess, Order, guess, has_header, is_open
 
 # More distinct values than this make a text column one of names or prose, which cannot be encoded.
 MOST_CATEGORIES = 100
@@ -34,14 +43,20 @@ MOST_ALLOWED = 20
 # A whole number with at most this many values may be a class.
 MOST_CLASSES = 10
 
-# Tried in order for text that is not ISO 8601; day first, as most of the world writes.
-DATE_FORMATS = [
-    f"{day}{time}"
-    for day in ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y")
-    for time in ("", " %H:%M", " %H:%M:%S")
-]
+# Fewer rows say little of what else there may be: no bounds are drafted from them, and a value that
+# is seen less often says that there are others.
+ENOUGH_ROWS = 1000
+OFTEN = 5
 
-ID_NAME = re.compile(r"(^|_)(id|key|uuid|guid)$|^index$|^unnamed: 0$|ID$", re.IGNORECASE)
+# Rows that are looked at closely; how many fit what these seem to be is counted on all.
+LOOKED_AT = 10_000
+
+# Of a larger source the first so many bytes are looked at.
+MOST_BYTES = 2**29
+
+ID_NAME = re.compile(
+    r"(^|_)(id|key|uuid|guid)$|^index$|^unnamed(: |_)\d+$|^__index_level_\d+__$|[a-z]I[Dd]$"
+)
 
 # Metrics of clusters take a time that grows with the square of the rows.
 COMPARED = {
@@ -56,6 +71,7 @@ HEADER = """\
 #   kind: numeric, categorical, boolean or datetime
 #   role: feature, target, time (orders the rows), id, slice (metrics for each value), or a list
 # A first draft from {source}: read it, and tighten what you know better.
+{dialect}
 columns:
 """
 RULES = "what must hold beyond a column: mlops/docs/contract.md#rules"
@@ -70,120 +86,384 @@ class Draft:
         keys: its entries in contract.yaml.
         seen: what was found, for the comment beside it.
         why_left_out: the reason when it is not to be used; None when it is.
+        assumed: how it is read where that is not plain, and how sure that is.
     """
 
     name: str
     keys: dict[str, Any]
     seen: str
     why_left_out: str | None = None
-    role: str = field(default="feature")
+    assumed: list[str] = field(default_factory=list)
 
 
-def draft(data: pd.DataFrame, target: str | None, time: str | None, task: Task) -> list[Draft]:
-    """A draft for each column of `data`. Raises InputError when one that is named is not there."""
-    for name in filter(None, (target, time)):
-        if name not in data.columns:
-            raise InputError(f"no column {name!r}; there are {', '.join(map(str, data.columns))}")
-    drafts = []
-    for name in map(str, data.columns):
-        role = {target: "target", time: "time"}.get(name, "feature")
-        drafts.append(_column(name, data[name], role, task))
-    if time is not None and next(d for d in drafts if d.name == time).keys["kind"] != "datetime":
-        raise InputError(f"{time}: not a date or a time, so it cannot order the rows")
-    if not any(each.role == "feature" and each.why_left_out is None for each in drafts):
+@dataclass(frozen=True)
+class Drafted:
+    """What `init` found and wrote.
+
+    Attributes:
+        assumed: what it took for so, and how sure that is, a line each.
+    """
+
+    source: Source
+    task: Task
+    drafts: list[Draft]
+    assumed: list[str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What people say of the columns."""
+
+    target: str | None
+    time: str | None
+    task: Task | None
+    dates: Order | None = None
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A column that was looked at: as it came, what it seems to be, and as that."""
+
+    name: str
+    raw: pd.Series
+    guess: Guess
+    why_not: str | None = None
+
+    @cached_property
+    def column(self) -> Column:
+        """How it is read."""
+        return Column(kind=self.guess.kind, role=["slice"], **self.guess.keys)
+
+    @cached_property
+    def values(self) -> pd.Series:
+        """Its values in the type of its kind."""
+        return as_kind(self.raw, self.column)
+
+
+def look(table: pa.Table, wanted: Wanted, semicolons: bool) -> list[Looked]:
+    """Look at each column of a table.
+
+    Numbers such as 1,234 are read as the other columns are written; where none tells, a file with
+    semicolons has decimal commas.
+    """
+    found = [_looked(name, table[name], wanted, None) for name in table.column_names]
+    closed = Counter(
+        each.guess.keys.get("decimal", ".")
+        for each in found
+        if each.guess.kind == "numeric" and not _is_open(each) and _has_decimals(each)
+    )
+    usual = closed.most_common(1)[0][0] if closed else "," if semicolons else "."
+    if usual == ".":
+        return found
+    read = Reader(decimal=usual)
+    return [
+        _looked(each.name, table[each.name], wanted, read) if _is_open(each) else each
+        for each in found
+    ]
+
+
+def _some_texts(values: pd.Series) -> list[str]:
+    some = values.iloc[np.linspace(0, len(values) - 1, min(len(values), 200)).astype(int)]
+    return [each for each in some if isinstance(each, str)]
+
+
+def _is_open(each: Looked) -> bool:
+    return each.guess.kind == "numeric" and is_open(_some_texts(each.raw))
+
+
+def _has_decimals(each: Looked) -> bool:
+    return any("," in text or "." in text for text in _some_texts(each.raw))
+
+
+def _looked(name: str, values: pa.ChunkedArray, wanted: Wanted, usual: Reader | None) -> Looked:
+    why_not = _no_value(values.type)
+    if why_not is not None:
+        return Looked(name, pd.Series(range(0)), Guess("categorical"), why_not)
+    if types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if types.is_string_view(values.type):
+        values = values.cast(pa.large_string())
+    raw = frame(pa.table({name: values}))[name]
+    if not _is_text(values.type):
+        return Looked(name, raw, Guess(_kind_of(values.type)))
+    some = values.take(np.linspace(0, len(values) - 1, min(len(values), LOOKED_AT)).astype(int))
+    found = guess(_counts(some), name == wanted.time, usual)
+    looked = Looked(name, raw, _chosen(found, wanted))
+    rest = _misfits(looked)
+    if rest:  # what the sample seemed to be, not all are
+        found = guess(_counts(values), name == wanted.time, usual)
+        looked = Looked(name, raw, _chosen(found, wanted))
+    elif found.either and not wanted.dates:
+        fits = [how for how in found.either if not _misfits(_as(looked, how))]
+        looked = _as(looked, fits[0])
+        if len(fits) == 2:
+            looked = Looked(name, raw, Guess("datetime", {"format": fits[0]}, either=found.either))
+    return _without_blanks(looked)
+
+
+def _without_blanks(looked: Looked) -> Looked:
+    """The same, read without the blanks around its texts where there are some."""
+    raw = looked.raw
+    if looked.guess.kind != "categorical" or (raw.str.strip() == raw)[raw.notna()].all():
+        return looked
+    return Looked(looked.name, raw, replace(looked.guess, keys={"strip": True}))
+
+
+def _as(looked: Looked, how: str) -> Looked:
+    return Looked(looked.name, looked.raw, Guess("datetime", {"format": how}))
+
+
+def _chosen(found: Guess, wanted: Wanted) -> Guess:
+    """The guess, with the day or the month first as somebody says."""
+    if found.either is None or wanted.dates is None:
+        return found
+    how = found.either[0 if wanted.dates == "day-first" else 1]
+    return Guess("datetime", {"format": how})
+
+
+def _misfits(looked: Looked) -> int:
+    """How many values are not what the column seems to be."""
+    gone = looked.values.isna()
+    return int((~is_missing(looked.raw[gone], looked.column)).sum()) if gone.any() else 0
+
+
+def _counts(values: pa.ChunkedArray) -> dict[str, int]:
+    counted = pc.value_counts(values.combine_chunks().drop_null())
+    texts, counts = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
+    return dict(zip(texts, counts, strict=True))
+
+
+def _no_value(kind: pa.DataType) -> str | None:
+    """Why values of a type cannot be used; None where they can."""
+    if types.is_nested(kind):
+        return f"nested values ({kind}); make columns of them"
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+        return "bytes, not text"
+    if types.is_duration(kind) or types.is_time(kind) or types.is_interval(kind):
+        return f"a {kind} is neither number nor date; write it as a number, of seconds say"
+    if types.is_null(kind):
+        return "it holds nothing"
+    known = (
+        types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)
+        or types.is_decimal(kind) or types.is_timestamp(kind) or types.is_date(kind)
+        or _is_text(kind) or types.is_dictionary(kind)
+    )  # fmt: skip
+    return None if known else f"values of type {kind} cannot be used"
+
+
+def _kind_of(kind: pa.DataType) -> Kind:
+    if types.is_boolean(kind):
+        return "boolean"
+    return "datetime" if types.is_timestamp(kind) or types.is_date(kind) else "numeric"
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def draft(looked: list[Looked], wanted: Wanted, task: Task) -> list[Draft]:
+    """A draft for each column. Raises InputError when one that is named does not do."""
+    drafts = [_column(each, wanted, task) for each in looked]
+    if wanted.time is not None:
+        of_time = next(each for each in drafts if each.name == wanted.time)
+        if of_time.keys["kind"] != "datetime":
+            raise InputError(f"{wanted.time}: not a date or a time, so it cannot order the rows")
+    if not any(each.keys["role"] == "feature" and each.why_left_out is None for each in drafts):
         raise InputError("no column is left to learn from")
     return drafts
 
 
-def guess_task(data: pd.DataFrame, target: str | None) -> Task:
+def check_names(names: list[str], wanted: Wanted) -> None:
+    """Raise InputError when a column that people name is not there."""
+    for name in filter(None, (wanted.target, wanted.time)):
+        if name not in names:
+            raise InputError(f"no column {name!r}; there are {', '.join(names)}")
+
+
+def guess_task(target: Looked | None) -> Task:
     """Clustering without a target; regression for numbers; classification otherwise."""
     if target is None:
         return "clustering"
-    if target not in data.columns:
-        raise InputError(f"no column {target!r}; there are {', '.join(map(str, data.columns))}")
-    kind, _ = guess_kind(data[target])
-    values = pd.to_numeric(data[target], errors="coerce")
-    whole = kind == "numeric" and bool((values.dropna() % 1 == 0).all())
-    if kind == "numeric" and not (whole and values.nunique() <= MOST_CLASSES):
-        return "regression"
-    return "classification"
+    if target.guess.kind != "numeric":
+        return "classification"
+    values = target.values.dropna()
+    whole = bool((values % 1 == 0).all())
+    return "classification" if whole and values.nunique() <= MOST_CLASSES else "regression"
 
 
-def guess_kind(values: pd.Series) -> tuple[Kind, str | None]:
-    """What a column holds and, for a datetime that is not ISO 8601, its format."""
-    some = values.dropna()
-    if pd.api.types.is_bool_dtype(some):
-        return "boolean", None
-    if pd.api.types.is_datetime64_any_dtype(some):
-        return "datetime", None
-    if pd.api.types.is_numeric_dtype(some):
-        return "numeric", None
-    text = some.astype("string").str.strip()
-    if text.empty:
-        return "categorical", None
-    lower = set(text.str.lower().unique())
-    if len(lower) <= 2 and lower <= set(BOOLEANS) - {"0", "1", "0.0", "1.0"}:
-        return "boolean", None
-    # 00501 is a code, not the number 501.
-    if pd.to_numeric(text, errors="coerce").notna().all() and not text.str.match(r"0\d").any():
-        return "numeric", None
-    for how in ("ISO8601", *DATE_FORMATS):
-        if text.str.len().min() >= 8 and _reads_as(text, how):
-            return "datetime", None if how == "ISO8601" else how
-    return "categorical", None
-
-
-def _reads_as(text: pd.Series, how: str) -> bool:
-    return bool(pd.to_datetime(text, errors="coerce", format=how, utc=True).notna().all())
-
-
-def _column(name: str, values: pd.Series, role: str, task: Task) -> Draft:
-    kind, how = guess_kind(values)
-    if role == "target" and task == "classification" and kind == "numeric":
-        kind = (
-            "boolean" if set(pd.to_numeric(values).dropna().unique()) <= {0, 1} else "categorical"
+def _column(looked: Looked, wanted: Wanted, task: Task) -> Draft:
+    name = looked.name
+    role = {wanted.target: "target", wanted.time: "time"}.get(name, "feature")
+    if looked.why_not is not None:
+        if role != "feature":
+            raise InputError(f"{name}: {looked.why_not}")
+        keys: dict[str, Any] = {"kind": "categorical", "role": role}
+        return Draft(name, keys, "", looked.why_not)
+    values, kind = looked.values, looked.guess.kind
+    gone = int(values.isna().sum())
+    keys = {"kind": kind, "role": role, **looked.guess.keys}
+    drafted = Draft(name, keys, _seen(looked), assumed=[*_assumed(looked), *_told_of_texts(looked)])
+    if role == "target":
+        _draft_target(drafted, looked, values, task)
+    elif looked.guess.either is not None and role == "time":
+        first, second = looked.guess.either
+        raise InputError(
+            f"{name}: the day or the month may be first: {_first_text(looked)} fits {first} and "
+            f"{second}; give --dates day-first or --dates month-first"
         )
-    distinct, missing = values.nunique(), float(values.isna().mean())
-    keys: dict[str, Any] = {"kind": kind, "role": role}
-    drafted = Draft(name, keys, f"{distinct:,} values", role=role)
     if role == "feature":
-        drafted.why_left_out = _why_left_out(kind, distinct)
-        if ID_NAME.search(name) and distinct == len(values) and kind != "datetime":
-            keys |= {"kind": "categorical", "role": "id"}
-            drafted.role, drafted.why_left_out = "id", None
-            return drafted
-    if missing and role not in ("target", "time"):
+        drafted.why_left_out = _why_left_out(looked)
+        if ID_NAME.search(name) and kind != "datetime":
+            if values.is_unique:
+                keys |= {"kind": "categorical", "role": "id"}
+                drafted.why_left_out = None
+                return drafted
+            if re.match("unnamed|__index", name):
+                drafted.why_left_out = "it looks like the index of pandas, and is not unique"
+    if gone and role not in ("target", "time"):
         keys["nullable"] = True
-        drafted.seen += f", {missing:.1%} missing"
-    if how is not None:
-        keys["format"] = how
-    if kind == "numeric":
-        numbers = pd.to_numeric(values, errors="coerce")
-        low, high = numbers.min(), numbers.max()
-        drafted.seen = f"{low:g} to {high:g}" + drafted.seen.removeprefix(f"{distinct:,} values")
-        if low >= 0:
-            keys["range"] = [0, None]
-    if kind == "categorical" and distinct <= MOST_ALLOWED:
-        keys["allowed"] = sorted(_as_text(values.dropna()).unique())
+    if gone:
+        drafted.seen += f", {gone / len(values):.1%} missing"
+    if keys["kind"] == "numeric" and values.min() >= 0 and len(values) >= ENOUGH_ROWS:
+        keys["range"] = [0, None]
+    if keys["kind"] == "categorical" and values.nunique() <= MOST_ALLOWED:
+        as_text = Column(kind="categorical", role=["slice"], strip=keys.get("strip"))
+        texts = as_kind(looked.raw, as_text)
+        counts = texts.value_counts()
+        if len(counts) and counts.min() >= OFTEN:
+            keys["allowed"] = sorted(counts.index)
     return drafted
 
 
-def _why_left_out(kind: Kind, distinct: int) -> str | None:
-    if distinct <= 1:
+def _seen(looked: Looked) -> str:
+    """What was found, in a few words; to count what differs takes a while."""
+    values = looked.values
+    if looked.guess.kind in ("numeric", "datetime") and values.notna().any():
+        low, high = values.min(), values.max()
+        return f"{low:g} to {high:g}" if looked.guess.kind == "numeric" else f"{low} to {high}"
+    return f"{values.nunique():,} values"
+
+
+def _draft_target(drafted: Draft, looked: Looked, values: pd.Series, task: Task) -> None:
+    """Make a class of what is to be one, and refuse what is none."""
+    name, distinct, gone = looked.name, values.nunique(), int(values.isna().sum())
+    if task == "classification" and drafted.keys["kind"] == "numeric":
+        is_flag = set(values.dropna().unique()) <= {0, 1}
+        for key in ("decimal", "thousands", "unit"):
+            drafted.keys.pop(key, None)
+        drafted.keys["kind"] = "boolean" if is_flag else "categorical"
+    if task == "classification" and distinct > MOST_CATEGORIES:
+        raise InputError(
+            f"--target {name}: {distinct:,} different texts in {len(values):,} rows, such as "
+            f"{_first_text(looked)}: {_what_else(looked)}; a class has at most {MOST_CATEGORIES}"
+        )
+    if gone:
+        drafted.assumed.append(
+            f"{name}: missing in {gone:,} of {len(values):,} rows; these teach nothing, and "
+            "`validate` will refuse them: leave them out of the data"
+        )
+
+
+def _what_else(looked: Looked) -> str:
+    """What a column of very many texts looks like."""
+    read, texts = Reader(thousands=","), _some_texts(looked.raw)
+    numbers = 0
+    for each in texts:
+        numbers += any(ch.isdigit() for ch in each) and not any(ch.isalpha() for ch in each)
+    if not texts:
+        return "these are numbers; give --task regression"
+    share = numbers / len(texts)
+    if share > 0.5:
+        odd = next((t for t in texts if re.match(read.number_pattern, t.strip()) is None), texts[0])
+        return f"{share:.0%} look like numbers, others, such as {odd!r}, do not; mend those"
+    words = float(np.mean([len(each.split()) for each in texts]))
+    return "they look like sentences" if words > 3 else "they look like names or ids"
+
+
+def _first_text(looked: Looked) -> str:
+    texts = [each for each in _some_texts(looked.raw) if each.strip()]
+    return ", ".join(map(repr, dict.fromkeys(texts[:3])))
+
+
+def _has_commas(looked: list[Looked]) -> bool:
+    """Whether all numbers with decimals have a comma before them: so it is with the source."""
+    marks = {
+        each.guess.keys.get("decimal", ".")
+        for each in looked
+        if each.guess.kind == "numeric"
+        and (_has_decimals(each) or each.guess.keys.keys() & {"decimal", "thousands"})
+    }
+    return marks == {","}
+
+
+def _written(looked: list[Looked]) -> Iterator[str]:
+    """How numbers are written where that is not plain: columns alike in one line."""
+    alike: dict[tuple[str, str], list[Looked]] = {}
+    for each in looked:
+        keys = each.guess.keys
+        how = [f"{key} {keys[key]!r}" for key in ("decimal", "thousands", "unit") if key in keys]
+        if how:
+            alike.setdefault((", ".join(how), _sure(each)), []).append(each)
+    for (written, sure), columns in alike.items():
+        names = ", ".join(each.name for each in columns[:3])
+        more = f" and {len(columns) - 3} more" if len(columns) > 3 else ""
+        yield f"{names}{more}: numbers such as {_example(columns[0])!r}, {written} ({sure})"
+
+
+def _example(looked: Looked) -> str:
+    return next((t.strip() for t in _some_texts(looked.raw) if re.search(r"\d", t)), "")
+
+
+def _sure(looked: Looked) -> str:
+    if looked.guess.odd:
+        return f"likely: {looked.guess.share:.2%} of the values that are there fit"
+    if is_open(_some_texts(looked.raw)):
+        return "a guess: the mark may stand before decimals or between thousands"
+    return "certain: all values fit"
+
+
+def _assumed(looked: Looked) -> Iterator[str]:
+    """How a column is read where that is not plain, and how sure that is."""
+    name, keys, sure = looked.name, looked.guess.keys, _sure(looked)
+    if looked.guess.odd:
+        odd = ", ".join(f"{text!r} ({n:,})" for text, n in looked.guess.odd.items())
+        yield f"{name}: {odd} for missing ({sure})"
+    if looked.guess.either is not None:
+        yield (
+            f"{name}: the day or the month may be first in {_example(looked)!r}; give --dates "
+            "day-first or --dates month-first"
+        )
+    elif "format" in keys:
+        yield f"{name}: dates as {keys['format']} ({sure})"
+
+
+def _told_of_texts(looked: Looked) -> Iterator[str]:
+    """What people should know of the categories of a column."""
+    if looked.guess.keys.get("strip"):
+        yield f"{looked.name}: blanks around its texts count for nothing (certain: there are some)"
+    distinct = looked.values.dropna().unique()
+    if looked.guess.kind == "categorical" and len(distinct) <= MOST_CATEGORIES:
+        by_case: dict[str, list[str]] = {}
+        for text in sorted(map(str, distinct)):
+            by_case.setdefault(text.casefold(), []).append(text)
+        for same in by_case.values():
+            if len(same) > 1:
+                told = " and ".join(map(repr, same))
+                yield f"{looked.name}: {told} are different values; mend the data if they are not"
+
+
+def _why_left_out(looked: Looked) -> str | None:
+    values = looked.values.dropna()
+    if values.empty or (values.iloc[0] == values).all():
         return "it never varies"
-    if kind == "datetime":
+    if looked.guess.kind == "datetime":
         return "a datetime is no feature; add columns such as hour or month, or give it role time"
-    if kind == "categorical" and distinct > MOST_CATEGORIES:
+    if looked.guess.kind == "categorical" and (distinct := values.nunique()) > MOST_CATEGORIES:
         return f"{distinct:,} different texts are too many to learn from"
     return None
 
 
-def _as_text(values: pd.Series) -> pd.Series:
-    whole = pd.api.types.is_float_dtype(values) and (values % 1 == 0).all()
-    return (values.astype("Int64") if whole else values).astype("string")
-
-
-def contract_text(drafts: list[Draft], source: str) -> str:
+def contract_text(drafts: list[Draft], source: str, dialect: dict[str, Any] | None = None) -> str:
     """The drafts as contract.yaml; columns that are left out stand in comments, with the reason."""
     lines = []
     for each in drafts:
@@ -193,12 +473,15 @@ def contract_text(drafts: list[Draft], source: str) -> str:
             lines.append(f"  {entry} # {each.seen}")
         else:
             lines.append(f"  # {entry} # left out: {each.why_left_out}")
-    return HEADER.format(source=source) + "\n".join(lines) + "\n"
+    written = {"encoding": "auto", "delimiter": "auto", "header": True, **(dialect or {})}
+    how = ", ".join(f"{key}: {_flow(value)}" for key, value in written.items())
+    head = HEADER.format(source=source, dialect=f"dialect: {{{how}}} # how the source is written")
+    return head + "\n".join(lines) + "\n"
 
 
 def rules_text(drafts: list[Draft]) -> str:
     """The rules that the data suggests: an id was in no two rows."""
-    ids = [each.name for each in drafts if each.role == "id"]
+    ids = [each.name for each in drafts if each.keys["role"] == "id" and each.why_left_out is None]
     return f"rules: # {RULES}\n  unique: {_flow(ids)}\n" if ids else ""
 
 
@@ -215,7 +498,9 @@ def _scalar(text: str) -> str:
     return text if plain and text.lower() not in words else json.dumps(text, ensure_ascii=False)
 
 
-def write(source: Source, drafts: list[Draft], task: Task) -> None:
+def write(
+    source: Source, drafts: list[Draft], task: Task, dialect: dict[str, Any] | None = None
+) -> None:
     """Write contract.yaml, and the source and the task into params.yaml and dvc.yaml.
 
     Comments and what does not depend on the data stay. Where the task changes, the estimators, the
@@ -243,7 +528,8 @@ def write(source: Source, drafts: list[Draft], task: Task) -> None:
         params["train"]["search"].update(trials=0, space={})
         params["compare"].update(COMPARED["clusters" if task == "clustering" else "rows"])
         pipeline["plots"] = _plots(task)
-    write_text(CONTRACT, contract_text(drafts, source.path) + rules_text(drafts))
+    rules = rules_text(drafts)
+    write_text(CONTRACT, contract_text(drafts, source.path, dialect) + rules)
     for path, content in ((PARAMS, params), (PIPELINE, pipeline)):
         stream = StringIO()
         yaml.dump(content, stream)
@@ -252,6 +538,8 @@ def write(source: Source, drafts: list[Draft], task: Task) -> None:
 
 def _gates(task: Task) -> CommentedMap:
     """The first gate of a project: what a worse model is refused by before any bound is known."""
+    from .metrics import METRICS  # slow to import
+
     not_worse = CommentedMap({"regression": 0})
     not_worse.fa.set_flow_style()
     return CommentedMap({next(iter(METRICS[task])): not_worse})
@@ -259,32 +547,56 @@ def _gates(task: Task) -> CommentedMap:
 
 def _plots(task: Task) -> list[dict[str, dict[str, str]]]:
     """The `plots` of dvc.yaml for a task."""
+    from .plots import PLOTS  # slow to import
+
     return [{f"{paths.PLOTS}/{name}.json": asdict(plot)} for name, plot in PLOTS[task].items()]
 
 
-def locate(path: str, database: str | None) -> Source:
-    """The source for params.yaml.
+@dataclass(frozen=True)
+class Place:
+    """Where a source is, and where it is to be.
 
-    A file from outside the project is copied to `data/`, an address is written to
+    Attributes:
+        now: what is read now.
+        source: what stands in params.yaml.
+        copy: where a file from outside of the project is copied to; None where it is within.
+    """
+
+    now: Source
+    source: Source
+    copy: Path | None = None
+
+    def settle(self) -> None:
+        """Bring the source to where params.yaml says it is."""
+        if self.source.path.endswith(".url") and "://" in self.now.path:
+            write_text(Path(self.source.path), self.now.path + "\n")
+        if self.copy is not None:
+            file = Path(self.now.path)
+            with replacing(self.copy) as temporary:
+                (shutil.copytree if file.is_dir() else shutil.copyfile)(file, temporary)
+
+
+def locate(path: str, database: str | None) -> Place:
+    """Where the source is, and is to be; nothing is written.
+
+    A file from outside the project is to be copied to `data/`, an address written to
     `data/source.url`. Raises InputError when there is nothing at `path`.
     """
     if "://" in path:
-        address = Path("data/source.url")
-        write_text(address, path + "\n")
-        return Source(path=str(address))
+        return Place(Source(path=path), Source(path="data/source.url"))
     file = Path(path).expanduser()
     if not file.exists():
         raise InputError(f"{path}: no such file or folder")
     if file.suffix == ".sql" and database is None:
         raise InputError(f"{path}: say on which database it runs: --database URL")
+    now, copy = Source(path=str(file), database=database), None
     if not file.resolve().is_relative_to(Path.cwd()):
         copy = Path("data") / file.name
         if copy.exists():
             raise InputError(f"{copy}: there already; move it away, or give that path")
-        copy.parent.mkdir(exist_ok=True)
-        (shutil.copytree if file.is_dir() else shutil.copyfile)(file, copy)
         file = copy
-    return Source(path=str(file.resolve().relative_to(Path.cwd())), database=database)
+    kept = Source(path=str(file.resolve().relative_to(Path.cwd())), database=database)
+    return Place(now, kept, copy)
 
 
 def edited() -> list[str]:
@@ -305,17 +617,52 @@ def init(
     task: Task | None,
     database: str | None,
     force: bool,
-) -> tuple[Source, Task, list[Draft]]:
+    dates: Order | None = None,
+) -> Drafted:
     """Do all of `mlops data init`; see the command's help. Nothing is written when it raises."""
     if not force and (held := edited()):
         raise InputError(
             f"{', '.join(held)}: changed since the last commit; commit that first, or give --force"
         )
-    source = locate(path, database)
-    data = read(source)[0].to_pandas()
-    task = task or guess_task(data, target)
-    if (task == "clustering") != (target is None):
-        raise InputError(f"task {task} takes {'no' if task == 'clustering' else 'a'} --target")
-    drafts = draft(data, target, time, task)
-    write(source, drafts, task)
-    return source, task, drafts
+    place, wanted = locate(path, database), Wanted(target, time, task, dates)
+    with ingest.parts_of(place.now) as parts:
+        dialect, assumed, semicolons = _dialect(parts[0], wanted)
+        table, whole = ingest.head(parts, Dialect(**dialect), MOST_BYTES)
+    if not whole:
+        assumed.append(f"only the first {table.num_rows:,} rows were looked at")
+    check_names(table.column_names, wanted)
+    looked = look(table, wanted, semicolons)
+    chosen = task or guess_task(next((each for each in looked if each.name == target), None))
+    if (chosen == "clustering") != (target is None):
+        raise InputError(f"task {chosen} takes {'no' if chosen == 'clustering' else 'a'} --target")
+    drafts = draft(looked, wanted, chosen)
+    if _has_commas(looked):
+        dialect["decimal"] = ","
+        for each in drafts:
+            each.keys.pop("decimal", None)
+    place.settle()
+    write(place.source, drafts, chosen, dialect)
+    assumed += [*_written(looked), *(line for each in drafts for line in each.assumed)]
+    return Drafted(place.source, chosen, drafts, assumed)
+
+
+def _dialect(part: ingest.Part, wanted: Wanted) -> tuple[dict[str, Any], list[str], bool]:
+    """The keys of the dialect that a file needs, what is assumed, and whether it has semicolons."""
+    if not isinstance(part, ingest.File) or not tables.is_text(part.path.name):
+        return {}, [], False
+    with tables.explained(part.path, part.name):
+        how = tables.layout_of(part.path, Dialect(header=False))
+    mark = {"\t": "tabs"}.get(how.delimiter, f"`{how.delimiter}`")
+    assumed = [f"{how.encoding} text with {mark} between the cells"]
+    first, rest = (how.rows[0], how.rows[1:]) if how.rows else ([], [])
+    sure = has_header(first, rest)
+    named = [name for name in (wanted.target, wanted.time) if name is not None]
+    if any(name in first for name in named):
+        sure = 1.0
+    elif named and all(re.fullmatch(r"c\d+", name) for name in named):
+        sure = 0.0
+    if sure >= 0.5:
+        return {}, assumed, how.delimiter == ";"
+    likely = "certain" if sure == 0 else f"likely: {1 - sure:.0%} of the columns say so"
+    assumed.append(f"no names in the first line, so the columns are c1 to c{len(first)} ({likely})")
+    return {"header": False}, assumed, how.delimiter == ";"

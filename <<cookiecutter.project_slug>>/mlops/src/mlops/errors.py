@@ -27,6 +27,12 @@ class CheckError(ProjectError):
     exit_code = 3
 
 
+class RowsError(ProjectError):
+    """All was done, but some rows are not as they must be. Exit code 4."""
+
+    exit_code = 4
+
+
 def printable(text: str) -> str:
     """`text` on one line of a terminal: what cannot be printed is escaped, as Python writes it."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

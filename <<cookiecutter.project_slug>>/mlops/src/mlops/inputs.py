@@ -30,6 +30,15 @@ def model_inputs(data: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     )
 
 
+def seen_categories(data: pd.DataFrame, contract: Contract) -> dict[str, list[str]]:
+    """The categories in conformed `data`, by feature: what a model that it trains has seen."""
+    return {
+        name: sorted(data[name].dropna().unique())
+        for name in contract.features
+        if contract.columns[name].kind == "categorical"
+    }
+
+
 def columns(inputs: pd.DataFrame) -> dict[str, np.ndarray]:
     """`inputs` as the ONNX model takes them: an array of shape (rows,) a column."""
     return {str(name): values.to_numpy() for name, values in inputs.items()}

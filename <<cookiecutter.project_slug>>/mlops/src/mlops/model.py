@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Model:
         rows: how many rows it learned from.
         classes: the classes in the order of the probabilities; None unless classification.
         interval: half the width of the prediction interval, in the target's unit; None without one.
+        categories: those that training saw, by feature.
     """
 
     task: Task
@@ -65,6 +66,7 @@ class Model:
     rows: int
     classes: list[str] | None = None
     interval: float | None = None
+    categories: dict[str, list[str]] = field(default_factory=dict)
 
     def predict(self, inputs: pd.DataFrame) -> Outputs:
         """The outputs for `inputs` as inputs.model_inputs makes them.

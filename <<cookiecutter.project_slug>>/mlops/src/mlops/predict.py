@@ -1,79 +1,149 @@
 """Score a file with the ONNX model, batch by batch, so that memory does not grow with the file."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from pydantic import ValidationError
 
 from . import tables
-from .contract import Contract, conform, unreadable
+from .checks import FINITE, LARGEST, NOT_MISSING, broken, unknown
+from .columns import frame
+from .contract import Contract, Violation, conform
+from .dialect import Dialect
 from .errors import InputError
-from .files import replacing
+from .files import explain, replacing
 from .inference import OnnxModel
 from .inputs import columns, model_inputs
+from .progress import progress
 
 # Large enough to keep onnxruntime busy, small enough to fit any machine.
 BATCH_ROWS = 65_536
 
 
-def predict(source: Path, target: Path, model: OnnxModel, with_inputs: bool = False) -> int:
+@dataclass
+class Tally:
+    """Rows that were scored, and how many of them are not as the contract or training has them.
+
+    Attributes:
+        rows: how many were scored.
+        broken: rows by column and rule of the contract.
+        unknown: rows by column, of categories that training never saw.
+    """
+
+    rows: int = 0
+    broken: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Tally") -> None:
+        """Count the rows of another, too."""
+        self.rows += other.rows
+        self.broken += other.broken
+        self.unknown += other.unknown
+
+    def lines(self) -> list[str]:
+        """What is not as it must be, for people, a line each."""
+        of = f"of {self.rows:,} rows"
+        return [
+            *(f"{n:,} {of} break: {column}: {rule}" for (column, rule), n in self.broken.items()),
+            *(f"{n:,} {of} hold a `{c}` that training never saw" for c, n in self.unknown.items()),
+        ]
+
+
+def predict(
+    source: Path,
+    target: Path,
+    model: OnnxModel,
+    with_inputs: bool = False,
+    lenient: bool = False,
+    written: dict[str, str] | None = None,
+) -> Tally:
     """Write the predictions for every row of `source` to `target`, in the same order.
 
     Args:
-        source: a CSV or Parquet file with the columns of the model's contract; others are ignored.
+        source: a table with the columns of the model's contract; others are ignored.
         target: a .csv or .parquet file; it appears when it is complete.
-        model: what predicts; its own contract says how the columns are read.
+        model: what predicts; its own contract says how the columns are read and what they may hold.
         with_inputs: copy every column of `source` in front of the predictions; otherwise the
             columns with role id, or the row's number (from 1) where there are none.
+        lenient: count rows that break the contract instead of refusing them.
+        written: keys of the contract's dialect that are otherwise for this file.
     Returns:
-        The number of rows.
+        How many rows there are, and how many of them are not as they must be.
     Raises:
-        InputError: a column is missing, a value cannot be read as its kind, or one is missing that
-            the contract does not allow to be; it names column, row and value.
+        InputError: a column is missing, or a value breaks the contract; it names column, row, value
+            and rule.
     """
     if not target.name.endswith((".csv", *tables.PARQUET)):
         raise InputError(f"{target}: predictions are written to .csv or .parquet")
-    rows, scored = 0, _scored(source, Scorer(source, model, with_inputs))
+    scorer = Scorer(source, model, with_inputs, lenient, written)
+    scored = _scored(source, scorer)
     first = next(scored, None)
     if first is None:
         raise InputError(f"{source}: no rows")
-    with replacing(target) as temporary, progress_bar() as progress:
-        task = progress.add_task("", total=1.0, rows="")
-        with tables.writing(temporary, first[0].schema) as write:
-            for batch, share in chain([first], scored):
-                write(batch)
-                rows += batch.num_rows
-                progress.update(task, completed=share, rows=f"{rows:,} rows")
-    return rows
+    with (
+        replacing(target) as temporary,
+        progress() as told,
+        tables.writing(temporary, first[0].schema) as write,
+    ):
+        for batch, share in chain([first], scored):
+            write(batch)
+            told(scorer.tally.rows, share)
+    return scorer.tally
 
 
 class Scorer:
-    """Predicts rows of a file; see `predict` for what is written of them, and what is refused."""
+    """Predicts rows of a file; see `predict` for what is written of them, and what is refused.
 
-    def __init__(self, source: Path, model: OnnxModel, with_inputs: bool = False) -> None:
+    Attributes:
+        tally: of the rows so far.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        model: OnnxModel,
+        with_inputs: bool = False,
+        lenient: bool = False,
+        written: dict[str, str] | None = None,
+    ) -> None:
         """Look at the columns of `source`."""
-        self._source, self._model = source, model
-        self._contract = contract = Contract.parse(model.metadata["contract"])
+        self._source, self._model, self._lenient = source, model, lenient
+        self._contract = contract = read_as(Contract.parse(model.metadata["contract"]), written)
         self._needed = contract.only(contract.features)
+        self._known: dict[str, list[str]] = model.metadata.get("categories", {})
         # Ids are for those who read the predictions: the model does without them.
-        self._present = present = tables.column_names(source)
+        self._present = present = tables.column_names(source, contract.dialect)
         self._kept = (
             present if with_inputs else [n for n in contract.with_role("id") if n in present]
         )
+        self.tally = Tally()
+
+    @property
+    def contract(self) -> Contract:
+        """The model's, with what is otherwise for this file."""
+        return self._contract
 
     def score(self, batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
         """What is written of some rows, which come after so many others."""
         needed = self._needed
-        raw = batch.select([n for n in self._present if n in needed.columns]).to_pandas()
+        raw = frame(batch.select([n for n in self._present if n in needed.columns]))
         raw.index = pd.RangeIndex(before, before + len(raw))
         typed = conform(raw, needed, str(self._source))
-        _check(raw, typed, needed, self._source)
+        for each in broken(raw, typed, needed):
+            if not self._lenient:
+                raise InputError(f"{self._source}: {_refusal(each, needed)}")
+            self.tally.broken[each.column, each.rule] += each.count
+            if each.rule == FINITE:  # there is no such float32
+                typed[each.column] = typed[each.column].where(typed[each.column].abs() <= LARGEST)
+        for each in unknown(typed, needed, self._known):
+            self.tally.unknown[each.column] += each.count
+        self.tally.rows += len(raw)
         told = {name: batch[name] for name in self._kept} or {"row": pa.array(raw.index + 1)}
         answered = answers(self._model, self._contract, typed)
         twice = ", ".join(told.keys() & answered.keys())
@@ -84,9 +154,24 @@ class Scorer:
         return pa.RecordBatch.from_pydict(told | answered)
 
 
+def read_as(contract: Contract, written: dict[str, str] | None) -> Contract:
+    """The contract, for a file that is written otherwise than the source. Raises InputError."""
+    if not written:
+        return contract
+    kept = {
+        name: column.model_copy(update={key: None for key in written if hasattr(column, key)})
+        for name, column in contract.columns.items()
+    }
+    try:
+        dialect = Dialect.model_validate({**contract.dialect.model_dump(), **written})
+        return Contract(dialect=dialect, columns=kept)
+    except ValidationError as error:
+        raise InputError("; ".join(explain(error))) from None
+
+
 def _scored(source: Path, scorer: Scorer) -> Iterator[tuple[pa.RecordBatch, float]]:
     before = 0
-    for batch, share in tables.batches(source, BATCH_ROWS):
+    for batch, share in tables.batches(source, BATCH_ROWS, scorer.contract.dialect):
         yield scorer.score(batch, before), share
         before += batch.num_rows
 
@@ -104,30 +189,13 @@ def answers(model: OnnxModel, contract: Contract, typed: pd.DataFrame) -> dict[s
     return {name: pa.array(values) for name, values in found.items()}
 
 
-def _check(raw: pd.DataFrame, typed: pd.DataFrame, needed: Contract, source: Path) -> None:
-    for each in unreadable(raw, typed, needed):
-        row, value = each.rows[0]
-        raise InputError(
-            f"{source}: row {row}, column {each.column}: {value!r} cannot be read as "
-            f"{needed.columns[each.column].kind} ({each.count:,} such rows in this batch)"
-        )
-    for name in needed.features:
-        gone = np.flatnonzero(typed[name].isna())
-        if len(gone) and not needed.columns[name].nullable:
-            raise InputError(
-                f"{source}: row {raw.index[gone[0]] + 1}, column {name}: missing, and the model's "
-                "contract does not have it nullable"
-            )
-
-
-def progress_bar() -> Progress:
-    """A bar with the share that is done and the rows so far, on standard error."""
-    console = Console(stderr=True)
-    return Progress(
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%  {task.fields[rows]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,  # which leaves an empty line there
-    )
+def _refusal(each: Violation, contract: Contract) -> str:
+    row, value = each.rows[0]
+    where = f"row {row}, column {each.column}: "
+    if each.rule == NOT_MISSING:
+        what = "missing, and the model's contract does not have it nullable"
+    elif each.rule.startswith("kind "):
+        what = f"{value!r} cannot be read as {contract.columns[each.column].kind}"
+    else:
+        what = f"{value!r} is not {each.rule}"
+    return f"{where}{what} ({each.count:,} such rows in this batch; --lenient counts them)"

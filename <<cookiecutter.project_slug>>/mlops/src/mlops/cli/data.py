@@ -1,11 +1,13 @@
 """Data of your own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from ..config.section import Task
+
+Order = Literal["day-first", "month-first"]
 
 app = typer.Typer()
 data = typer.Typer(help="Bring data of your own.", no_args_is_help=True, rich_markup_mode=None)
@@ -27,6 +29,9 @@ def data_init(
     database: Annotated[
         str | None, typer.Option(help="For a .sql file: a SQLAlchemy URL, best as '$VARIABLE'.")
     ] = None,
+    dates: Annotated[
+        Order | None, typer.Option(help="What is first where a date may be read both ways.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite changes not yet committed.")
     ] = False,
@@ -41,10 +46,13 @@ def data_init(
     from .. import draft
     from ..metrics import METRICS
 
-    source, chosen, drafts = draft.init(path, target, time, task, database, force)
-    used = [each for each in drafts if each.why_left_out is None]
-    left_out = [each for each in drafts if each.why_left_out is not None]
+    done = draft.init(path, target, time, task, database, force, dates)
+    source, chosen = done.source, done.task
+    used = [each for each in done.drafts if each.why_left_out is None]
+    left_out = [each for each in done.drafts if each.why_left_out is not None]
     typer.echo(f"contract.yaml: {len(used)} columns, task {chosen}")
+    for line in done.assumed:
+        typer.echo(f"  assumed {line}")
     for each in left_out:
         typer.echo(f"  left out {each.name}: {each.why_left_out}")
     typer.echo(

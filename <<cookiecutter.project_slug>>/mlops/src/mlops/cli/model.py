@@ -5,14 +5,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import CheckError, InputError
+from ..errors import CheckError, InputError, RowsError
 from ..paths import REPORT
 from .options import Base, Json, Trunk, print_json, trunk
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
+    from ..predict import Tally
 
 app = typer.Typer()
+
+Lenient = Annotated[
+    bool,
+    typer.Option("--lenient", help="Count rows that break the contract, instead of refusing them."),
+]
+DecimalMark = Annotated[
+    str | None, typer.Option("--decimal", help="Of this file, when not the contract's: , or .")
+]
+ThousandsMark = Annotated[
+    str | None, typer.Option("--thousands", help="Of this file, when not the contract's.")
+]
 
 
 @app.command()
@@ -28,19 +40,28 @@ def predict(
     with_inputs: Annotated[
         bool, typer.Option("--with-inputs", help="Copy the file's columns, too.")
     ] = False,
+    lenient: Lenient = False,
+    decimal: DecimalMark = None,
+    thousands: ThousandsMark = None,
 ) -> None:
     """Score a file with the ONNX model; memory does not grow with the file.
+
+    Exit code 2 when a row breaks the contract; with --lenient the row is scored and counted, and
+    the exit code is 4.
 
     \b
     mlops predict new.csv
     mlops predict new.parquet -o scored.parquet --with-inputs
+    mlops predict from-excel.csv --decimal , --lenient
     """
     from .. import predict
     from ..inference import OnnxModel
 
     target = output or file.with_name(f"{file.name.split('.')[0]}.predictions.csv")
-    rows = predict.predict(file, target, OnnxModel(model), with_inputs)
-    typer.echo(f"{target}: {rows:,} predictions")
+    written = _written(decimal, thousands)
+    tally = predict.predict(file, target, OnnxModel(model), with_inputs, lenient, written)
+    typer.echo(f"{target}: {tally.rows:,} predictions")
+    _tell(tally, lenient)
 
 
 @app.command()
@@ -61,12 +82,16 @@ def batch(
     partition_rows: Annotated[
         int, typer.Option(min=1, help="Rows of a file that are written together.")
     ] = 1_000_000,
+    lenient: Lenient = False,
+    decimal: DecimalMark = None,
+    thousands: ThousandsMark = None,
     base: Trunk = None,
 ) -> None:
     """Score many rows in partitions; when it was stopped, run it again, and it goes on.
 
     What is there already stays if its file and the model are the same. Exit code 2 when a file
-    cannot be scored; the others are.
+    cannot be scored; the others are. With --lenient, rows that break the contract are scored and
+    counted, and the exit code is 4.
 
     \b
     mlops batch data/new data/scored
@@ -75,19 +100,22 @@ def batch(
     from .. import batch
     from ..paths import ONNX
 
+    written = _written(decimal, thousands)
     if environment is None:
-        done = batch.batch(source, output, model or ONNX, None, partition_rows)
+        done = batch.batch(source, output, model or ONNX, None, partition_rows, lenient, written)
     elif model is not None:
         raise InputError("--model or --environment: give one of them")
     else:
         from ..release import process, target
 
         of = target.target(environment, trunk(base))
-        done = batch.batch(source, output, process.model_of(of), of.release.id, partition_rows)
+        model_file, release = process.model_of(of), of.release.id
+        done = batch.batch(source, output, model_file, release, partition_rows, lenient, written)
     typer.echo(
         f"{output}: {done.rows:,} predictions, {done.scored:,} of {done.partitions:,} "
         "partitions made now"
     )
+    _tell(done.tally, lenient)
 
 
 @app.command()
@@ -184,6 +212,21 @@ def report(
         return
     typer.echo(headline(found).plain())
     typer.echo(f"{output}/report.md")
+
+
+def _written(decimal: str | None, thousands: str | None) -> dict[str, str]:
+    """What is otherwise in a file than the contract says."""
+    given = {"decimal": decimal, "thousands": thousands}
+    return {key: mark for key, mark in given.items() if mark is not None}
+
+
+def _tell(tally: "Tally", lenient: bool) -> None:
+    """Say what is not as it must be. Raises RowsError, for the exit code, where that was asked."""
+    lines = tally.lines()
+    if lines and lenient:
+        raise RowsError("\n".join(lines))
+    for line in lines:
+        typer.echo(line)
 
 
 def _compared(base: str) -> "Comparison":

@@ -16,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from .. import tables
-from ..contract import Contract, as_kind
+from ..columns import frame
+from ..contract import Column, Contract, as_kind, is_missing
 from ..errors import InputError
 from ..serving.log import REQUEST, ROW
 from .keys import keys
@@ -25,6 +26,8 @@ from .storage import Storage, Unreadable, explained
 FOLDER = "feedback"
 # What people may call the columns of the log, too.
 _NAMES = {"request": REQUEST, "row": ROW}
+_NUMBER = Column(kind="numeric", role=["id"])
+_TEXT = Column(kind="categorical", role=["id"])
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def _labels(path: Path, contract: Contract) -> pd.DataFrame:
     if contract.target is None:
         raise InputError("the model predicts no target: there is no feedback to import")
     names = {name: own for name, own in _NAMES.items() if name not in contract.columns}
-    raw = tables.read(path).to_pandas().rename(columns=names)
+    raw = frame(tables.read(path, dialect=contract.dialect)).rename(columns=names)
     ids = [name for name in contract.with_role("id") if name in raw]
     if contract.target not in raw:
         raise InputError(f"{path}: no column {contract.target}, the target")
@@ -84,24 +87,29 @@ def _labels(path: Path, contract: Contract) -> pd.DataFrame:
         raise InputError(f"{path}: no column {known}: nothing says what the labels are of")
     column = contract.columns[contract.target]
     target = as_kind(raw[contract.target], column)
-    _refuse(path, contract.target, raw[contract.target], target, column.kind)
+    _refuse(path, raw[contract.target], target, column)
     if REQUEST in raw:
-        row = raw[ROW].fillna(0) if ROW in raw else pd.Series(0, raw.index)
-        numbers = pd.to_numeric(row, errors="coerce")
-        _refuse(path, "row", row, numbers, "number")
-        by = {REQUEST: raw[REQUEST].astype("str"), ROW: numbers.astype("int64")}
-    else:
-        by = {name: raw[name].astype("str") for name in ids}
+        row = raw[ROW] if ROW in raw else pd.Series(0, raw.index)
+        numbers = as_kind(row, _NUMBER)
+        _refuse(path, row.rename("row"), numbers, _NUMBER)
+        by = {REQUEST: as_kind(raw[REQUEST], _TEXT), ROW: numbers.fillna(0).astype("int64")}
+    else:  # as the log has them
+        by = {name: as_kind(raw[name], _text(contract.columns[name])) for name in ids}
     return pd.DataFrame({**by, contract.target: target})
 
 
-def _refuse(path: Path, name: str, raw: pd.Series, read: pd.Series, what: str) -> None:
+def _text(column: Column) -> Column:
+    """A column whose values are kept as texts, whatever its kind."""
+    return column if column.kind == "categorical" else _TEXT
+
+
+def _refuse(path: Path, raw: pd.Series, read: pd.Series, column: Column) -> None:
     """Raise InputError where values could not be read as what they are to be."""
-    wrong = (raw.notna() & read.isna()).to_numpy()
+    wrong = (~is_missing(raw, column) & read.isna()).to_numpy()
     if wrong.any():
         first = int(wrong.argmax())
         raise InputError(
-            f"{path}: row {first + 1}, {name}: {raw.iloc[first]!r} is no {what} "
+            f"{path}: row {first + 1}, {raw.name}: {raw.iloc[first]!r} is no {column.kind} "
             f"({int(wrong.sum()):,} such rows)"
         )
 

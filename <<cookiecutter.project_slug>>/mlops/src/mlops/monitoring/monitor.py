@@ -31,7 +31,7 @@ from .result import (
     Shift,
     WindowResult,
 )
-from .sketch import Sketch
+from .sketch import Names, Sketch
 from .storage import Storage
 
 
@@ -200,6 +200,7 @@ class Monitor:
             too_few=few,
             columns=columns,
             violations=violations,
+            unknown=dict(self._unknown(window)),
             metrics=metrics,
             estimates=estimates,
             slices=slices,
@@ -310,6 +311,17 @@ class Monitor:
             )
             for name, each in columns.items()
         }, {name: replace(each, alarm=(name, "") in certain) for name, each in metrics.items()}
+
+    def _unknown(self, window: Gathered) -> Iterator[tuple[str, int]]:
+        """Rows with a category that training never saw, which the model takes for none."""
+        for name, live in window.sketches.items():
+            watched = self._reference.watched[name]
+            if watched.is_output or not isinstance(live, Names):
+                continue
+            assert isinstance(watched.sketch, Names)
+            rows = live.unknown_to(watched.sketch)
+            if rows and watched.column.kind == "categorical":
+                yield name, rows
 
     def _violations(self, window: Gathered) -> Iterator[tuple[str, dict[str, int]]]:
         """Rows that break the contract: no matter of chance, and counted apart from drift."""

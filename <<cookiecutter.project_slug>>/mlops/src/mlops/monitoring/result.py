@@ -116,6 +116,7 @@ class WindowResult:
         too_few: whether there are too few rows to judge the columns.
         columns: by name; empty where there are too few.
         violations: rows that break the contract, by column and rule.
+        unknown: rows with a category that training never saw, by column.
         metrics: of labelled rows.
         estimates: metrics that are to be expected, for want of labels.
         slices: the first metric by column and value; in the last window with labels only.
@@ -129,6 +130,7 @@ class WindowResult:
     too_few: bool
     columns: dict[str, ColumnResult] = field(default_factory=dict)
     violations: dict[str, dict[str, int]] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, MetricResult] = field(default_factory=dict)
     estimates: dict[str, Measured] = field(default_factory=dict)
     slices: dict[str, dict[str, MetricResult]] = field(default_factory=dict)

@@ -159,6 +159,12 @@ class Names:
             else:
                 self.further += count
 
+    def unknown_to(self, before: "Names") -> int:
+        """Values of categories that another has none of; none can be told of a very long list."""
+        if before.further:
+            return 0
+        return self.further + sum(n for name, n in self.counts.items() if name not in before.counts)
+
     def minus(self, part: "Names") -> "Names":
         """What is left without a part of it."""
         left = self.counts - part.counts

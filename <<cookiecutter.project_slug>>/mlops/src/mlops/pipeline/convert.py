@@ -112,6 +112,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "estimator": params.train.estimator,
         "rows": model.rows,
         "classes": model.classes,
+        "categories": model.categories,
         "contract": described,
         "contract_sha256": digest(described),
         "data_sha256": read_json(PROVENANCE)["snapshot_sha256"],
@@ -125,7 +126,10 @@ def example(model: Model, contract: Contract) -> dict[str, Any]:
     Whoever runs the model can ask it for this row and see that it is itself: `mlops smoke`. How far
     an output spreads in training tells which difference is small.
     """
-    row = {name: _likely(contract.columns[name]) for name in contract.features}
+    row = {
+        name: _likely(contract.columns[name], model.categories.get(name, []))
+        for name in contract.features
+    }
     data = conform(pd.DataFrame([row]), contract.only(contract.features))
     outputs = model.predict(model_inputs(data, contract))
     return {
@@ -135,12 +139,13 @@ def example(model: Model, contract: Contract) -> dict[str, Any]:
     }
 
 
-def _likely(column: Column) -> Any:
-    """The first allowed text, the middle of the range, or what is within any range."""
+def _likely(column: Column, seen: list[str]) -> Any:
+    """A text that is allowed, or that training saw; the middle of the range, or any number."""
     if column.kind == "boolean":
         return False
     if column.kind == "categorical":
-        return column.allowed[0] if column.allowed else "example"
+        known = column.allowed or ([] if column.redact else seen)
+        return known[0] if known else "example"
     numbers = [bound for bound in column.range or [] if isinstance(bound, float)]
     return sum(numbers) / len(numbers) if numbers else 0.0
 

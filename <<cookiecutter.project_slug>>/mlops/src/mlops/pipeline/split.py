@@ -14,11 +14,11 @@ import pandas as pd
 from ..config.params import load_params
 from ..config.section import Task
 from ..config.split import Split
-from ..contract import Contract, conform, load_contract
+from ..contract import Contract, conform, load_contract, snapshot
 from ..errors import CheckError, InputError
 from ..files import replacing, write_json
 from ..groups import groups, moments, strata, together
-from ..paths import PARTS, SNAPSHOT, SPLIT
+from ..paths import PARTS, SPLIT
 from . import stage
 
 # How far a part's target may be from that of all rows, as a share, beside what chance does to few.
@@ -28,7 +28,7 @@ FAR = 0.1
 def split() -> None:
     """Write the three parts, and what they look like. Raises CheckError as `represent`."""
     params, contract = load_params(), load_contract()
-    data = conform(pd.read_parquet(SNAPSHOT), contract)
+    data = conform(snapshot(contract.columns), contract)
     parts = divide(data, contract, params.task, params.split)
     described = {name: describe(part, contract) for name, part in parts.items()}
     write_json(SPLIT, {"together": together(data, contract), "parts": described})

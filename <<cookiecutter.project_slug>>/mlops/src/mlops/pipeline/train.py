@@ -26,7 +26,7 @@ from ..contract import Contract, load_contract
 from ..estimators import build, finish
 from ..files import write_json
 from ..folds import folds
-from ..inputs import model_inputs, target_values
+from ..inputs import model_inputs, seen_categories, target_values
 from ..metrics import Scored, negative_log_loss, rounded, score
 from ..model import Model, explained, outputs, scales
 from ..paths import CANDIDATE, FOLDS, MODEL, PARTS, TRAINING_LOG
@@ -97,7 +97,11 @@ def final_model(
     """
     said = outputs(candidate.task, pipeline, candidate.interval, model_inputs(rows, contract))
     return replace(
-        candidate, pipeline=pipeline, scales=scales(candidate.task, said), rows=len(rows)
+        candidate,
+        pipeline=pipeline,
+        scales=scales(candidate.task, said),
+        rows=len(rows),
+        categories=seen_categories(rows, contract),
     )
 
 
@@ -203,7 +207,15 @@ def described(
         errors = np.abs(target_values(look_at, contract) - predicted)
         interval = half_width(errors, params.train.interval)
     said = outputs(params.task, pipeline, interval, model_inputs(fit_on, contract))
-    return Model(params.task, pipeline, scales(params.task, said), len(fit_on), classes, interval)
+    return Model(
+        params.task,
+        pipeline,
+        scales(params.task, said),
+        len(fit_on),
+        classes,
+        interval,
+        seen_categories(fit_on, contract),
+    )
 
 
 def half_width(errors: np.ndarray, coverage: float) -> float:

@@ -13,10 +13,20 @@ from ruamel.yaml import YAML
 from .. import breaches
 from ..caveats.data import caveats_of_data
 from ..config.params import load_params
-from ..contract import Column, Contract, Violation, conform, load_contract, unreadable, violation
+from ..contract import (
+    Column,
+    Contract,
+    Violation,
+    conform,
+    is_missing,
+    load_contract,
+    snapshot,
+    unreadable,
+    violation,
+)
 from ..errors import CheckError, InputError
 from ..files import read_json, write_json
-from ..paths import CONTRACT, PIPELINE, PROFILE, PROVENANCE, SNAPSHOT, VALIDATION
+from ..paths import CONTRACT, PIPELINE, PROFILE, PROVENANCE, VALIDATION
 from ..profile import profile
 from . import stage
 
@@ -35,7 +45,7 @@ def validate() -> None:
     contract.check_task(task)
     if contract.rules.references:
         check_references(contract)
-    raw = pd.read_parquet(SNAPSHOT)
+    raw = snapshot()
     # Today must not change what a stage says, so data is as old as it was when it was taken.
     taken = datetime.fromisoformat(read_json(PROVENANCE)["retrieved_at"])
     violations = check(raw, contract, taken)
@@ -76,7 +86,9 @@ def check(raw: pd.DataFrame, contract: Contract, taken: datetime | None = None) 
     typed = conform(raw, contract)
     unread = list(unreadable(raw, typed, contract))
     # An unreadable value is missing in `typed`; it is reported once, as unreadable.
-    hidden = {each.column: raw[each.column].notna() for each in unread}
+    hidden = {
+        each.column: ~is_missing(raw[each.column], contract.columns[each.column]) for each in unread
+    }
     return [
         *unread,
         *_broken_keys(typed, contract, hidden),

@@ -60,7 +60,14 @@ def summary(result: Result) -> Iterator[str]:
     )
     if last.too_few:
         yield f"fewer than {result.settings['minimum_rows']} rows: drift is not judged"
+    yield from _unknown(result)
     yield from result.notes
+
+
+def _unknown(result: Result) -> Iterator[str]:
+    """Categories that the model takes for none."""
+    for name, rows in result.last.unknown.items():
+        yield f"{rows:,} of {result.last.rows:,} rows hold a {name} that training never saw"
 
 
 # In Markdown
@@ -70,7 +77,11 @@ def markdown(result: Result) -> str:
     """A summary, for an issue."""
     alarmed = {name: each for name, each in _ordered(result).items() if _is_alarmed(each)}
     text = layout("monitoring.md").render(
-        result=result, headline=headline(result), columns=alarmed, accounting=_rows(result)
+        result=result,
+        headline=headline(result),
+        columns=alarmed,
+        accounting=_rows(result),
+        unknown=[*_unknown(result)],
     )
     return tidy(text)
 
@@ -106,4 +117,5 @@ def page(result: Result) -> str:
         metrics={name: charts.metric(result, name) for name in judged},
         histograms={name: charts.bars(h) for name in drawn if (h := ordered[name].histogram)},
         accounting=_rows(result),
+        unknown=[*_unknown(result)],
     )

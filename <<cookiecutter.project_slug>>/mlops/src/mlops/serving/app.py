@@ -16,7 +16,7 @@ from .errors import Busy, Refused, Violation
 from .http import JSON, RETRY, Request, Respond, Response, header
 from .log import PredictionLog
 from .metrics import Metrics
-from .model import Batch, Job, ServedModel
+from .model import UNKNOWN, Batch, Job, ServedModel
 from .protocol import InferRequest, InferResponse, Tensor
 from .settings import Settings
 
@@ -65,7 +65,7 @@ class App:
             f"{version}/infer": self._infer,
             "/predict": self._predict,
         }
-        self._metrics.expect(self._post, model.inputs)
+        self._metrics.expect(self._post, model.inputs, model.categories)
 
     def close(self) -> None:
         """End the threads; the log is written first."""
@@ -145,13 +145,20 @@ class App:
         columns = {tensor.name: _cells(tensor, classes) for tensor in answer.outputs}
         predictions = [{name: cells[row] for name, cells in columns.items()} for row in range(rows)]
         about = {"id": answer.id, "model_version": answer.model_version}
-        return _json({**about, "predictions": predictions})
+        unknown = {
+            name.removeprefix(f"{UNKNOWN}."): rows for name, rows in answer.parameters.items()
+        }
+        told = {UNKNOWN: unknown} if unknown else {}
+        return _json({**about, "predictions": predictions, **told})
 
     def _new_id(self) -> str:
         return f"{self._start}{next(self._count)}"
 
     def _ran(self, batch: Batch) -> None:
         self._metrics.batch_rows.observe(batch.rows)
+        for unknown in batch.unknown:
+            for name, rows in unknown.items():
+                self._metrics.unknown(name, rows)
         if self._log is not None:
             self._log.add(batch)
 

@@ -121,6 +121,7 @@ class PredictionLog:
                 list(compress(batch.ids, kept)),
                 list(compress(batch.sizes, kept)),
                 list(compress(batch.others, kept)),
+                list(compress(batch.unknown, kept)),
                 {name: values[of_rows] for name, values in batch.inputs.items()},
                 {name: values[of_rows] for name, values in batch.outputs.items()},
             )

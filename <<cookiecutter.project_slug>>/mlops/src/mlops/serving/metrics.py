@@ -59,6 +59,10 @@ class Metrics:
             "mlops_contract_violations_total", "Requests refused for an input's sake", ["input"],
             registry=registry,
         )  # fmt: skip
+        self._unknown = Counter(
+            "mlops_unknown_categories_total", "Rows with a category that training never saw",
+            ["input"], registry=registry,
+        )  # fmt: skip
         self.log_rows = Counter("mlops_log_rows_total", "Rows logged", registry=registry)
         self.log_dropped = Counter(
             "mlops_log_dropped_rows_total", "Rows that the log had no room for", registry=registry
@@ -83,17 +87,25 @@ class Metrics:
         self._processor_seconds = 0.0
         self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
-    def expect(self, paths: Iterable[str], inputs: Iterable[str]) -> None:
+    def expect(
+        self, paths: Iterable[str], inputs: Iterable[str], categories: Iterable[str]
+    ) -> None:
         """Count what is to come from 0: Prometheus sees no rise in what was not there before."""
         for path in paths:
             for status in (200, 400, 500, 503):
                 self._of(path, status)
         for name in (NO_COLUMN, *inputs):
             self._violations.labels(name)
+        for name in categories:
+            self._unknown.labels(name)
 
     def violation(self, column: str) -> None:
         """Count a request that the contract refuses."""
         self._violations.labels(column or NO_COLUMN).inc()
+
+    def unknown(self, column: str, rows: int) -> None:
+        """Count rows of a category that training never saw."""
+        self._unknown.labels(column).inc(rows)
 
     def look(self, waiting_rows: int) -> None:
         """Take down what is so at the moment: rows that wait, and processor time until now."""

@@ -13,10 +13,11 @@ from ..errors import InputError
 from ..inference import OnnxModel
 from ..project import module, takes, wrong
 from ..project import shown as a_value
+from ..reading import Unreadable
 from .errors import Refused, Violation
 from .protocol import InferRequest, InferResponse, Tensor, flat
 from .settings import Settings
-from .signature import Values, columns, shown, signature
+from .signature import Category, Values, columns, readers, shown, signature
 
 # A step before or after the model, on the arrays of a whole batch by name.
 Step = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
@@ -78,12 +79,14 @@ class Job:
         rows: how many.
         columns: the model's inputs in its order, each a list of one value a row.
         others: columns of the contract that the model does not take but the log keeps, such as ids.
+        unknown: rows by column, of categories that training never saw.
     """
 
     id: str
     rows: int
     columns: list[Values]
     others: dict[str, Values] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +117,14 @@ class Batch:
     Attributes:
         ids: of the jobs.
         sizes: how many rows each of them has.
-        others: of each job, see Job.
+        others, unknown: of each job, see Job.
         inputs, outputs: of the model, arrays of all rows.
     """
 
     ids: list[str]
     sizes: list[int]
     others: list[dict[str, Values]]
+    unknown: list[dict[str, int]]
     inputs: dict[str, np.ndarray]
     outputs: dict[str, np.ndarray]
 
@@ -137,6 +141,7 @@ class ServedModel:
         name: the project's.
         version: the release's id, else the start of the model file's SHA-256.
         inputs: by name, in the model's order.
+        categories: those of the inputs whose values training saw are known.
         others: columns of the contract that may be sent along for the log.
         outputs: what it says of an example row.
         task: what it does: classification, regression or clustering.
@@ -154,6 +159,8 @@ class ServedModel:
             self.name: str = self.metadata["project"]
             self.task: str = self.metadata["task"]
             described = columns(self.metadata["contract"])
+            self.inputs = signature(self.metadata["contract"], self.metadata.get("categories"))
+            self._readers = readers(self.metadata["contract"])
         except KeyError as missing:
             raise InputError(
                 f"{settings.model}: its metadata has no {missing.args[0]}; "
@@ -165,7 +172,6 @@ class ServedModel:
                 "serve a model that `uv run dvc repro` made"
             ) from None
         self.version = settings.release or self.sha256[:12]
-        self.inputs = signature(described)
         if list(self.inputs) != list(self._model.inputs):
             raise InputError(f"{settings.model}: its inputs are not those of its contract")
         self.others = {
@@ -174,7 +180,16 @@ class ServedModel:
             if name not in self.inputs and "target" not in column.role
         }
         self._index = {name: i for i, name in enumerate(self.inputs)}
-        self._checks = [(each.datatypes, each.check) for each in self.inputs.values()]
+        self._checks = [
+            (each.datatypes, each.check, isinstance(each, Category))
+            for each in self.inputs.values()
+        ]
+        self._known = [
+            (name, self._index[name], each.known)
+            for name, each in self.inputs.items()
+            if isinstance(each, Category) and each.known is not None
+        ]
+        self.categories = [name for name, *_ in self._known]
         target = [column.kind for column in described.values() if "target" in column.role]
         self._boolean = target == ["boolean"]
         self.max_rows = settings.max_rows
@@ -198,7 +213,7 @@ class ServedModel:
             if i is None:
                 others[tensor.name] = self._other(tensor.name, values, others)
                 continue
-            datatypes, check = self._checks[i]
+            datatypes, check, is_text = self._checks[i]
             if tensor.datatype not in datatypes:
                 raise Violation(
                     f"input {tensor.name}: datatype {tensor.datatype:.40}, not "
@@ -207,6 +222,8 @@ class ServedModel:
                 )
             if found[i] is not None:
                 raise Refused(f"input {tensor.name}: given twice")
+            if is_text and tensor.datatype != "BYTES":
+                values = _numbers_of(tensor, values)
             found[i] = check(values)
         if None in found:
             missing = [name for name, i in self._index.items() if found[i] is None]
@@ -219,7 +236,7 @@ class ServedModel:
             if wanted.name in asked:
                 raise Refused(f"output {wanted.name}: asked for twice")
             asked.add(wanted.name)
-        return Job(id_, rows, found, others)
+        return Job(id_, rows, found, others, self._unknown(found))
 
     def job_of_rows(self, rows: list[dict[str, Any]], id_: str) -> Job:
         """Check plain rows: a dictionary each, with every input; further keys are left aside."""
@@ -238,7 +255,15 @@ class ServedModel:
             for name in self.others
             if any(name in row for row in rows)
         }
-        return Job(id_, len(rows), found, others)
+        return Job(id_, len(rows), found, others, self._unknown(found))
+
+    def _unknown(self, columns: list[Values]) -> dict[str, int]:
+        """Rows by column, of categories that training never saw."""
+        found = {}
+        for name, place, known in self._known:
+            if not known.issuperset(columns[place]):
+                found[name] = sum(value not in known for value in columns[place])
+        return found
 
     def run(self, jobs: Sequence[Job]) -> Batch:
         """Answer jobs in one call of the model."""
@@ -254,6 +279,7 @@ class ServedModel:
             [job.id for job in jobs],
             [job.rows for job in jobs],
             [job.others for job in jobs],
+            [job.unknown for job in jobs],
             inputs,
             outputs,
         )
@@ -261,9 +287,10 @@ class ServedModel:
     def answers(self, batch: Batch) -> Iterable[InferResponse]:
         """The response to each job of a batch, in order."""
         outputs, start = self._outputs(batch), 0
-        for id_, rows in zip(batch.ids, batch.sizes, strict=True):
+        for id_, rows, unknown in zip(batch.ids, batch.sizes, batch.unknown, strict=True):
             tensors = [each.of(start, rows) for each in outputs]
-            yield InferResponse(self.name, self.version, id_, tensors)
+            told = {f"{UNKNOWN}.{name}": n for name, n in unknown.items()} if unknown else {}
+            yield InferResponse(self.name, self.version, id_, tensors, told)
             start += rows
 
     def described(self) -> dict[str, Any]:
@@ -314,15 +341,38 @@ class ServedModel:
             raise Violation(f"input {name:.60}: there is none; there are {known}", "")
         if name in given:
             raise Refused(f"input {name}: given twice")
+        read, found = self._readers[name], []
         for row, value in enumerate(values, 1):
-            if not (value is None or isinstance(value, str | int | float)):
-                raise Refused(f"input {name}, row {row}: {shown(value)} is no single value")
-        return [None if value is None else str(value) for value in values]
+            try:
+                found.append(read.category(value))
+            except Unreadable:
+                wrong = f"input {name}, row {row}: {shown(value)} is no single value"
+                raise Refused(wrong) from None
+        return found
 
     def _example(self) -> Job:
         values = {"categorical": "", "boolean": False, "numeric": 0.0}
         return Job("", 1, [[values[each.column.kind]] for each in self.inputs.values()])
 
+
+def _numbers_of(tensor: Tensor, values: Values) -> Values:
+    """The values of a tensor of numbers or booleans that are categories. Raises Violation."""
+    for row, value in enumerate(values, 1):
+        if isinstance(value, str):
+            wrong = f"datatype {tensor.datatype}, and row {row} is text: {shown(value)}"
+            raise Violation(f"input {tensor.name}: {wrong}", tensor.name)
+    short = SHORT.get(tensor.datatype)
+    if short is None:
+        return values
+    return [short(value) if isinstance(value, float) else value for value in values]
+
+
+# Floats whose digits are few: as a category 0.1 is 0.1, not 0.10000000149011612.
+SHORT: dict[str, Callable[[float], Any]] = {"FP16": np.float16, "FP32": np.float32}
+
+# A parameter of the answer for each column that it is true of: how many rows hold a category that
+# training never saw.
+UNKNOWN = "unknown_categories"
 
 # What of the model's own metadata is told to clients.
 LINEAGE = ("task", "estimator", "contract_sha256", "data_sha256", "example")

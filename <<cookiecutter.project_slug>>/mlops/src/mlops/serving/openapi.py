@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 
-from .model import ServedModel
+from ..reading import spelled
+from .model import UNKNOWN, ServedModel
 from .protocol import InferRequest, InferResponse
-from .signature import Column
+from .signature import Input
 
-_KINDS = {"numeric": "number", "boolean": "boolean", "categorical": "string"}
+_KINDS = {"numeric": "number", "boolean": "boolean"}
 
 
 def document(model: ServedModel) -> dict[str, Any]:
@@ -26,6 +27,8 @@ def document(model: ServedModel) -> dict[str, Any]:
             "predictions": {"type": "array", "items": {"type": "object"}},
         }
     )
+    counts = {"type": "object", "additionalProperties": {"type": "integer"}}
+    schemas["Predictions"]["properties"][UNKNOWN] = counts
     anything = {"type": "object"}
     known = model.metadata.get("example", {}).get("row")
     at = f"/v2/models/{model.name}"
@@ -69,23 +72,46 @@ def document(model: ServedModel) -> dict[str, Any]:
 
 def row(model: ServedModel) -> dict[str, Any]:
     """The schema of a plain row."""
-    return _object({name: _property(each.column) for name, each in model.inputs.items()})
+    return _object({name: _property(each) for name, each in model.inputs.items()})
 
 
-def _property(column: Column) -> dict[str, Any]:
-    kind = _KINDS[column.kind]
-    schema: dict[str, Any] = {"type": [kind, "null"] if column.nullable else kind}
+def _property(each: Input) -> dict[str, Any]:
+    column = each.column
+    if column.kind == "categorical":
+        schema = _category(each)
+    else:
+        kind = _KINDS[column.kind]
+        schema = {"type": [kind, "null"] if column.nullable else kind}
     if column.range is not None:
         for name, bound in zip(("minimum", "maximum"), column.range, strict=True):
             if bound is not None:
                 schema[name] = bound
-    if column.allowed is not None:
-        schema["enum"] = [*column.allowed, *([None, ""] if column.nullable else [])]
-    elif column.kind == "categorical" and not column.nullable:
-        schema["minLength"] = 1
     if column.description is not None:
         schema["description"] = column.description
     return schema
+
+
+def _category(each: Input) -> dict[str, Any]:
+    """Text, or what text spells: a number or a boolean."""
+    types = ["string", "number", "boolean", *(["null"] if each.column.nullable else [])]
+    missing = sorted(each.read.missing)
+    if each.column.allowed is not None:
+        values = [value for text in each.column.allowed for value in _spelled_by(text)]
+        return {
+            "type": types,
+            "enum": [*values, *([None, *missing] if each.column.nullable else [])],
+        }
+    return {"type": types} if each.column.nullable else {"type": types, "not": {"enum": missing}}
+
+
+def _spelled_by(text: str) -> list[Any]:
+    """A text, and the value of JSON that is spelled by it."""
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return [text]
+    same = isinstance(value, bool | int | float) and spelled(value) == text
+    return [text, value] if same else [text]
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -50,13 +50,14 @@ class InferRequest(msgspec.Struct):
     outputs: list[Wanted] = []
 
 
-class InferResponse(msgspec.Struct):
-    """What is answered."""
+class InferResponse(msgspec.Struct, omit_defaults=True):
+    """What is answered. Of `parameters` there are those that model.UNKNOWN begins."""
 
     model_name: str
     model_version: str
     id: str
     outputs: list[Tensor]
+    parameters: Parameters = {}
 
 
 _request = msgspec.json.Decoder(InferRequest)

@@ -31,6 +31,8 @@ RENAMED = {
 }
 # What the owner extends, where it was and where it is in the package.
 HOOKS = {"serving/hooks.py": "hooks.py", "features.py": "features.py"}
+# What `ingest` did before it could be told.
+DIALECT = "dialect: {encoding: auto, delimiter: auto, header: true} # how the source is written\n"
 
 
 @dataclass
@@ -89,6 +91,7 @@ def run(folders: Folders) -> list[str]:
         if path.suffix == ".py":
             work.turn(folders.project / path)
     _stages(work)
+    _dialect(folders.project / "contract.yaml")
     _dependencies(work)
     _remove_empty(folders.project / "src")
     _remove_empty(folders.project / "tests")
@@ -100,6 +103,14 @@ def run(folders: Folders) -> list[str]:
         "`uv sync`, then `make lint`, which sorts the imports that were turned",
         "`uv run dvc repro`, and commit `dvc.lock`: the stages are the engine's now",
     ]
+
+
+def _dialect(contract: Path) -> None:
+    """Have the contract say how the source is written, for `ingest` to depend on."""
+    text = contract.read_text(encoding="utf-8")
+    if not re.search(r"^dialect:", text, re.MULTILINE):
+        text = re.sub(r"^columns:", f"{DIALECT}columns:", text, count=1, flags=re.MULTILINE)
+        contract.write_text(text, encoding="utf-8")
 
 
 def _files(folder: Path, *names: str) -> Iterator[Path]:
