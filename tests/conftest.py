@@ -25,6 +25,7 @@ LONGEST = (
     "classification",
     "demo",
     "year",
+    "bench",
     "regression",
     "clustering",
     "failures",
@@ -34,7 +35,7 @@ LONGEST = (
 WORLDS = ("batch", "ci", "monitor", "retrain", "template_update")
 SERVED = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
 WITH_ENGINE = ("deploy/", "images/", "workflows/test_release", "monitoring/test_volume")
-ALONE = {"monitoring/test_year.py": "year", "test_demo.py": "demo"}
+ALONE = {"bench/test_bench.py": "bench", "monitoring/test_year.py": "year", "test_demo.py": "demo"}
 ALONE |= {f"pipeline/test_{each}.py": each for each in ("failures", "options")}
 
 
