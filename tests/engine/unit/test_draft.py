@@ -419,7 +419,7 @@ def test_any_type_of_parquet_is_used_or_left_out_with_its_reason() -> None:
         "day": [dt.date(2020, 1, 1) + dt.timedelta(i) for i in MANY],
         "half": pa.array(np.arange(n) % 50, pa.float16()),
         "view": pa.array([_colour(i) for i in MANY], pa.string_view()),
-        "huge": pa.array([2**63 + i for i in MANY], pa.uint64()),
+        "huge": pa.array([2**63 + i * 2**50 for i in MANY], pa.uint64()),
         "y": [i * 7 % 11 % 2 for i in MANY],
     }
     pq.write_table(pa.table(types), "data/types.parquet")

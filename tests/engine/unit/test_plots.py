@@ -26,9 +26,9 @@ DRAWN = [
 
 
 @pytest.fixture(autouse=True)
-def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the plots' templates are."""
-    monkeypatch.chdir(root())
+def _templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plots' templates are the project's; nothing else here needs one."""
+    monkeypatch.setattr(plots, "PLOT_TEMPLATES", root() / paths.PLOT_TEMPLATES)
 
 
 def _scored(what: str) -> tuple[Scored, list[str]]:
@@ -42,7 +42,7 @@ def _scored(what: str) -> tuple[Scored, list[str]]:
 def test_dvc_yaml_declares_the_plots_of_the_task(own_params: Params) -> None:
     declared = {
         path: looks
-        for entry in YAML(typ="safe").load(paths.PIPELINE)["plots"]
+        for entry in YAML(typ="safe").load(root() / paths.PIPELINE)["plots"]
         for path, looks in entry.items()
         if Path(path).parent == paths.PLOTS
     }

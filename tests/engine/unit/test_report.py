@@ -276,7 +276,9 @@ def test_the_stages_are_told_from_what_dvc_printed(planted: Stored) -> None:
         assert "Stages: " not in _report("HEAD", other)[1]
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_stage_says_how_long_it_took(capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
     stage(lambda: print("all is well"))
     assert capsys.readouterr().out == "all is well\n" + TOOK.format(0) + "\n"
     with pytest.raises(SystemExit):
