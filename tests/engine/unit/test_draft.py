@@ -24,7 +24,7 @@ from mlops.columns import frame
 from mlops.config.gates import Gate
 from mlops.config.params import load_params
 from mlops.contract import Contract, conform, load_contract
-from mlops.draft import init
+from mlops.draft import caveats_of, init
 from mlops.errors import InputError
 from mlops.metrics import METRICS
 from mlops.pipeline import ingest, validate
@@ -553,3 +553,21 @@ def test_what_is_no_table_is_told_in_a_line(name: str, content: bytes, line: str
     with pytest.raises(InputError, match=line) as refused:
         init(f"data/{name}", "y", None, None, None, False)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_what_is_doubtful_is_told_with_its_evidence() -> None:
+    """A column that says the target, and numbers that rise from row to row."""
+    rows = [f"{i},{i % 7},{'paid' if i % 3 else 'open'},{'no' if i % 3 else 'yes'}" for i in MANY]
+    Path("bills.csv").write_text("number,size,state,late\n" + "\n".join(rows) + "\n")
+    found = init("bills.csv", "late", None, None, None, force=True)
+    assert {(each.kind, each.column) for each in found.caveats} == {
+        ("leak", "state"),
+        ("order", "number"),
+    }
+    many = pa.table({"number": range(50_000), "late": [i % 2 == 0 for i in range(50_000)]})
+    contract = Contract.model_validate(
+        {"columns": {"number": {"kind": "numeric", "role": "feature"},
+                     "late": {"kind": "boolean", "role": "target"}}}
+    )  # fmt: skip
+    (caveat,) = caveats_of(many, contract, "classification")
+    assert (caveat.kind, caveat.column) == ("order", "number")

@@ -21,14 +21,16 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from . import paths, tables
+from .caveats.caveat import Caveat
+from .caveats.data import ROWS, caveats_of_data
 from .columns import frame
 from .config.hyperparameters import HYPERPARAMETERS
 from .config.section import Task
 from .config.source import Source
-from .contract import Column, Kind, as_kind, is_missing
+from .contract import Column, Contract, Kind, as_kind, conform, is_missing
 from .dialect import Dialect
 from .errors import InputError
-from .files import replacing, write_text
+from .files import parse, replacing, write_text
 from .paths import CONTRACT, PARAMS, PIPELINE
 from .pipeline import ingest
 from .reading import Reader
@@ -57,6 +59,9 @@ MOST_BYTES = 2**29
 ID_NAME = re.compile(
     r"(^|_)(id|key|uuid|guid)$|^index$|^unnamed(: |_)\d+$|^__index_level_\d+__$|[a-z]I[Dd]$"
 )
+
+# Rows that tell what is doubtful are taken in so many runs.
+RUNS = 100
 
 # Metrics of clusters take a time that grows with the square of the rows.
 COMPARED = {
@@ -102,12 +107,14 @@ class Drafted:
 
     Attributes:
         assumed: what it took for so, and how sure that is, a line each.
+        caveats: what may make numbers doubtful that come of this data.
     """
 
     source: Source
     task: Task
     drafts: list[Draft]
     assumed: list[str]
+    caveats: list[Caveat]
 
 
 @dataclass(frozen=True)
@@ -498,9 +505,7 @@ def _scalar(text: str) -> str:
     return text if plain and text.lower() not in words else json.dumps(text, ensure_ascii=False)
 
 
-def write(
-    source: Source, drafts: list[Draft], task: Task, dialect: dict[str, Any] | None = None
-) -> None:
+def write(source: Source, contract: str, task: Task) -> None:
     """Write contract.yaml, and the source and the task into params.yaml and dvc.yaml.
 
     Comments and what does not depend on the data stay. Where the task changes, the estimators, the
@@ -528,8 +533,7 @@ def write(
         params["train"]["search"].update(trials=0, space={})
         params["compare"].update(COMPARED["clusters" if task == "clustering" else "rows"])
         pipeline["plots"] = _plots(task)
-    rules = rules_text(drafts)
-    write_text(CONTRACT, contract_text(drafts, source.path, dialect) + rules)
+    write_text(CONTRACT, contract)
     for path, content in ((PARAMS, params), (PIPELINE, pipeline)):
         stream = StringIO()
         yaml.dump(content, stream)
@@ -640,10 +644,21 @@ def init(
         dialect["decimal"] = ","
         for each in drafts:
             each.keys.pop("decimal", None)
+    text = contract_text(drafts, place.source.path, dialect) + rules_text(drafts)
+    doubtful = caveats_of(table, parse(text, Contract, CONTRACT), chosen)
     place.settle()
-    write(place.source, drafts, chosen, dialect)
+    write(place.source, text, chosen)
     assumed += [*_written(looked), *(line for each in drafts for line in each.assumed)]
-    return Drafted(place.source, chosen, drafts, assumed)
+    return Drafted(place.source, chosen, drafts, assumed, doubtful)
+
+
+def caveats_of(table: pa.Table, contract: Contract, task: Task) -> list[Caveat]:
+    """What may make numbers doubtful, by runs of rows evenly spread over a table."""
+    named, length = table.select([*contract.columns]), -(-ROWS // RUNS)
+    starts = np.unique(np.linspace(0, max(table.num_rows - length, 0), RUNS).astype(int))
+    whole = table.num_rows <= ROWS
+    some = named if whole else pa.concat_tables(named.slice(each, length) for each in starts)
+    return caveats_of_data(conform(frame(some), contract), contract, task)
 
 
 def _dialect(part: ingest.Part, wanted: Wanted) -> tuple[dict[str, Any], list[str], bool]:

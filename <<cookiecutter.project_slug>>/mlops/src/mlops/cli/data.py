@@ -55,6 +55,8 @@ def data_init(
         typer.echo(f"  assumed {line}")
     for each in left_out:
         typer.echo(f"  left out {each.name}: {each.why_left_out}")
+    for caveat in done.caveats:
+        typer.echo(f"  caveat: {caveat}")
     typer.echo(
         f"params.yaml: the source is set; the gate is that {next(iter(METRICS[chosen]))} gets no "
         "worse; set bounds when you know the metrics"
