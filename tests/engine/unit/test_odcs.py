@@ -38,6 +38,7 @@ SOURCE, ABOUT = Source(path="data/flights.csv"), About("delays", "1.2.0")
 
 EVERYTHING = Contract.model_validate(
     {
+        "dialect": {"delimiter": ";", "header": False, "decimal": ",", "missing": ["?", "k. A."]},
         "columns": {
             "id": {"kind": "categorical", "role": "id"},
             "left": {

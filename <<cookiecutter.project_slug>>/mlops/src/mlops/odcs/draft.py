@@ -71,9 +71,10 @@ def draft(
     reading = _Reading(chosen, {"target": target, "time": time})
     for agreement in document.sla_properties:
         reading.agreement(agreement)
-    custom = [each.property for each in document.custom_properties]
+    custom = {each.property: each.value for each in document.custom_properties}
+    dialect = custom.pop("dialect") if isinstance(custom.get("dialect"), dict) else None
     reading.leave("the document", [*document.others, *custom])
-    text = contract_text(reading.columns, str(path)) + reading.rules_text()
+    text = contract_text(reading.columns, str(path), dialect) + reading.rules_text()
     parse(text, Contract, CONTRACT)  # a draft that cannot be read helps nobody
     return Imported(text, reading.notes)
 
