@@ -161,6 +161,36 @@ def test_the_verdict_leads_and_sections_follow(
     assert sorted(page.pictures) == ["importance.png", "residuals.png"]
 
 
+def test_what_is_doubtful_and_what_the_parts_are_stands_in_it(planted: Stored) -> None:
+    leak = {"kind": "leak", "column": "a|b", "evidence": "explains 99.9% of large by itself"}
+    write_json(paths.VALIDATION, {"caveats": [leak]})
+    constant = {"kind": "constant", "column": None, "evidence": "no better than a constant"}
+    write_json(paths.CAVEATS, [constant])
+    shares = {"false": 0.75, "true": 0.25}
+    test = {"rows": 1000, "distinct": 900, "shares": shares, "time": ["2030-01-01", "2030-02-01"]}
+    number = {"rows": 2000, "distinct": 2000, "quantiles": [0, 1, 2.5, 4, 1e9]}
+    write_json(paths.SPLIT, {"together": "time", "parts": {"train": number, "test": test}})
+    folds = [{"metrics": {"roc_auc": value}} for value in (0.7, 0.8, 0.9)]
+    write_json(paths.FOLDS, folds)
+    planted.put("good")
+    paths.ONNX.write_bytes(b"the final model")
+    planted.ran()
+    page = _check(_report("poor")[1])
+    for wanted in (
+        "Caveats",
+        "a|b: explains 99.9% of large by itself",
+        "no better than a constant",
+        "Parts: train, test",
+        "false 75.0%, true 25.0%",
+        "0 · 1 · 2.5 · 4 · 1e+09",
+        "2030-01-01 to 2030-02-01",
+        "What is served was trained on all rows in the same way",
+    ):
+        assert wanted in page.text, wanted
+    row = page.text[page.text.index("Folds:") :]
+    assert re.search(r"0\.8\s+0\.1\s+3\s", row)
+
+
 def test_all_plots_of_classes_have_both_models_in_them(planted: Stored, tmp_path: Path) -> None:
     page = _check(_report("poor")[1])
     names = ["calibration", "confusion", "importance", "precision_recall", "roc"]

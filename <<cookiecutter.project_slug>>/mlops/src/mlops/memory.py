@@ -125,4 +125,4 @@ def check(needed: Need, have: int | None) -> None:
 
 
 def _gib(size: int) -> str:
-    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / 2**20:.0f} MiB"
+    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{max(size / 2**20, 1):.0f} MiB"
