@@ -37,7 +37,7 @@ from mlops.contract import Contract, conform
 from mlops.inference import OnnxModel
 from mlops.inputs import columns, model_inputs
 from mlops.metrics import Scored, score
-from mlops.pipeline.split import divide, represent
+from mlops.parts import divide, represent
 from mlops.pipeline.validate import check
 from mlops.pipeline.verify import compare, edge_cases
 

@@ -14,8 +14,9 @@ from mlops.config.split import Split
 from mlops.contract import Contract, conform
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, write_text
+from mlops.parts import divide, represent
 from mlops.paths import CONTRACT, PARAMS, PARTS, SNAPSHOT, SPLIT
-from mlops.pipeline.split import divide, represent, split
+from mlops.pipeline.split import split
 
 TIME = {"when": {"kind": "datetime", "role": "time"}}
 ID = {"who": {"kind": "categorical", "role": "id"}}

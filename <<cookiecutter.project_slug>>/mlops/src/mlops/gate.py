@@ -24,7 +24,7 @@ class Breach:
     """
 
     metric: str | None
-    rule: Literal["bounds", "regression"]
+    rule: Literal["bounds", "regression", "evidence"]
     told: str
     column: str | None = None
     value: str | None = None

@@ -153,12 +153,13 @@ def gate(
     """
     from .. import gate
     from ..config.params import load_params
-    from ..files import read_json
-    from ..paths import METRICS, SLICES
+    from ..recount import judged_by
+    from ..revision import Revision
 
     params = load_params()
     against = None if base is None else _compared(base)
-    lines = gate.broken(params, read_json(METRICS), read_json(SLICES), against)
+    found = judged_by(params, None if base is None else Revision.of(base))
+    lines = [*found.contradictions, *gate.broken(params, found.metrics, found.slices, against)]
     if json:
         print_json({"gates": params.gates, "broken": lines, "comparison": against})
     if lines:

@@ -39,6 +39,7 @@ from ..paths import (
 from ..pipeline import TOOK
 from ..profile import Change as ColumnChange
 from ..profile import changes
+from ..recount import judged_by
 from ..revision import WORKSPACE, Revision
 from ..slices import Slices, slices
 
@@ -217,7 +218,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
     """
     params, base = load_params(), Revision.of(name)
     found = comparison or compare(params, base)
-    metrics, parts = (WORKSPACE.load(path) or {} for path in (METRICS, SLICES))
+    metrics = WORKSPACE.load(METRICS) or {}
     decide, value, head = judged(params), params.evaluate.value, _head()
     return Change(
         base=_short(name) if base else "nothing",
@@ -229,7 +230,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         confidence=params.compare.confidence,
         currency=value.currency if value else None,
         lock=lock.check(),
-        broken=broken(params, metrics, parts, found),
+        broken=_broken(params, base, found),
         engine=changed_engine(),
         metrics=_numbers(_loaded(base, METRICS) or {}, metrics),
         better=catalogue(params.task, value)[decide[0]].better,
@@ -248,6 +249,17 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         lineage=[*_lineage(base, head)],
         params=params,
     )
+
+
+def _broken(params: Params, base: Revision | None, found: Comparison) -> list[Breach]:
+    """The gates that are not kept, by what is counted again; nothing without metrics."""
+    if WORKSPACE.load(METRICS) is None:
+        return broken(params, {}, {}, found)
+    try:
+        judged = judged_by(params, base)
+    except InputError as error:
+        return [Breach(None, "evidence", str(error))]
+    return [*judged.contradictions, *broken(params, judged.metrics, judged.slices, found)]
 
 
 def _head() -> Revision | None:

@@ -1,0 +1,157 @@
+"""The metrics that decide, counted again: from the model and the test rows, these from the data.
+
+What a file of metrics says is not believed where it can be computed. Nothing is fetched where
+everything is as it was at the base, which was judged then.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from .answers import answers
+from .columns import frame
+from .comparison import joblib_file, obtain, onnx_file
+from .config.params import Params
+from .contract import Contract, conform, load_contract
+from .files import read_json
+from .gate import Breach
+from .inference import OnnxModel
+from .inputs import model_inputs
+from .metrics import STABILITY, rounded, score
+from .model import Model
+from .parts import divide
+from .paths import METRICS, PARTS, SLICES, SNAPSHOT
+from .revision import WORKSPACE, Revision
+from .slices import Slices, slices
+
+# Metrics are written with six digits, and a machine may add up in another order.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What the model that is judged says of the test rows.
+
+    Attributes:
+        metrics, slices: as `evaluate` writes them; stability, which takes refits, is left out.
+        strangers: test rows that the split of the snapshot does not put there; None where both are
+            the base's.
+    """
+
+    metrics: dict[str, float]
+    slices: Slices
+    strangers: int | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What gates are held against.
+
+    Attributes:
+        metrics, slices: counted again; where all is the base's, as the files have them.
+        contradictions: where the files say otherwise.
+    """
+
+    metrics: dict[str, float]
+    slices: Slices
+    contradictions: list[Breach]
+
+
+def judged_by(params: Params, base: Revision | None) -> Judged:
+    """What the gates of params.yaml are held against. Raises InputError as `recount`."""
+    said, parts = read_json(METRICS), read_json(SLICES)
+    found = recount(params, base)
+    if found is None:
+        return Judged(said, parts, [])
+    taken = {STABILITY: said[STABILITY]} if STABILITY in said else {}
+    told = [*contradictions(found, said, parts)]
+    return Judged(found.metrics | taken, found.slices, told)
+
+
+def recount(params: Params, base: Revision | None) -> Recount | None:
+    """Count again what decides; None where all of it is the base's.
+
+    Raises InputError where the model or the rows cannot be had.
+    """
+    model = onnx_file(WORKSPACE)
+    if base is not None and _is_known(base, model):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        space_of = [joblib_file(WORKSPACE)] if params.task == "clustering" else []
+        files = obtain(WORKSPACE, [model, PARTS["test"], *space_of], Path(folder, "judged")).files
+        served, test = OnnxModel(files[model]), pd.read_parquet(files[PARTS["test"]])
+        contract = Contract.parse(served.metadata["contract"])
+        space = None
+        if space_of:
+            features = Model.load(files[space_of[0]]).pipeline[:-1]
+            space = np.asarray(features.transform(model_inputs(test, contract)))
+        scored = answers(served, contract, test, space)
+        found = score(params.task, scored, params.evaluate.value)
+        parts = slices(params.task, scored, test, contract, params.evaluate)
+        return Recount(rounded(found), parts, strangers(params, base, test, Path(folder, "data")))
+
+
+def _is_known(base: Revision, model: Path) -> bool:
+    same = (base.outputs.get(path) == WORKSPACE.outputs.get(path) for path in (model, *_rows()))
+    return all(same) and all(base.read(path) == WORKSPACE.read(path) for path in (METRICS, SLICES))
+
+
+def _rows() -> tuple[Path, ...]:
+    return SNAPSHOT, PARTS["test"]
+
+
+def strangers(
+    params: Params, base: Revision | None, test: pd.DataFrame, folder: Path
+) -> int | None:
+    """How many test rows are not those that the split makes of the snapshot.
+
+    None where snapshot and test are the base's. Raises InputError where the snapshot cannot be had.
+    """
+    if base is not None and all(
+        base.outputs.get(path) == WORKSPACE.outputs.get(path) for path in _rows()
+    ):
+        return None
+    contract = load_contract()
+    file = obtain(WORKSPACE, [SNAPSHOT], folder).files[SNAPSHOT]
+    data = conform(frame(pq.read_table(file)), contract)
+    expected = divide(data, contract, params.task, params.split)["test"]
+    both = [pd.util.hash_pandas_object(each[[*expected]], index=False) for each in (expected, test)]
+    counts = [each.value_counts() for each in both]
+    return int(counts[1].sub(counts[0], fill_value=0).abs().sum())
+
+
+def contradictions(found: Recount, metrics: dict[str, float], parts: Slices) -> Iterator[Breach]:
+    """Where the files say otherwise than what was counted, with both numbers."""
+    if found.strangers:
+        told = (
+            f"{PARTS['test']}: {found.strangers:,} rows differ from those that split makes of "
+            f"{SNAPSHOT}: run `uv run dvc repro`"
+        )
+        yield Breach(None, "evidence", told)
+    yield from _apart(METRICS, "", metrics, found.metrics)
+    for column in dict.fromkeys([*parts, *found.slices]):
+        said, true = (each.get(column, {}) for each in (parts, found.slices))
+        for value in dict.fromkeys([*said, *true]):
+            where = f" of {column} {value}"
+            yield from _apart(SLICES, where, said.get(value, {}), true.get(value, {}))
+
+
+def _apart(
+    file: Path, where: str, said: dict[str, float], true: dict[str, float]
+) -> Iterator[Breach]:
+    for name in dict.fromkeys([*said, *true]):
+        one, other = said.get(name), true.get(name)
+        if name == STABILITY or (one is not None and other is not None and _is_close(one, other)):
+            continue
+        shown = ["nothing" if each is None else f"{each:.6g}" for each in (one, other)]
+        told = f"{name}{where}: {file} says {shown[0]}, the model says {shown[1]} of the test rows"
+        yield Breach(name, "evidence", told, found=other)
+
+
+def _is_close(one: float, other: float) -> bool:
+    return bool(abs(one - other) <= TOLERANCE * max(abs(one), abs(other)) + 1e-9)

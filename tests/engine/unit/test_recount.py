@@ -1,0 +1,105 @@
+"""Recounts: metrics, slices and test rows that somebody wrote are found by what makes them."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pytest
+from engine import made
+from engine.stored import Stored, fitted, rows
+from engine.workspace import Workspace
+from sklearn.metrics import mean_absolute_error, roc_auc_score
+
+from mlops import paths
+from mlops.files import read_json, write_json
+from mlops.inputs import model_inputs
+from mlops.recount import contradictions, judged_by, recount
+from mlops.revision import Revision
+
+Begin = Callable[[str], Stored]
+
+
+@pytest.mark.parametrize("what", ["binary", "regression", "clustering"])
+def test_what_is_counted_is_what_scikit_learn_says_of_the_model(begin: Begin, what: str) -> None:
+    stored = begin(what)
+    stored.made("good")
+    found = recount(stored.params(), None)
+    assert found is not None
+    test, model = rows(what), fitted(what)
+    inputs = model_inputs(test, made.contract(what))
+    if what == "binary":
+        expected = roc_auc_score(
+            test["large"].astype(int), model.pipeline.predict_proba(inputs)[:, 1]
+        )
+        assert found.metrics["roc_auc"] == pytest.approx(expected, rel=1e-5)
+    if what == "regression":
+        expected = mean_absolute_error(test["price"], model.pipeline.predict(inputs))
+        assert found.metrics["mae"] == pytest.approx(expected, rel=1e-5)
+    assert [*contradictions(found, read_json(paths.METRICS), read_json(paths.SLICES))] == []
+
+
+def test_metrics_that_somebody_wrote_do_not_decide(stored: Stored) -> None:
+    base = stored.made("poor")
+    true = read_json(paths.METRICS)["roc_auc"]
+    write_json(paths.METRICS, read_json(paths.METRICS) | {"roc_auc": 0.99})
+    stored.ran()
+    stored.commit()
+    judged = judged_by(stored.params(), Revision.of(base))
+    (breach,) = judged.contradictions
+    assert str(breach) == (
+        f"roc_auc: reports/metrics.json says 0.99, the model says {true:.6g} of the test rows"
+    )
+    assert judged.metrics["roc_auc"] == pytest.approx(true, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda parts: parts["colour"]["red"].update(f1=1.0), "f1 of colour red: reports/slices"),
+        (lambda parts: parts["colour"].pop("red"), "says nothing, the model says"),
+        (lambda parts: parts.pop("rank"), "of rank 0: reports/slices.json says nothing"),
+    ],
+)
+def test_slices_that_somebody_wrote_do_not_decide(
+    stored: Stored, change: Callable[[dict[str, Any]], Any], told: str
+) -> None:
+    base = stored.made("good")
+    parts = read_json(paths.SLICES)
+    change(parts)
+    write_json(paths.SLICES, parts)
+    lines = [*map(str, judged_by(stored.params(), Revision.of(base)).contradictions)]
+    assert any(told in line for line in lines), lines
+
+
+def test_what_is_all_the_bases_was_judged_there_and_is_not_fetched(stored: Stored) -> None:
+    base = stored.made("good")
+    stored.push()
+    stored.forget(remote=True)
+    assert recount(stored.params(), Revision.of(base)) is None
+    assert judged_by(stored.params(), Revision.of(base)).metrics == read_json(paths.METRICS)
+
+
+def test_the_gate_goes_by_what_is_counted(project: Workspace) -> None:
+    """The issue's own case: a better number, and its hash in dvc.lock; then other test rows."""
+    file, rows_of = project.folder / paths.METRICS, project.folder / paths.PARTS["test"]
+    project.run("git", "add", "--all")
+    project.run("git", "-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "-qm", "x")
+    metrics = read_json(file)
+    name = next(iter(metrics))
+    file.write_text(json.dumps(metrics | {name: 0.99}))
+    assert project.run("dvc", "commit", "--force").returncode == 0
+    for command in (["gate"], ["gate", "--base", "HEAD"]):
+        done = project.run("mlops", *command)
+        assert done.returncode == 3, done.stdout
+        told = f"{name}: reports/metrics.json says 0.99, the model says {metrics[name]:.6g}"
+        assert told in done.stderr
+    file.write_text(json.dumps(metrics))
+    assert project.run("mlops", "gate").returncode == 0
+    test = pd.read_parquet(rows_of)
+    rows_of.unlink()
+    test.iloc[10:].to_parquet(rows_of)
+    assert project.run("dvc", "commit", "--force").returncode == 0
+    done = project.run("mlops", "gate")
+    assert done.returncode == 3
+    assert "data/split/test.parquet: 10 rows differ from those that split makes of" in done.stderr
