@@ -78,10 +78,9 @@ def _converted(what: str, how: str) -> onnx.ModelProto:
     return convert.to_onnx(fitted(what, how), made.contract(what))
 
 
-@cache
-def _examined(what: str, how: str) -> dict[Path, Any]:
-    """What the stages write of a model, on the test rows of `rows(what)` whatever they are."""
-    model, contract, test = fitted(what, how), made.contract(what), rows(what)
+def _examined(what: str, how: str, test: pd.DataFrame) -> dict[Path, Any]:
+    """What the stages write of a model, on some test rows."""
+    model, contract = fitted(what, how), made.contract(what)
     params, inputs = made.params(what, FIRST[what]), model_inputs(test, contract)
     scored = Scored(
         model.predict(inputs),
@@ -179,7 +178,7 @@ class Stored(Workspace):
         helper.set_model_props(converted, {name: told[name] for name in sorted(told)})
         for path in (paths.CANDIDATE_ONNX, paths.ONNX):
             onnx.save(converted, path)
-        for path, content in _examined(self.what, how).items():
+        for path, content in _examined(self.what, how, test).items():
             write_json(path, content)
         write_json(paths.PROFILE, profile(test, made.contract(self.what)))
 

@@ -273,6 +273,13 @@ def test_what_must_be_mended_is_listed(planted: Stored) -> None:
     assert "uv run dvc push" in page.code
 
 
+@pytest.fixture
+def _as_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gates are held against what the test wrote, and not against what the model says."""
+    monkeypatch.setattr("mlops.recount.recount", lambda *_: None)
+
+
+@pytest.mark.usefixtures("_as_written")
 def test_many_things_to_mend_are_cut_short(planted: Stored) -> None:
     slices = {"colour": {f"value {i}": {"rows": 30, "f1": 0.1} for i in range(500)}}
     write_json(paths.SLICES, slices)
@@ -351,6 +358,7 @@ def _hostile(stored: Stored, names: list[str], before: int) -> None:
     stored.write("contract.yaml", contract)
 
 
+@pytest.mark.usefixtures("_as_written")
 def test_names_and_values_are_never_markup(stored: Stored) -> None:
     stored.put()
     _hostile(stored, HOSTILE, 0)
