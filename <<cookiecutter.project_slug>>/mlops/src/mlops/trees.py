@@ -115,6 +115,33 @@ def on_thresholds(
     return rows, met
 
 
+def near_thresholds(
+    rows: pd.DataFrame, features: Pipeline, trees: Thresholds, numbers: list[str]
+) -> np.ndarray:
+    """Which rows lie so near a threshold, behind a step that computes, that either side is right.
+
+    What a step computes, two runtimes do not do bit by bit alike. Rows that were learned from lie
+    there: trees put their thresholds between neighbours.
+
+    Args:
+        rows: of inputs, as inputs.model_inputs.
+        features: the trained steps before the estimator.
+        trees: as `thresholds`.
+        numbers: the inputs that are numbers.
+    """
+    matrix = _matrix(features, rows)
+    names, near = _names(features, matrix.shape[1]), np.zeros(len(rows), bool)
+    for column, values in trees.items():
+        made, source = matrix[:, column].astype("float64"), _source(names[column], numbers)
+        if source and _is_unchanged(matrix[:, column], rows[source].to_numpy()):
+            continue
+        after = np.clip(np.searchsorted(values, made), 1, max(len(values) - 1, 1))
+        around = np.array([values[after - 1], values[np.minimum(after, len(values) - 1)]])
+        distance = np.abs(around - made).min(axis=0)
+        near |= distance <= NEAR * np.nanmax(np.abs(made), initial=0)
+    return near
+
+
 def follows_numbers(
     drawn: pd.DataFrame, features: Pipeline, trees: Thresholds, numbers: list[str]
 ) -> bool:
