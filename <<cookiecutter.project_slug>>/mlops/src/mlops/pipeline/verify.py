@@ -122,6 +122,7 @@ def verify() -> None:
         final = agreement(Model.load(MODEL), ONNX, contract, test, params.verify)
         groups |= {f"final {name}": some for name, some in final[0].items()}
         found |= {f"final {name}": parity for name, parity in final[1].items()}
+        without |= {f"final {name}": reason for name, reason in final[2].items()}
     tolerance = params.verify.tolerance
     broken = [name for name, parity in found.items() if parity.worst]
     write_json(
@@ -163,7 +164,7 @@ def agreement(
             served.predict(columns(some)),
             model.scales,
             how.tolerance,
-            near_thresholds(some, features, trees, numbers),
+            near_thresholds(some, test, features, trees, numbers),
         )
         for name, some in groups.items()
     }
