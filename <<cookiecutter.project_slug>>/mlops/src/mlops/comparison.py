@@ -20,7 +20,7 @@ from .inputs import columns, model_inputs
 from .metrics import METRICS, Metric, Scored, catalogue, score
 from .model import Model
 from .paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PARAMS, PARTS, SPLIT
-from .revision import WORKSPACE, Revision, is_clean
+from .revision import WORKSPACE, Output, Revision, is_clean
 
 Verdict = Literal["better", "same", "worse"]
 
@@ -169,6 +169,12 @@ def onnx_file(revision: Revision) -> Path:
 def joblib_file(revision: Revision) -> Path:
     """The same as scikit-learn has it."""
     return CANDIDATE if CANDIDATE in revision.outputs else MODEL
+
+
+def refitted_from(revision: Revision) -> Output | None:
+    """The candidate that was judged, where the model that is served was trained on all rows."""
+    candidate, model = (revision.outputs.get(path) for path in (CANDIDATE_ONNX, ONNX))
+    return candidate if candidate != model else None
 
 
 def learned_from(

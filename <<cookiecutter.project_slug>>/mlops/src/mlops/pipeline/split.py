@@ -16,7 +16,7 @@ from ..config.section import Task
 from ..config.split import Split
 from ..contract import Contract, conform, load_contract, snapshot
 from ..errors import CheckError, InputError
-from ..files import replacing, write_json
+from ..files import replacing, significant, write_json
 from ..groups import groups, moments, strata, together
 from ..paths import PARTS, SPLIT
 from . import stage
@@ -182,18 +182,14 @@ def describe(part: pd.DataFrame, contract: Contract) -> dict[str, Any]:
         target = part[contract.target]
         if pd.api.types.is_float_dtype(target):
             found["quantiles"] = [
-                _rounded(each) for each in target.quantile([0, 0.25, 0.5, 0.75, 1])
+                significant(each) for each in target.quantile([0, 0.25, 0.5, 0.75, 1])
             ]
         else:
-            found["shares"] = {name: _rounded(each) for name, each in _shares(target).items()}
+            found["shares"] = {name: significant(each) for name, each in _shares(target).items()}
     if contract.time:
         moments = part[contract.time]
         found["time"] = [moments.min().isoformat(), moments.max().isoformat()]
     return found
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")
 
 
 def _span(part: pd.DataFrame, contract: Contract) -> str:

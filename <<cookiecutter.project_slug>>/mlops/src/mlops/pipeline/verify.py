@@ -21,7 +21,7 @@ from ..files import write_json
 from ..inference import OnnxModel
 from ..inputs import NO_CATEGORY, columns, model_inputs
 from ..metrics import Scored, rounded, score
-from ..model import Model, Outputs, Scale
+from ..model import Model, Outputs, Scale, is_refitted
 from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PARITY, PARTS
 from ..trees import (
     are_leaves,
@@ -113,12 +113,12 @@ class Cases:
 def verify() -> None:
     """Write `reports/parity.json`. Raises CheckError when rows are above the tolerance."""
     params, contract, model = load_params(), load_contract(), Model.load(CANDIDATE)
-    served, rows = OnnxModel(CANDIDATE_ONNX), pd.read_parquet(PARTS["test"])
+    rows = pd.read_parquet(PARTS["test"])
     test = model_inputs(rows, contract)
     groups, found, without = agreement(model, CANDIDATE_ONNX, contract, test, params.verify)
-    pairs = metrics(model, served, contract, rows, test)
+    pairs = metrics(model, OnnxModel(CANDIDATE_ONNX), contract, rows, test)
     apart = [name for name, pair in pairs.items() if pair.differs(found["test"].ties / len(test))]
-    if CANDIDATE.read_bytes() != MODEL.read_bytes():
+    if is_refitted():
         final = agreement(Model.load(MODEL), ONNX, contract, test, params.verify)
         groups |= {f"final {name}": some for name, some in final[0].items()}
         found |= {f"final {name}": parity for name, parity in final[1].items()}
