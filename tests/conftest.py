@@ -30,13 +30,14 @@ LONGEST = (
     "clustering",
     "failures",
     "options",
+    "extend",
 )
 # One project stands for these, and one for those that are about a task.
 WORLDS = ("batch", "ci", "monitor", "retrain", "template_update")
 SERVED = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
 WITH_ENGINE = ("deploy/", "images/", "workflows/test_release", "monitoring/test_volume")
 ALONE = {"bench/test_bench.py": "bench", "monitoring/test_year.py": "year", "test_demo.py": "demo"}
-ALONE |= {f"pipeline/test_{each}.py": each for each in ("failures", "options")}
+ALONE |= {f"pipeline/test_{each}.py": each for each in ("extend", "failures", "options")}
 
 
 # What runs for each task, estimator or set of answers, and for some of them on each commit: the

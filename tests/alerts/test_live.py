@@ -46,7 +46,7 @@ def use(server: Server) -> None:
     row = server.example()
     for _ in range(20):
         server.predict(row, row)
-    assert server.ask("/predict", [row | {COLUMN: 3}]).status == 400
+    assert server.ask("/predict", [row | {COLUMN: [3]}]).status == 400
 
 
 def hurried(monitoring: Path, folder: Path, targets: dict[str, str], alerts: str) -> Path:

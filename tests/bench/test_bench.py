@@ -177,6 +177,7 @@ def test_servers_are_measured_to_the_end() -> None:
     assert "The log dropped 0 rows." in text
 
 
+@pytest.mark.long  # it bakes, installs and reproduces for minutes what other tests do one by one
 def test_speed_is_measured_to_the_end() -> None:
     text = tried("bench.bench")
     for what in ("`mlops report` of a changed model", "`mlops predict`, boosting, CSV to CSV"):

@@ -243,7 +243,7 @@ def draw(spec: str, target: str) -> None:
     import vl_convert
 
     picture = vl_convert.vegalite_to_svg(Path(spec).read_text(encoding="utf-8"))
-    Path(target).write_text(picture, encoding="utf-8")
+    Path(target).write_text(f"{picture}\n", encoding="utf-8")
 
 
 def _timed(function: Callable[..., Any], spent: dict[str, float], part: str) -> Callable[..., Any]:

@@ -124,7 +124,7 @@ def test_thresholds_that_are_not_rounded_fail(project: Project) -> None:
 
 
 def test_own_metric(project: Project) -> None:
-    assert follow(project, "A metric") == ["train", "evaluate"]
+    assert follow(project, "A metric") == ["train", "evaluate", "verify"]
     assert 0.2 <= project.read("reports/metrics.json")["hits_among_the_surest"] <= 1
     project.set("params.yaml", gates__hits_among_the_surest={"min": 2.0})
     broken = project.run("mlops", "gate", code=3)

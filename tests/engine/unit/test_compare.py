@@ -244,9 +244,33 @@ def test_rows_after_all_that_the_champion_saw_are_not_looked_up(planted: Stored)
     planted.ran()
     planted.forget(remote=True)
     folder = planted.folder / "none"
-    assert not learned_from(base, test, contract, folder).any()
+    before = made.contract("binary")
+    assert not learned_from(base, test, before, contract, folder).any()
+    early = test.assign(when=pd.Timestamp("2030-01-02"))
     with pytest.raises(InputError, match=r"train\.parquet of .* is neither in DVC's cache"):
-        learned_from(base, test.assign(when=pd.Timestamp("2030-01-02")), contract, folder)
+        learned_from(base, early, before, contract, folder)
+
+
+def test_a_column_of_another_kind_or_type_hides_no_row_that_was_learned_from(
+    stored: Stored,
+) -> None:
+    """Its hashes are others, so that each row would pass for one that nobody saw."""
+    learned = rows("binary", 200, seed=20)
+    number = {"who": {"kind": "numeric", "role": "id"}}
+    text = {"who": {"kind": "categorical", "role": "id"}}
+    before, after = (
+        made.contract_of(made.COLUMNS | made.TARGETS["binary"][1] | who) for who in (number, text)
+    )
+    ids = np.arange(200.0)
+    narrow = learned.assign(who=ids, noise=learned["noise"].astype("float32"))
+    base = Revision.of(stored.made("poor", train=narrow))
+    assert base is not None
+    test = pd.concat([narrow[:50], rows("binary", 30, seed=22)], ignore_index=True)
+    test = test.assign(who=[f"{i}" for i in range(80)], noise=test["noise"].astype("float64"))
+    stored.put("good", test=test)
+    stored.ran()
+    found = learned_from(base, test, before, after, stored.folder / "learned")
+    np.testing.assert_array_equal(found, np.arange(80) < 50)
 
 
 def test_gates_on_regression_decide_and_worse_goes_before_better() -> None:

@@ -21,10 +21,10 @@ from mlops.model import Model, digest
 from mlops.pipeline.convert import (
     convert,
     example,
-    project_name,
     to_onnx,
 )
 from mlops.pipeline.verify import compare, edge_cases
+from mlops.project import about
 
 
 class Unknown(RegressorMixin, BaseEstimator):
@@ -180,9 +180,9 @@ def test_the_model_carries_where_it_comes_from() -> None:
 
 @pytest.mark.usefixtures("project")
 def test_the_project_is_called_the_same_wherever_it_is() -> None:
-    assert project_name() == "a-project"
+    assert about().name == "a-project"
     write_text(Path("pyproject.toml"), '[project]\nname = "flights"\n')
-    assert project_name() == "flights"
+    assert about().name == "flights"
 
 
 def test_the_example_is_of_nobody_and_kept_by_the_contract() -> None:

@@ -13,6 +13,7 @@ from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import KFold, cross_val_score
 
 from mlops.contract import Contract, conform
+from mlops.errors import InputError
 from mlops.files import read_json, write_text
 from mlops.folds import folds
 from mlops.paths import CONTRACT, FOLDS, PARAMS, PARTS
@@ -62,6 +63,19 @@ def test_without_a_time_each_row_is_judged_once_in_the_proportions_of_the_classe
     shares = data["grade"].value_counts(normalize=True)
     for _, judge in found:
         assert (data["grade"].iloc[judge].value_counts(normalize=True) - shares).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("count", [2, 7])
+def test_folds_without_rows_are_refused(count: int) -> None:
+    few, contract = _with(when=_hours(np.zeros(1000)))
+    with pytest.raises(InputError, match=f"train.folds: {count} folds leave one without rows"):
+        folds(few, contract, "classification", count, 1)
+    one, contract = _with(household=np.zeros(1000))
+    with pytest.raises(InputError, match="set fewer in params.yaml"):
+        folds(one, contract, "classification", count, 1)
+    rare, contract = _with()
+    with pytest.raises(InputError, match="or bring more data"):
+        folds(rare[:1], contract, "classification", count, 1)
 
 
 @pytest.fixture

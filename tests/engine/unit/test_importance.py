@@ -65,6 +65,19 @@ def test_it_is_what_scikit_learn_says() -> None:
     )
 
 
+def test_it_does_not_vanish_where_the_target_is_small() -> None:
+    contract, chosen = made.contract("regression"), made.params("regression", "linear")
+    found = []
+    for unit in (1.0, 1e-9):
+        rows = made.rows("regression").assign(price=made.rows("regression")["price"] * unit)
+        inputs, truth = model_inputs(rows, contract), target_values(rows, contract)
+        assert truth is not None
+        model = made.fit(chosen, contract, rows, rows)
+        found.append(importance("regression", model, inputs, truth, HOW)[0])
+    assert found[1]["column"] == found[0]["column"] == "size"
+    assert found[1]["importance"] == pytest.approx(found[0]["importance"] * 1e-9, rel=1e-3)
+
+
 class _Known:
     """A model whose predictions are known."""
 

@@ -26,7 +26,7 @@ from mlops.inputs import model_inputs, target_values
 from mlops.model import Model
 from mlops.pipeline.convert import to_onnx
 from mlops.pipeline.verify import edge_cases
-from mlops.trees import follows_numbers, has_trees, on_thresholds, thresholds
+from mlops.trees import follows_numbers, has_trees, near_thresholds, on_thresholds, thresholds
 
 CONTRACT = made.contract_of(
     {name: {"kind": "numeric", "role": "feature"} for name in ("a", "b", "a__b")}
@@ -175,3 +175,35 @@ def test_trees_that_split_on_categories_alone_have_no_such_group() -> None:
     cases = edge_cases(model_inputs(rows, contract), model, proto, contract, 50)
     assert cases.groups.keys() == {"missing", "unknown", "extremes"}
     assert cases.without == {"thresholds": "the trees split on categories alone"}
+
+
+def test_rows_near_a_threshold_behind_a_step_that_computes_are_told() -> None:
+    """There either side is right; where a number is taken as it is, none but its own."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({name: rng.normal(0, 10, 400).astype("float32") for name in NUMBERS})
+    scaled = Pipeline([("features", ColumnTransformer([("n", StandardScaler(), NUMBERS)]))])
+    scaled.fit(rows)
+    as_it_is = Pipeline([("features", ColumnTransformer([("n", "passthrough", NUMBERS)]))])
+    as_it_is.fit(rows)
+    made = scaled.transform(rows)[:, 0]
+    on = {0: np.unique(made[[3, 7]]), 1: np.array([1e6])}
+    near = near_thresholds(rows, rows, scaled, on, NUMBERS)
+    expected = np.abs(made[:, None] - on[0]).min(axis=1) <= 2.0**-20 * np.abs(made).max()
+    np.testing.assert_array_equal(near, expected)
+    assert near[[3, 7]].all()
+    assert near.mean() < 0.05
+    given = {0: np.unique(rows["a"].to_numpy()[[3, 7]])}
+    assert not near_thresholds(rows, rows, as_it_is, given, NUMBERS).any()
+    assert not near_thresholds(rows, rows, scaled, {}, NUMBERS).any()
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_rows_that_were_put_beside_a_threshold_are_not_excused(
+    inputs: pd.DataFrame, steps: str
+) -> None:
+    """Else a model whose thresholds lie elsewhere would pass where it is looked at."""
+    pipeline, proto = _model(inputs, STEPS[steps], FOREST)
+    trees, features = thresholds(proto), pipeline[:-1]
+    rows, _ = on_thresholds(inputs, features, trees, NUMBERS, np.random.default_rng(0))
+    # Numbers around 3,000 have so coarse a float32 that some lie on a threshold of their scale.
+    assert near_thresholds(rows, inputs, features, trees, NUMBERS).mean() < 0.1

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from . import tables
+from .columns import frame
 from .contract import Contract, Violation, as_kind, shown
 from .errors import InputError
 from .expressions import Expression, Kind, parse
@@ -181,7 +182,7 @@ def _allowed(name: str, reference: Reference, contract: Contract) -> pd.Series:
         raise InputError(
             f"{reference.file} has no column {wanted}; it has {', '.join(table.column_names)}"
         )
-    values = table.column(wanted).to_pandas()
+    values = frame(table.select([wanted]))[wanted]
     return as_kind(values, contract.columns[name]).dropna().drop_duplicates()
 
 

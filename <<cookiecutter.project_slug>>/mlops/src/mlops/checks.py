@@ -58,9 +58,9 @@ def _rules(values: pd.Series, column: Column) -> Iterator[tuple[str, np.ndarray]
     if column.range is not None:
         low, high = column.range
         if low is not None:
-            yield f"at least {_bound(low)}", (values < low).to_numpy()
+            yield f"at least {bound(low)}", (values < low).to_numpy()
         if high is not None:
-            yield f"at most {_bound(high)}", (values > high).to_numpy()
+            yield f"at most {bound(high)}", (values > high).to_numpy()
     if column.allowed is not None:
         yield (
             f"one of {', '.join(column.allowed):.200}",
@@ -68,5 +68,6 @@ def _rules(values: pd.Series, column: Column) -> Iterator[tuple[str, np.ndarray]
         )
 
 
-def _bound(value: float | datetime) -> str:
+def bound(value: float | datetime) -> str:
+    """A bound of a range as rules have it."""
     return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -44,7 +44,7 @@ def array(values: pd.Series | pa.Array | pa.ChunkedArray) -> pa.Array | None:
         values = values.combine_chunks()
     if types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    if _is_text(values.type) and values.type != pa.string():
+    if is_text(values.type) and values.type != pa.string():
         return values.cast(pa.large_string())
     return values
 
@@ -66,7 +66,7 @@ def numbers(values: pd.Series, reader: Reader) -> pd.Series:
     found = array(values)
     if found is None:
         return _one_by_one(values, reader.number, "float64")
-    if _is_text(found.type):
+    if is_text(found.type):
         found = _parsed(found, reader)
     elif types.is_boolean(found.type) or _is_number(found.type) or types.is_null(found.type):
         found = found.cast(pa.float64(), safe=False)
@@ -90,7 +90,7 @@ def categories(values: pd.Series, reader: Reader) -> pd.Series:
     found = array(values)
     if found is not None and types.is_integer(found.type):
         found = found.cast(pa.string())
-    if found is None or not _is_text(found.type):
+    if found is None or not is_text(found.type):
         return _by_value(values, reader.category, pa.string()).astype("str")
     distinct = pc.unique(found).drop_null()
     odd = distinct.filter(_odd(distinct, reader))
@@ -108,7 +108,7 @@ def moments(values: pd.Series, reader: Reader, how: str | None) -> pd.Series:
         how: strptime's codes; None for ISO 8601.
     """
     found = array(values)
-    if found is not None and _is_text(found.type):
+    if found is not None and is_text(found.type):
         text = _TRIM(found)
         text = pc.if_else(_is_missing(text, reader), pa.scalar(None, text.type), text)
         if how is None:
@@ -178,7 +178,8 @@ def _or_none(read: Callable[[Any], Any], value: Any) -> Any:
         return None
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of an Arrow type are texts."""
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 

@@ -20,7 +20,7 @@ from .inputs import columns, model_inputs
 from .metrics import METRICS, Metric, Scored, catalogue, score
 from .model import Model
 from .paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PARAMS, PARTS, SPLIT
-from .revision import WORKSPACE, Revision, is_clean
+from .revision import WORKSPACE, Output, Revision, is_clean
 
 Verdict = Literal["better", "same", "worse"]
 
@@ -127,7 +127,8 @@ def compare(params: Params, base: Revision | None) -> Comparison:
             test = pd.read_parquet(after.files[PARTS["test"]])
             if reason := _incomparable(old, new):
                 return Comparison(None, reason)
-            learned = learned_from(base, test, contract, Path(folder, "learned"))
+            known = Contract.parse(old.metadata["contract"])
+            learned = learned_from(base, test, known, contract, Path(folder, "learned"))
             test = test[~learned].reset_index(drop=True)
             space = _space(after.files.get(joblib_file(WORKSPACE)), contract, test)
         except InputError as error:
@@ -170,15 +171,28 @@ def joblib_file(revision: Revision) -> Path:
     return CANDIDATE if CANDIDATE in revision.outputs else MODEL
 
 
+def refitted_from(revision: Revision) -> Output | None:
+    """The candidate that was judged, where the model that is served was trained on all rows."""
+    candidate, model = (revision.outputs.get(path) for path in (CANDIDATE_ONNX, ONNX))
+    return candidate if candidate != model else None
+
+
 def learned_from(
-    base: Revision, test: pd.DataFrame, contract: Contract, folder: Path
+    base: Revision, test: pd.DataFrame, before: Contract, after: Contract, folder: Path
 ) -> np.ndarray:
     """Whether the model of `base` learned, or was chosen, by each test row, shape (rows,).
 
-    A row is known by what it holds. Where the test is the base's own, or all of it comes after the
-    base's rows to learn from, nothing is fetched.
+    A row is known by what it holds in the columns that are of the same kind on both sides. Where
+    the test is the base's own, or all of it comes after the base's rows to learn from, nothing is
+    fetched.
 
-    Raises InputError where the base's rows cannot be had.
+    Args:
+        base: where the rows are that its model learned from.
+        test: the rows that are to judge.
+        before, after: the contracts of the base's rows and of the test's.
+        folder: for what is fetched.
+    Raises:
+        InputError: the base's rows cannot be had.
     """
     if base.outputs.get(PARTS["test"]) == WORKSPACE.outputs.get(PARTS["test"]):
         return np.zeros(len(test), bool)
@@ -187,12 +201,18 @@ def learned_from(
         for name, part in (base.load(SPLIT) or {}).get("parts", {}).items()
         if name != "test" and "time" in part
     ]
-    if contract.time and ends and max(map(pd.Timestamp, ends)) < test[contract.time].min():
+    if after.time and ends and max(map(pd.Timestamp, ends)) < test[after.time].min():
         return np.zeros(len(test), bool)
-    before = obtain(base, [PARTS["train"], PARTS["validation"]], folder)
-    parts = [pd.read_parquet(path) for path in before.files.values()]
-    names = [name for name in contract.columns if all(name in part for part in (*parts, test))]
-    known = np.concatenate([_hashes(part[names]) for part in parts])
+    had = obtain(base, [PARTS["train"], PARTS["validation"]], folder)
+    names = [
+        name
+        for name, column in after.columns.items()
+        if name in before.columns and before.columns[name].kind == column.kind
+    ]
+    # A column of another type has other hashes, and would make every row one that nobody saw.
+    types = test[names].dtypes.to_dict()
+    parts = (pd.read_parquet(path)[names].astype(types) for path in had.files.values())
+    known = np.concatenate([_hashes(part) for part in parts])
     return np.isin(_hashes(test[names]), known)
 
 

@@ -23,7 +23,7 @@ from ruamel.yaml.comments import CommentedMap
 from . import paths, tables
 from .caveats.caveat import Caveat
 from .caveats.data import ROWS, caveats_of_data
-from .columns import frame
+from .columns import frame, is_text
 from .config.hyperparameters import HYPERPARAMETERS
 from .config.section import Task
 from .config.source import Source
@@ -191,7 +191,7 @@ def _looked(name: str, values: pa.ChunkedArray, wanted: Wanted, usual: Reader | 
     if types.is_string_view(values.type):
         values = values.cast(pa.large_string())
     raw = frame(pa.table({name: values}))[name]
-    if not _is_text(values.type):
+    if not is_text(values.type):
         return Looked(name, raw, Guess(_kind_of(values.type)))
     some = values.take(np.linspace(0, len(values) - 1, min(len(values), LOOKED_AT)).astype(int))
     found = guess(_counts(some), name == wanted.time, usual)
@@ -253,7 +253,7 @@ def _no_value(kind: pa.DataType) -> str | None:
     known = (
         types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)
         or types.is_decimal(kind) or types.is_timestamp(kind) or types.is_date(kind)
-        or _is_text(kind) or types.is_dictionary(kind)
+        or is_text(kind) or types.is_dictionary(kind)
     )  # fmt: skip
     return None if known else f"values of type {kind} cannot be used"
 
@@ -262,10 +262,6 @@ def _kind_of(kind: pa.DataType) -> Kind:
     if types.is_boolean(kind):
         return "boolean"
     return "datetime" if types.is_timestamp(kind) or types.is_date(kind) else "numeric"
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def draft(looked: list[Looked], wanted: Wanted, task: Task) -> list[Draft]:
@@ -603,15 +599,17 @@ def locate(path: str, database: str | None) -> Place:
     return Place(now, kept, copy)
 
 
-def edited() -> list[str]:
-    """The files that `write` would change and that hold changes not yet committed to Git."""
+def check_committed(*paths: Path) -> None:
+    """Raise InputError where a file that is to be written holds changes not committed to Git."""
     git = shutil.which("git")
     if git is None:
-        return []
+        return
     asked = [git, "status", "--porcelain", "--untracked-files=no", "--"]
-    files = [str(path) for path in (CONTRACT, PARAMS, PIPELINE)]
-    done = subprocess.run([*asked, *files], capture_output=True, text=True, check=False)
-    return [line[3:] for line in done.stdout.splitlines() if line[1] == "M"]
+    done = subprocess.run([*asked, *map(str, paths)], capture_output=True, text=True, check=False)
+    if held := [line[3:] for line in done.stdout.splitlines() if line[1] == "M"]:
+        raise InputError(
+            f"{', '.join(held)}: changed since the last commit; commit that first, or give --force"
+        )
 
 
 def init(
@@ -624,10 +622,8 @@ def init(
     dates: Order | None = None,
 ) -> Drafted:
     """Do all of `mlops data init`; see the command's help. Nothing is written when it raises."""
-    if not force and (held := edited()):
-        raise InputError(
-            f"{', '.join(held)}: changed since the last commit; commit that first, or give --force"
-        )
+    if not force:
+        check_committed(CONTRACT, PARAMS, PIPELINE)
     place, wanted = locate(path, database), Wanted(target, time, task, dates)
     with ingest.parts_of(place.now) as parts:
         dialect, assumed, semicolons = _dialect(parts[0], wanted)

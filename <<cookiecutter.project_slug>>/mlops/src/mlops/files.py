@@ -48,6 +48,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def significant(value: float, digits: int = 6) -> float:
+    """A number as files of ours have it, in whatever unit: what is beyond is noise of a machine."""
+    return float(f"{value:.{digits}g}")
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises InputError where it is missing or not JSON."""
     try:

@@ -10,6 +10,7 @@ from sklearn.metrics import get_scorer
 
 from .config.evaluate import Evaluate
 from .config.section import Task
+from .files import significant
 from .metrics import negative_log_loss
 from .model import Model
 from .progress import progress
@@ -57,8 +58,8 @@ def importance(
     return [
         {
             "column": str(names[i]),
-            "importance": round(float(found.importances_mean[i]), 6),
-            "spread": round(float(found.importances_std[i]), 6),
+            "importance": significant(found.importances_mean[i], 9),
+            "spread": significant(found.importances_std[i], 9),
         }
         for i in order
     ]

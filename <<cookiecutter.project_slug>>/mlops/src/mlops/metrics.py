@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from .config.evaluate import Value
 from .config.section import Task
 from .errors import InputError
+from .files import significant
 from .model import Outputs
 from .project import entries, module, shown, takes, wrong
 
@@ -107,8 +108,8 @@ def values(metrics: Mapping[str, Metric], scored: Scored) -> dict[str, float]:
 
 
 def rounded(values: dict[str, float]) -> dict[str, float]:
-    """Six digits: what differs beyond them is noise of the machine."""
-    return {name: float(f"{value:.6g}") for name, value in values.items()}
+    """Metrics as files have them."""
+    return {name: significant(value) for name, value in values.items()}
 
 
 def _averaged(function: Callable[..., float]) -> Callable[[Scored], float]:

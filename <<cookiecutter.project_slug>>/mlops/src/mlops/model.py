@@ -1,5 +1,6 @@
 """A trained model as scikit-learn has it, with what its predictions mean."""
 
+import filecmp
 import hashlib
 import json
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from .config.section import Task
 from .errors import ProjectError, first_line, own_code
 from .files import replacing
-from .paths import MODEL
+from .paths import CANDIDATE, MODEL
 from .project import module, shown, wrong
 
 # Predictions by name, each with a row first: `prediction` (rows,) always; `probability` (rows,
@@ -86,6 +87,11 @@ class Model:
         model = joblib.load(path)
         assert isinstance(model, Model)
         return model
+
+
+def is_refitted() -> bool:
+    """Whether the model that is served is another than the candidate, which was judged."""
+    return not filecmp.cmp(CANDIDATE, MODEL, shallow=False)
 
 
 def outputs(

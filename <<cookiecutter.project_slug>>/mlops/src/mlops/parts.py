@@ -15,6 +15,7 @@ from .config.section import Task
 from .config.split import Split
 from .contract import Contract
 from .errors import CheckError, InputError
+from .files import significant
 from .groups import groups, moments, strata
 from .paths import PARTS
 
@@ -164,15 +165,11 @@ def describe(part: pd.DataFrame, contract: Contract) -> dict[str, Any]:
         target = part[contract.target]
         if pd.api.types.is_float_dtype(target):
             found["quantiles"] = [
-                _rounded(each) for each in target.quantile([0, 0.25, 0.5, 0.75, 1])
+                significant(each) for each in target.quantile([0, 0.25, 0.5, 0.75, 1])
             ]
         else:
-            found["shares"] = {name: _rounded(each) for name, each in _shares(target).items()}
+            found["shares"] = {name: significant(each) for name, each in _shares(target).items()}
     if contract.time:
         moments = part[contract.time]
         found["time"] = [moments.min().isoformat(), moments.max().isoformat()]
     return found
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")

@@ -14,7 +14,7 @@ from dvc_render.vega import VegaRenderer
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from .config.section import Task
-from .files import write_json
+from .files import significant, write_json
 from .metrics import Scored, calibration_bins
 from .paths import PLOT_TEMPLATES
 
@@ -140,16 +140,11 @@ def _residuals(s: Scored, _: list[str]) -> Records:
     some = np.unique(np.linspace(0, len(predicted) - 1, min(1000, len(predicted))).astype(int))
     return [
         {
-            "predicted": _digits(predicted[i]),
-            "residual": _digits(s.truth[i] - predicted[i]),
+            "predicted": significant(predicted[i]),
+            "residual": significant(s.truth[i] - predicted[i]),
         }
         for i in some
     ]
-
-
-def _digits(value: float) -> float:
-    """Six of them, in whatever unit the target is."""
-    return float(f"{value:.6g}")
 
 
 def _clusters(s: Scored, _: list[str]) -> Records:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .contract import Contract
+from .files import significant
 
 # Numbers are described by this many equal steps between the lowest and the highest.
 STEPS = 20
@@ -29,15 +30,15 @@ def profile(data: pd.DataFrame, contract: Contract) -> Profile:
         values = data[name].dropna()
         found: dict[str, Any] = {
             "kind": column.kind,
-            "missing": _rounded(1 - len(values) / max(len(data), 1)),
+            "missing": significant(1 - len(values) / max(len(data), 1)),
         }
         if column.role == ["id"]:
             found["distinct"] = int(values.nunique())
         elif column.kind == "numeric" and len(values):
             found["quantiles"] = [
-                _rounded(each) for each in np.quantile(values, np.linspace(0, 1, STEPS + 1))
+                significant(each) for each in np.quantile(values, np.linspace(0, 1, STEPS + 1))
             ]
-            found["mean"] = _rounded(float(values.mean()))
+            found["mean"] = significant(float(values.mean()))
         elif column.kind == "datetime" and len(values):
             found["range"] = [values.min().isoformat(), values.max().isoformat()]
         elif column.kind in ("categorical", "boolean"):
@@ -45,7 +46,7 @@ def profile(data: pd.DataFrame, contract: Contract) -> Profile:
             counts = counts.sort_index().sort_values(ascending=False, kind="stable")
             found["distinct"] = len(counts)
             found["shares"] = {
-                str(value): _rounded(count / len(values))
+                str(value): significant(count / len(values))
                 for value, count in counts.head(CATEGORIES).items()
             }
         columns[name] = found
@@ -137,7 +138,3 @@ def _ends(described: Profile) -> list[str] | None:
 def _listed(values: list[str]) -> str:
     more = f" and {len(values) - 5} more" if len(values) > 5 else ""
     return ", ".join(values[:5]) + more
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")

@@ -60,7 +60,7 @@ class About:
 
 
 def about() -> About:
-    """The project's name and version."""
+    """The project's name and version, which it has wherever it was cloned to."""
     said = _described(Path()).get("project", {})
     return About(said.get("name", Path.cwd().name), said.get("version", "0.1.0"))
 

@@ -104,8 +104,12 @@ def opened(
             yield Opened(table.schema, iter(table.to_batches()), lambda: 1.0)
         else:
             share, stream = _stream(path, stack)
-            opener = _lines if kind.endswith(LINES) else _csv
-            yield opener(path, stream, dialect, stack, share)
+            if kind.endswith(LINES):
+                options = json.ReadOptions(block_size=JSON_BLOCK)
+                reader = stack.enter_context(json.open_json(stream, options))
+            else:
+                reader = stack.enter_context(_csv(stream, layout_of(path, dialect)))
+            yield Opened(reader.schema, iter(reader), share)
 
 
 def layout_of(path: Path, dialect: Dialect = AUTO) -> Layout:
@@ -163,14 +167,7 @@ def _parquet(file: pq.ParquetFile, rows: int) -> Opened:
     return Opened(schema, found(), lambda: seen / max(file.metadata.num_rows, 1))
 
 
-def _csv(
-    path: Path,
-    stream: Any,
-    dialect: Dialect,
-    stack: ExitStack,
-    share: Callable[[], float],
-) -> Opened:
-    how = layout_of(path, dialect)
+def _csv(stream: Any, how: Layout) -> csv.CSVStreamingReader:
     if not how.names:
         raise pa.ArrowInvalid("Empty CSV file")
     read = csv.ReadOptions(
@@ -182,19 +179,7 @@ def _csv(
     parse = csv.ParseOptions(delimiter=how.delimiter, newlines_in_values=True)
     text = dict.fromkeys(how.names, pa.string())
     convert = csv.ConvertOptions(column_types=text, strings_can_be_null=False)
-    reader = stack.enter_context(csv.open_csv(stream, read, parse, convert))
-    return Opened(reader.schema, iter(reader), share)
-
-
-def _lines(
-    path: Path,
-    stream: Any,
-    dialect: Dialect,
-    stack: ExitStack,
-    share: Callable[[], float],
-) -> Opened:
-    reader = stack.enter_context(json.open_json(stream, json.ReadOptions(block_size=JSON_BLOCK)))
-    return Opened(reader.schema, iter(reader), share)
+    return csv.open_csv(stream, read, parse, convert)
 
 
 def _stream(path: Path, stack: ExitStack) -> tuple[Callable[[], float], Any]:

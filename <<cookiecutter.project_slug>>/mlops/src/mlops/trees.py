@@ -17,6 +17,9 @@ REACH = 10.0
 # How near to a threshold a row is brought behind a step that computes, as a share of the column's
 # largest value: some hundred steps of float32, by which two ways to compute it may differ.
 NEAR = 2.0**-16
+# So near, some eight steps of float32 of that value, either side of a threshold is right. That is
+# far less than NEAR: rows that are put there to tell the sides apart must not be excused.
+EITHER = NEAR / 16
 # Halvings that lead from any float32 to its neighbour.
 HALVINGS = 33
 # The attributes by which estimators of scikit-learn and its like show that they grow trees.
@@ -113,6 +116,42 @@ def on_thresholds(
     if movers:
         met |= _search(rows, features, {column: trees[column] for column in movers}, movers, rng)
     return rows, met
+
+
+def near_thresholds(
+    rows: pd.DataFrame,
+    usual: pd.DataFrame,
+    features: Pipeline,
+    trees: Thresholds,
+    numbers: list[str],
+) -> np.ndarray:
+    """Which rows lie so near a threshold, behind a step that computes, that either side is right.
+
+    What a step computes, two runtimes do not do bit by bit alike. Rows that were learned from lie
+    there: trees put their thresholds between neighbours.
+
+    Args:
+        rows: of inputs, as inputs.model_inputs.
+        usual: rows as they come, which tell how large the numbers behind a step are.
+        features: the trained steps before the estimator.
+        trees: as `thresholds`.
+        numbers: the inputs that are numbers.
+    """
+    near = np.zeros(len(rows), bool)
+    if not trees:
+        return near
+    matrix = _matrix(features, rows)
+    names = _names(features, matrix.shape[1])
+    largest = np.nanmax(np.abs(_matrix(features, usual)), axis=0, initial=0)
+    for column, values in trees.items():
+        made, source = matrix[:, column].astype("float64"), _source(names[column], numbers)
+        if source and _is_unchanged(matrix[:, column], rows[source].to_numpy()):
+            continue
+        after = np.clip(np.searchsorted(values, made), 1, max(len(values) - 1, 1))
+        around = np.array([values[after - 1], values[np.minimum(after, len(values) - 1)]])
+        distance = np.abs(around - made).min(axis=0)
+        near |= distance <= EITHER * largest[column]
+    return near
 
 
 def follows_numbers(

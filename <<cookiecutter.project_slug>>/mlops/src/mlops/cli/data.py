@@ -8,6 +8,9 @@ import typer
 from ..config.section import Task
 
 Order = Literal["day-first", "month-first"]
+Target = Annotated[str | None, typer.Option(help="The column to predict; none to cluster.")]
+Time = Annotated[str | None, typer.Option(help="The column that orders the rows in time.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite changes not yet committed.")]
 
 app = typer.Typer()
 data = typer.Typer(help="Bring data of your own.", no_args_is_help=True, rich_markup_mode=None)
@@ -17,12 +20,8 @@ app.add_typer(data, name="data")
 @data.command("init")
 def data_init(
     path: Annotated[str, typer.Argument(help="A .csv, .parquet, folder, URL, or .sql file.")],
-    target: Annotated[
-        str | None, typer.Option(help="The column to predict; none to cluster.")
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option(help="The column that orders the rows in time.")
-    ] = None,
+    target: Target = None,
+    time: Time = None,
     task: Annotated[
         Task | None, typer.Option(help="What the model does; guessed if not given.")
     ] = None,
@@ -32,9 +31,7 @@ def data_init(
     dates: Annotated[
         Order | None, typer.Option(help="What is first where a date may be read both ways.")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite changes not yet committed.")
-    ] = False,
+    force: Force = False,
 ) -> None:
     """Look at a data set and write contract.yaml and its part of params.yaml.
 
@@ -91,15 +88,9 @@ def data_import(
     table: Annotated[
         str | None, typer.Option(help="Which of its tables, where it has several.")
     ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="The column to predict; none to cluster.")
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option(help="The column that orders the rows in time.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite changes not yet committed.")
-    ] = False,
+    target: Target = None,
+    time: Time = None,
+    force: Force = False,
 ) -> None:
     """Write contract.yaml from a contract of the Open Data Contract Standard.
 
@@ -109,16 +100,13 @@ def data_import(
     mlops data import orders.odcs.yaml --target returned
     mlops data import shop.odcs.yaml --table orders --target price --time sold_at
     """
-    from ..draft import edited
-    from ..errors import InputError
+    from ..draft import check_committed
     from ..files import write_text
     from ..odcs import draft, standard
     from ..paths import CONTRACT
 
-    if not force and str(CONTRACT) in edited():
-        raise InputError(
-            f"{CONTRACT}: changed since the last commit; commit that first, or give --force"
-        )
+    if not force:
+        check_committed(CONTRACT)
     drafted = draft.draft(standard.read(path), path, table, target, time)
     write_text(CONTRACT, drafted.text)
     typer.echo(f"contract.yaml: from {path}")

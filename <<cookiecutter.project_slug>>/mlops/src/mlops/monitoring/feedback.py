@@ -107,9 +107,9 @@ def _refuse(path: Path, raw: pd.Series, read: pd.Series, column: Column) -> None
     """Raise InputError where values could not be read as what they are to be."""
     wrong = (~is_missing(raw, column) & read.isna()).to_numpy()
     if wrong.any():
-        first = int(wrong.argmax())
+        first, what = int(wrong.argmax()), {"numeric": "number"}.get(column.kind, column.kind)
         raise InputError(
-            f"{path}: row {first + 1}, {raw.name}: {raw.iloc[first]!r} is no {column.kind} "
+            f"{path}: row {first + 1}, {raw.name}: {raw.iloc[first]!r} is no {what} "
             f"({int(wrong.sum()):,} such rows)"
         )
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from ..contract import Column, Contract, conform, load_contract
 from ..errors import CheckError
 from ..files import read_json, replacing
 from ..inputs import model_inputs
-from ..model import Model, digest
+from ..model import Model, digest, is_refitted
 from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PROVENANCE
+from ..project import about
 from . import stage
 
 # Old enough for the servers in use, new enough for every operator of the catalogue.
@@ -39,11 +39,11 @@ def convert() -> None:
     """Write both ONNX models with their metadata; the final one may be the candidate."""
     params, contract = load_params(), load_contract()
     write(Model.load(CANDIDATE), params, contract, CANDIDATE_ONNX)
-    if CANDIDATE.read_bytes() == MODEL.read_bytes():
+    if is_refitted():
+        write(Model.load(MODEL), params, contract, ONNX)
+    else:
         with replacing(ONNX) as temporary:
             shutil.copyfile(CANDIDATE_ONNX, temporary)
-    else:
-        write(Model.load(MODEL), params, contract, ONNX)
     print(f"{ONNX}: {ONNX.stat().st_size:,} bytes, {len(contract.features)} inputs")
 
 
@@ -107,7 +107,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         exclude={"rules"},  # of the rows that it was trained on, not of those that it answers
     )
     facts = {
-        "project": project_name(),
+        "project": about().name,
         "task": model.task,
         "estimator": params.train.estimator,
         "rows": model.rows,
@@ -148,13 +148,6 @@ def _likely(column: Column, seen: list[str]) -> Any:
         return known[0] if known else "example"
     numbers = [bound for bound in column.range or [] if isinstance(bound, float)]
     return sum(numbers) / len(numbers) if numbers else 0.0
-
-
-def project_name() -> str:
-    """What pyproject.toml calls the project, wherever it was cloned to; else the folder's name."""
-    file = Path("pyproject.toml")
-    known = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return str(known.get("project", {}).get("name", Path.cwd().name))
 
 
 def _name_inputs(converted: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:

@@ -62,8 +62,7 @@ def train() -> None:
         # The last rows are most like those to come.
         params.train.refit == "auto" and contract.time is not None
     )
-    most = [fit_on, look_at, pd.read_parquet(PARTS["test"])] if refits else [fit_on]
-    learned = pd.concat(most, ignore_index=True)
+    learned = every_row() if refits else fit_on
     check_memory(params, contract, model_inputs(learned, contract))
     chosen = choose(params, contract, fit_on, look_at)
     candidate = described(fit(params, chosen, contract, fit_on), params, contract, fit_on, look_at)
@@ -75,6 +74,11 @@ def train() -> None:
     write_json(FOLDS, [*measured(params, contract)])
     candidate.save(CANDIDATE)
     final.save(MODEL)
+
+
+def every_row() -> pd.DataFrame:
+    """The rows of all parts."""
+    return pd.concat([pd.read_parquet(path) for path in PARTS.values()], ignore_index=True)
 
 
 def fit(params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame) -> Pipeline:
@@ -113,14 +117,14 @@ def measured(params: Params, contract: Contract) -> Iterator[dict[str, Any]]:
     """
     if params.train.folds is None:
         return
-    data = pd.concat([pd.read_parquet(path) for path in PARTS.values()], ignore_index=True)
+    data = every_row()
     parted = folds(data, contract, params.task, params.train.folds, params.train.seed)
     for learn, judge in parted:
         fit_on, asked = (data.iloc[rows].reset_index(drop=True) for rows in (learn, judge))
         *_, (inner, look_at) = folds(fit_on, contract, params.task, INNER, params.train.seed)
         chosen = choose(params, contract, fit_on.iloc[inner], fit_on.iloc[look_at])
         pipeline = fit(params, chosen, contract, fit_on)
-        scored = scored_by(params.task, pipeline, contract, asked)
+        scored = scored_by(params.task, pipeline, None, contract, asked)
         yield {
             "learned": len(fit_on),
             "judged": len(asked),
@@ -128,11 +132,13 @@ def measured(params: Params, contract: Contract) -> Iterator[dict[str, Any]]:
         }
 
 
-def scored_by(task: Task, pipeline: Pipeline, contract: Contract, rows: pd.DataFrame) -> Scored:
+def scored_by(
+    task: Task, pipeline: Pipeline, interval: float | None, contract: Contract, rows: pd.DataFrame
+) -> Scored:
     """What scikit-learn says of rows beside what is true of them."""
     inputs = model_inputs(rows, contract)
     return Scored(
-        outputs(task, pipeline, None, inputs),
+        outputs(task, pipeline, interval, inputs),
         target_values(rows, contract),
         getattr(pipeline, "classes_", None),
         pipeline[:-1].transform(inputs) if task == "clustering" else None,
@@ -232,19 +238,13 @@ def log(
     model: Model, chosen: Section, params: Params, contract: Contract, look_at: pd.DataFrame
 ) -> None:
     """Log the hyperparameters, the learning curve and the validation metrics."""
-    inputs, truth = model_inputs(look_at, contract), target_values(look_at, contract)
-    pipeline = model.pipeline
-    scored = Scored(
-        model.predict(inputs),
-        truth,
-        getattr(pipeline, "classes_", None),
-        pipeline[:-1].transform(inputs) if params.task == "clustering" else None,
-    )
+    scored = scored_by(model.task, model.pipeline, model.interval, contract, look_at)
     # Declared in dvc.yaml, so it is there for estimators without a learning curve too.
     (TRAINING_LOG / "plots").mkdir(parents=True, exist_ok=True)
     with RunLog(str(TRAINING_LOG), dvcyaml=None, save_dvc_exp=False, monitor_system=False) as live:
         live.log_params({"estimator": params.train.estimator, **chosen.model_dump()})
-        for loss in learning_curve(pipeline, inputs, truth):
+        inputs = model_inputs(look_at, contract)
+        for loss in learning_curve(model.pipeline, inputs, scored.truth):
             live.log_metric("loss", loss)
             live.next_step()
         for name, value in score(params.task, scored).items():

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from .. import breaches
 from ..caveats.data import caveats_of_data
+from ..checks import FINITE, LARGEST, NOT_MISSING, bound
 from ..config.params import load_params
 from ..contract import (
     Column,
@@ -48,8 +49,8 @@ def validate() -> None:
     raw = snapshot()
     # Today must not change what a stage says, so data is as old as it was when it was taken.
     taken = datetime.fromisoformat(read_json(PROVENANCE)["retrieved_at"])
-    violations = check(raw, contract, taken)
     typed = conform(raw, contract)
+    violations = broken(raw, typed, contract, taken)
     caveats = caveats_of_data(typed, contract, task)
     write_json(
         VALIDATION,
@@ -83,7 +84,13 @@ def check(raw: pd.DataFrame, contract: Contract, taken: datetime | None = None) 
             all rows together say nothing.
     """
     raw = raw.reset_index(drop=True)
-    typed = conform(raw, contract)
+    return broken(raw, conform(raw, contract), contract, taken)
+
+
+def broken(
+    raw: pd.DataFrame, typed: pd.DataFrame, contract: Contract, taken: datetime | None
+) -> list[Violation]:
+    """The same of rows that were conformed already, whose index counts from 0."""
     unread = list(unreadable(raw, typed, contract))
     # An unreadable value is missing in `typed`; it is reported once, as unreadable.
     hidden = {
@@ -108,7 +115,7 @@ def collapsed(typed: pd.DataFrame, contract: Contract) -> Iterator[Violation]:
         if contract.columns[name].kind != "numeric":
             continue
         values = typed[name].dropna()
-        values = values[values.abs() <= np.finfo("float32").max]
+        values = values[values.abs() <= LARGEST]
         if values.empty:
             continue
         lost, spread = (values - values.astype("float32")).abs(), _spread(values.to_numpy())
@@ -161,23 +168,17 @@ def schema(contract: Contract) -> pa.DataFrameSchema:
 def _checks(column: Column) -> list[pa.Check]:
     checks = []
     if column.kind == "numeric":
-        # Models see float32.
-        largest = float(np.finfo("float32").max)
-        finite = pa.Check(lambda s: s.abs() <= largest, name="finite", error="finite")
+        finite = pa.Check(lambda s: s.abs() <= LARGEST, name=FINITE, error=FINITE)
         checks.append(finite)
     if column.range is not None:
         low, high = column.range
         if low is not None:
-            checks.append(pa.Check.ge(low, error=f"at least {_bound(low)}"))
+            checks.append(pa.Check.ge(low, error=f"at least {bound(low)}"))
         if high is not None:
-            checks.append(pa.Check.le(high, error=f"at most {_bound(high)}"))
+            checks.append(pa.Check.le(high, error=f"at most {bound(high)}"))
     if column.allowed is not None:
         checks.append(pa.Check.isin(column.allowed, error="allowed values"))
     return checks
-
-
-def _bound(value: float | datetime) -> str:
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _broken_keys(
@@ -193,7 +194,7 @@ def _broken_keys(
             if rule == "not_nullable" and column in hidden:
                 values = values[~hidden[column].loc[values.index].to_numpy()]
             if len(values):
-                name = "not missing" if rule == "not_nullable" else str(rule)
+                name = NOT_MISSING if rule == "not_nullable" else str(rule)
                 yield violation(str(column), name, values.sort_index())
 
 

@@ -21,9 +21,16 @@ from ..files import write_json
 from ..inference import OnnxModel
 from ..inputs import NO_CATEGORY, columns, model_inputs
 from ..metrics import Scored, rounded, score
-from ..model import Model, Outputs, Scale
+from ..model import Model, Outputs, Scale, is_refitted
 from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PARITY, PARTS
-from ..trees import are_leaves, follows_numbers, has_trees, on_thresholds, thresholds
+from ..trees import (
+    are_leaves,
+    follows_numbers,
+    has_trees,
+    near_thresholds,
+    on_thresholds,
+    thresholds,
+)
 from . import stage
 
 # What float32 does to a number on its way through a model, as a share of it: eight of its steps.
@@ -64,7 +71,8 @@ class Parity:
         difference: the largest difference of a number, as a share of its output's spread, or of
             its distance from that output's mean where it is farther out.
         labels: rows whose class or cluster differs though it was no tie.
-        ties: rows whose class or cluster differs where the best two are as near as numbers may be.
+        ties: rows whose class or cluster differs where the best two are as near as numbers may be,
+            and rows that differ so near a threshold that either side of it is right.
         worst: up to five rows that break the tolerance, worst first.
     """
 
@@ -105,15 +113,16 @@ class Cases:
 def verify() -> None:
     """Write `reports/parity.json`. Raises CheckError when rows are above the tolerance."""
     params, contract, model = load_params(), load_contract(), Model.load(CANDIDATE)
-    served, rows = OnnxModel(CANDIDATE_ONNX), pd.read_parquet(PARTS["test"])
+    rows = pd.read_parquet(PARTS["test"])
     test = model_inputs(rows, contract)
     groups, found, without = agreement(model, CANDIDATE_ONNX, contract, test, params.verify)
-    pairs = metrics(model, served, contract, rows, test)
+    pairs = metrics(model, OnnxModel(CANDIDATE_ONNX), contract, rows, test)
     apart = [name for name, pair in pairs.items() if pair.differs(found["test"].ties / len(test))]
-    if CANDIDATE.read_bytes() != MODEL.read_bytes():
+    if is_refitted():
         final = agreement(Model.load(MODEL), ONNX, contract, test, params.verify)
         groups |= {f"final {name}": some for name, some in final[0].items()}
         found |= {f"final {name}": parity for name, parity in final[1].items()}
+        without |= {f"final {name}": reason for name, reason in final[2].items()}
     tolerance = params.verify.tolerance
     broken = [name for name, parity in found.items() if parity.worst]
     write_json(
@@ -145,11 +154,17 @@ def agreement(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Parity], dict[str, str]]:
     """Groups of rows, how a model and its ONNX file agree on each, and which have no rows."""
     served = OnnxModel(path)
-    cases = edge_cases(test, model, onnx.load(path), contract, how.edge_rows)
-    groups = {"test": test, **cases.groups}
+    converted, features = onnx.load(path), model.pipeline[:-1]
+    cases = edge_cases(test, model, converted, contract, how.edge_rows)
+    groups, trees = {"test": test, **cases.groups}, thresholds(converted)
+    numbers = [n for n in contract.features if contract.columns[n].kind != "categorical"]
     found = {
         name: compare(
-            model.predict(some), served.predict(columns(some)), model.scales, how.tolerance
+            model.predict(some),
+            served.predict(columns(some)),
+            model.scales,
+            how.tolerance,
+            near_thresholds(some, test, features, trees, numbers),
         )
         for name, some in groups.items()
     }
@@ -170,7 +185,11 @@ def metrics(
 
 
 def compare(
-    expected: Outputs, actual: Outputs, scales: dict[str, Scale], tolerance: float
+    expected: Outputs,
+    actual: Outputs,
+    scales: dict[str, Scale],
+    tolerance: float,
+    near: np.ndarray | None = None,
 ) -> Parity:
     """Compare outputs of the same rows, as model.Outputs.
 
@@ -178,6 +197,7 @@ def compare(
         expected, actual: of scikit-learn and of ONNX.
         scales: where each output that is a number lies on the training rows.
         tolerance: the difference that is allowed, as a share of the spread there.
+        near: rows that may fall on either side of a threshold, shape (rows,): see trees; or none.
     """
     rows = len(expected["prediction"])
     shares = {
@@ -185,12 +205,15 @@ def compare(
         for name, scale in scales.items()
     }
     largest = np.max([each.reshape(rows, -1).max(axis=1) for each in shares.values()], axis=0)
+    either = np.zeros(rows, bool) if near is None else near & (largest > tolerance)
+    largest = np.where(either, 0, largest)
     differs, ties = np.zeros(rows, bool), np.zeros(rows, bool)
     if "prediction" not in scales:
         differs = expected["prediction"].astype(str) != actual["prediction"].astype(str)
     if differs.any():
         name = next(iter(scales))
         ties = differs & _are_tied(expected[name], scales[name], tolerance, name == "distances")
+    ties |= either
     wrong = differs & ~ties
     broken = np.flatnonzero(wrong | (largest > tolerance))
     order = broken[np.lexsort((-largest[broken], ~wrong[broken]))][:WORST]

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..comparison import compare, obtain
+from ..comparison import compare, obtain, refitted_from
 from ..config.params import load_params
 from ..errors import InputError
 from ..files import sha256
 from ..inference import OnnxModel
-from ..paths import CANDIDATE_ONNX, LOCK, METRICS, ONNX, PROVENANCE
+from ..paths import LOCK, METRICS, ONNX, PROVENANCE
 from ..revision import WORKSPACE, Revision, git, is_clean
 from .evidence import Evidence, Images, Model, release_id
 from .state import environments
@@ -84,6 +84,7 @@ def of_source(found: Source, base: Revision, images: Images, run: str | None) ->
         images: what was built of it.
         run: where that was.
     """
+    judged = refitted_from(found.at)
     # What was merged so far is counted, not what was released: two that wait side by side differ.
     number = git("rev-list", "--count", "--first-parent", found.commit)
     return Evidence(
@@ -96,18 +97,13 @@ def of_source(found: Source, base: Revision, images: Images, run: str | None) ->
             version=f"{OnnxModel(found.model).metadata['project']}@v{number}.0.0",
             md5=found.at.outputs[ONNX].md5,
             sha256=sha256(found.model),
-            judged_md5=_judged(found.at),
+            judged_md5=judged.md5 if judged else None,
         ),
         images=images,
         metrics=found.at.load(METRICS),
         **_compared(base),
         run=run,
     )
-
-
-def _judged(at: Revision) -> str | None:
-    candidate, model = (at.outputs.get(path) for path in (CANDIDATE_ONNX, ONNX))
-    return candidate.md5 if candidate and candidate != model else None
 
 
 def _compared(base: Revision) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from .. import lock
 from ..caveats.caveat import Caveat
-from ..comparison import Comparison, compare, judged
+from ..comparison import Comparison, compare, judged, refitted_from
 from ..config.params import Params, load_params
 from ..contract import load_contract
 from ..engine import MANIFEST, engine
@@ -234,7 +234,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         engine=changed_engine(),
         metrics=_numbers(_loaded(base, METRICS) or {}, metrics),
         better=catalogue(params.task, value)[decide[0]].better,
-        refit=_is_refit(),
+        refit=refitted_from(WORKSPACE) is not None,
         caveats=[*_caveats()],
         folds=_folds(),
         parts=[
@@ -276,11 +276,6 @@ def _short(name: str) -> str:
 def changed_engine() -> list[str]:
     """What differs from the engine that was shipped; nothing where none is here."""
     return engine().differences.lines() if MANIFEST.is_file() else []
-
-
-def _is_refit() -> bool:
-    both = [WORKSPACE.outputs.get(path) for path in (CANDIDATE_ONNX, ONNX)]
-    return both[0] is not None and both[0] != both[1]
 
 
 def _folds() -> dict[str, tuple[float, float, int]]:

@@ -86,7 +86,7 @@ def _same(expected: Any, answered: Any, spread: Any) -> bool:
     wanted, spreads = (each if isinstance(each, list) else [each] for each in (expected, spread))
     if not isinstance(answered, list) or len(answered) != len(wanted):
         return False
-    spreads *= len(wanted) // len(spreads)
+    spreads = spreads * (len(wanted) // len(spreads))
     return all(
         isclose(one, other, rel_tol=RESOLUTION, abs_tol=TOLERANCE * by)
         if isinstance(one, float) and isinstance(other, float | int)
