@@ -26,6 +26,7 @@ def test_what_is_counted_is_what_scikit_learn_says_of_the_model(begin: Begin, wh
     stored.made("good")
     found = recount(stored.params(), None)
     assert found is not None
+    assert found.metrics is not None
     test, model = rows(what), fitted(what)
     inputs = model_inputs(test, made.contract(what))
     if what == "binary":

@@ -12,7 +12,7 @@ import pandas as pd
 
 from .answers import answers
 from .bootstrap import errors, interval
-from .config.params import Params
+from .config.terms import Terms
 from .contract import Contract
 from .errors import InputError
 from .inference import OnnxModel
@@ -99,12 +99,14 @@ class Comparison:
     answers: Answers | None = field(default=None, repr=False)
 
 
-def compare(params: Params, base: Revision | None) -> Comparison:
+def compare(terms: Terms, base: Revision | None, own: bool = True) -> Comparison:
     """Compare the workspace's model with that of `base`. Fetches only what that needs.
 
     Args:
-        params: of the workspace.
+        terms: of the workspace.
         base: where the champion is; None where there is nothing to compare with.
+        own: whether the workspace's own code may run. Where it may not, nothing of it is made
+            again or unpickled, and clusters are judged by the champion's features.
     """
     challenger = WORKSPACE.outputs.get(onnx_file(WORKSPACE))
     champion = base.outputs.get(onnx_file(base)) if base else None
@@ -117,20 +119,24 @@ def compare(params: Params, base: Revision | None) -> Comparison:
     with tempfile.TemporaryDirectory() as folder:
         try:
             files = onnx_file(base), onnx_file(WORKSPACE)
-            space_of = [joblib_file(WORKSPACE)] if params.task == "clustering" else []
-            before = obtain(base, [files[0]], Path(folder, "champion"))
-            after = obtain(
-                WORKSPACE, [files[1], PARTS["test"], *space_of], Path(folder, "challenger")
-            )
+            side = WORKSPACE if own else base
+            space_of = [joblib_file(side)] if terms.task == "clustering" else []
+            wanted = {base: [files[0]], WORKSPACE: [files[1], PARTS["test"]]}
+            wanted[side] = wanted[side] + space_of
+            before = obtain(base, wanted[base], Path(folder, "champion"), own)
+            after = obtain(WORKSPACE, wanted[WORKSPACE], Path(folder, "challenger"), own)
             old, new = OnnxModel(before.files[files[0]]), OnnxModel(after.files[files[1]])
-            contract = _contract(new, params)
+            contract = _contract(new, terms)
             test = pd.read_parquet(after.files[PARTS["test"]])
             if reason := _incomparable(old, new):
                 return Comparison(None, reason)
             known = Contract.parse(old.metadata["contract"])
-            learned = learned_from(base, test, known, contract, Path(folder, "learned"))
+            learned = learned_from(base, test, known, contract, Path(folder, "learned"), own)
             test = test[~learned].reset_index(drop=True)
-            space = _space(after.files.get(joblib_file(WORKSPACE)), contract, test)
+            space = None
+            if space_of:
+                features = (after if own else before).files[space_of[0]]
+                space = _space(features, contract if own else known, test)
         except InputError as error:
             return Comparison(None, str(error), undecided=True)
     notes = [
@@ -149,11 +155,11 @@ def compare(params: Params, base: Revision | None) -> Comparison:
             f"{told[0].upper()}{told[1:]}: the {len(test):,} that neither model saw judge."
         )
     both = Answers(_side(old, contract, test, space), _side(new, contract, test, space), test)
-    metrics = judge(params, both.champion.scored, both.challenger.scored)
-    gated = [metrics[name].verdict for name in judged(params) if name in metrics]
+    metrics = judge(terms, both.champion.scored, both.challenger.scored)
+    gated = [metrics[name].verdict for name in judged(terms) if name in metrics]
     return Comparison(
         _together(gated),
-        None if gated else f"{', '.join(judged(params))}: no value on these test rows",
+        None if gated else f"{', '.join(judged(terms))}: no value on these test rows",
         metrics=metrics,
         notes=notes,
         rows=len(test),
@@ -178,7 +184,12 @@ def refitted_from(revision: Revision) -> Output | None:
 
 
 def learned_from(
-    base: Revision, test: pd.DataFrame, before: Contract, after: Contract, folder: Path
+    base: Revision,
+    test: pd.DataFrame,
+    before: Contract,
+    after: Contract,
+    folder: Path,
+    own: bool = True,
 ) -> np.ndarray:
     """Whether the model of `base` learned, or was chosen, by each test row, shape (rows,).
 
@@ -191,6 +202,7 @@ def learned_from(
         test: the rows that are to judge.
         before, after: the contracts of the base's rows and of the test's.
         folder: for what is fetched.
+        own: as `compare`.
     Raises:
         InputError: the base's rows cannot be had.
     """
@@ -203,7 +215,7 @@ def learned_from(
     ]
     if after.time and ends and max(map(pd.Timestamp, ends)) < test[after.time].min():
         return np.zeros(len(test), bool)
-    had = obtain(base, [PARTS["train"], PARTS["validation"]], folder)
+    had = obtain(base, [PARTS["train"], PARTS["validation"]], folder, own)
     names = [
         name
         for name, column in after.columns.items()
@@ -228,10 +240,10 @@ def _changed_split(base: Revision) -> str:
     return f" (split: {', '.join(told)})" if told else ""
 
 
-def judged(params: Params) -> list[str]:
+def judged(terms: Terms) -> list[str]:
     """The metrics that decide: those with a gate on regression, else the task's first."""
-    gated = [name for name, gate in params.gates.items() if gate.regression is not None]
-    return gated or [next(iter(METRICS[params.task]))]
+    gated = [name for name, gate in terms.gates.items() if gate.regression is not None]
+    return gated or [next(iter(METRICS[terms.task]))]
 
 
 def _together(verdicts: list[Verdict]) -> Verdict | None:
@@ -239,14 +251,14 @@ def _together(verdicts: list[Verdict]) -> Verdict | None:
     return next((each for each in order if each in verdicts), None)
 
 
-def judge(params: Params, champion: Scored, challenger: Scored) -> dict[str, Compared]:
+def judge(terms: Terms, champion: Scored, challenger: Scored) -> dict[str, Compared]:
     """Compare metric by metric, with the interval of the difference on these rows.
 
     The bootstrap is paired: both models answer the same resampled rows. A metric that has no value
     for one of the models, or on most of the resamples, is left out.
     """
-    how, task, rows = params.compare, params.task, len(champion.outputs["prediction"])
-    value = params.evaluate.value
+    how, task, rows = terms.compare, terms.task, len(champion.outputs["prediction"])
+    value = terms.evaluate.value
     known = catalogue(task, value)
     old, new = score(task, champion, value), score(task, challenger, value)
 
@@ -278,8 +290,14 @@ class Obtained:
     remade: bool
 
 
-def obtain(revision: Revision, paths: list[Path], folder: Path) -> Obtained:
-    """Fetch outputs of stages by hash; where they are stored nowhere, make them again."""
+def obtain(revision: Revision, paths: list[Path], folder: Path, own: bool = True) -> Obtained:
+    """Fetch outputs of stages by hash; where they are stored nowhere, make them again.
+
+    Where the workspace's own code may not run, what it makes is taken if it has the hash that its
+    lock names, and what others make again is not taken from where that code could have put it.
+
+    Raises InputError where they cannot be had.
+    """
     folder.mkdir()
     try:
         return Obtained({path: revision.fetch(path, folder) for path in paths}, remade=False)
@@ -287,26 +305,29 @@ def obtain(revision: Revision, paths: list[Path], folder: Path) -> Obtained:
         commit = Revision.of("HEAD") if revision == WORKSPACE and is_clean() else revision
         if commit is None or commit.commit is None:
             raise
+        if not own:
+            if kept := commit.kept(paths):
+                return Obtained(kept, remade=True)
+            if revision == WORKSPACE:
+                raise
         try:
-            return Obtained(commit.remake(paths), remade=True)
+            return Obtained(commit.remake(paths, anew=not own), remade=True)
         except InputError as failed:
             raise InputError(f"{error}; nor can it be made again: {failed}") from failed
 
 
-def _contract(challenger: OnnxModel, params: Params) -> Contract:
+def _contract(challenger: OnnxModel, terms: Terms) -> Contract:
     """What the challenger and the test rows were made by, which contract.yaml may be ahead of."""
     task = challenger.metadata["task"]
-    if task != params.task:
+    if task != terms.task:
         raise InputError(
-            f"the model is for {task}, and params.yaml for {params.task}: run `uv run dvc repro`"
+            f"the model is for {task}, and params.yaml for {terms.task}: run `uv run dvc repro`"
         )
     return Contract.parse(challenger.metadata["contract"])
 
 
-def _space(path: Path | None, contract: Contract, test: pd.DataFrame) -> np.ndarray | None:
-    """Where clusters are judged: the challenger's features, for both models."""
-    if path is None:
-        return None
+def _space(path: Path, contract: Contract, test: pd.DataFrame) -> np.ndarray:
+    """Where clusters are judged: the features of one model, for both."""
     pipeline = Model.load(path).pipeline
     return np.asarray(pipeline[:-1].transform(model_inputs(test, contract)))
 

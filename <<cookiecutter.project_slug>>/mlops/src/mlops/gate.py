@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .comparison import Comparison
-from .config.params import Params
+from .config.terms import Terms
 from .errors import InputError
 from .metrics import catalogue, names
 from .slices import Slices
@@ -35,27 +35,27 @@ class Breach:
 
 
 def broken(
-    params: Params, metrics: dict[str, float], slices: Slices, against: Comparison | None = None
+    terms: Terms, metrics: dict[str, float], slices: Slices, against: Comparison | None = None
 ) -> list[Breach]:
     """The gates that are not kept; a metric that is not there keeps none.
 
     Args:
-        params: holds the gates.
+        terms: hold the gates.
         metrics: of the test rows.
         slices: the same by column with role slice and value.
         against: the comparison with the champion, for gates on regression; None leaves those out.
     Raises:
         InputError: a gate is for no metric of the task, or for no column with role slice.
     """
-    _check_names(params, slices)
-    found = [*_out_of_bounds(params, metrics, slices)]
+    _check_names(terms, slices)
+    found = [*_out_of_bounds(terms, metrics, slices)]
     if against is not None:
-        found += _regressions(params, against)
+        found += _regressions(terms, against)
     return found
 
 
-def _out_of_bounds(params: Params, metrics: dict[str, float], slices: Slices) -> Iterator[Breach]:
-    for name, gate in params.gates.items():
+def _out_of_bounds(terms: Terms, metrics: dict[str, float], slices: Slices) -> Iterator[Breach]:
+    for name, gate in terms.gates.items():
         found = metrics.get(name)
         if told := gate.outside(name, found):
             yield Breach(name, "bounds", told, found=found)
@@ -66,16 +66,16 @@ def _out_of_bounds(params: Params, metrics: dict[str, float], slices: Slices) ->
                     yield Breach(name, "bounds", told, column, value, found)
 
 
-def _check_names(params: Params, slices: Slices) -> None:
-    value = params.evaluate.value
-    known, compared = names(params.task, value), catalogue(params.task, value)
-    unknown = [name for name in params.gates if name not in known]
+def _check_names(terms: Terms, slices: Slices) -> None:
+    value = terms.evaluate.value
+    known, compared = names(terms.task, value), catalogue(terms.task, value)
+    unknown = [name for name in terms.gates if name not in known]
     if unknown:
         raise InputError(
-            f"params.yaml: gates: {', '.join(unknown)}: no metric of {params.task}; "
+            f"params.yaml: gates: {', '.join(unknown)}: no metric of {terms.task}; "
             f"choose from {', '.join(known)}"
         )
-    for name, gate in params.gates.items():
+    for name, gate in terms.gates.items():
         if gate.regression is not None and name not in compared:
             raise InputError(
                 f"params.yaml: gates.{name}.regression: {name} takes refits and is not compared; "
@@ -89,15 +89,15 @@ def _check_names(params: Params, slices: Slices) -> None:
                 )
 
 
-def _regressions(params: Params, against: Comparison) -> Iterator[Breach]:
+def _regressions(terms: Terms, against: Comparison) -> Iterator[Breach]:
     allowed = {
-        name: gate.regression for name, gate in params.gates.items() if gate.regression is not None
+        name: gate.regression for name, gate in terms.gates.items() if gate.regression is not None
     }
     if allowed and against.undecided:
         yield Breach(None, "regression", f"champion: not comparable: {against.reason}")
     if not against.metrics:
         return
-    metrics = catalogue(params.task, params.evaluate.value)
+    metrics = catalogue(terms.task, terms.evaluate.value)
     for name, limit in allowed.items():
         found = against.metrics.get(name)
         if found is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import first_line
+from .errors import InputError, first_line
 from .paths import LOCK
 
 
@@ -46,7 +46,11 @@ class LockState:
 
 
 def check() -> LockState:
-    """Look at the workspace. Nothing is run, nothing is fetched."""
+    """Look at the workspace. Nothing is run, nothing is fetched.
+
+    Raises InputError where DVC cannot read a file of the pipeline's.
+    """
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     with Repo(os.curdir) as repo:
@@ -54,12 +58,15 @@ def check() -> LockState:
             return LockState(exists=False)
         # What `dvc repro --dry --allow-missing` says is not to be trusted:
         # https://github.com/treeverse/dvc/issues/9818
-        with repo.lock:
-            stale = {
-                stage.addressing: _causes(stage)
-                for stage in repo.index.stages
-                if stage.changed(allow_missing=True)
-            }
+        try:
+            with repo.lock:
+                stale = {
+                    stage.addressing: _causes(stage)
+                    for stage in repo.index.stages
+                    if stage.changed(allow_missing=True)
+                }
+        except DvcException as error:
+            raise InputError(first_line(error)) from error
         try:
             missing = _not_in_remote(repo)
         except Exception as error:  # every store has exceptions of its own

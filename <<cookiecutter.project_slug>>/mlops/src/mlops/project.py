@@ -75,6 +75,12 @@ def package() -> str | None:
     return (_settings(Path()) or {}).get("package")
 
 
+def speak_for(pyproject: str) -> None:
+    """Take the owner's package that another pyproject.toml names: the one that is installed."""
+    if name := tomllib.loads(pyproject).get("tool", {}).get("mlops", {}).get("package"):
+        os.environ[VARIABLE] = name
+
+
 def module(name: str) -> ModuleType | None:
     """The module `name` of the owner's package; None where there is none.
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from .answers import answers
 from .columns import frame
 from .comparison import joblib_file, obtain, onnx_file
-from .config.params import Params
+from .config.terms import Terms
 from .contract import Contract, conform, load_contract
 from .files import read_json
 from .gate import Breach
@@ -39,12 +39,13 @@ class Recount:
 
     Attributes:
         metrics, slices: as `evaluate` writes them; stability, which takes refits, is left out.
+            None where they cannot be counted without the workspace's own code.
         strangers: test rows that the split of the snapshot does not put there; None where both are
             the base's.
     """
 
-    metrics: dict[str, float]
-    slices: Slices
+    metrics: dict[str, float] | None
+    slices: Slices | None
     strangers: int | None = None
 
 
@@ -62,18 +63,31 @@ class Judged:
     contradictions: list[Breach]
 
 
-def judged_by(params: Params, base: Revision | None) -> Judged:
-    """What the gates of params.yaml are held against. Raises InputError as `recount`."""
+def judged_by(
+    terms: Terms, base: Revision | None, own: bool = True, left_out: frozenset[str] = frozenset()
+) -> Judged:
+    """What the gates of params.yaml are held against.
+
+    Args:
+        terms: of the workspace.
+        base: what was judged before; None for nothing.
+        own: as in `comparison.compare`.
+        left_out: metrics that nobody here can count.
+    Raises:
+        InputError: the model or the rows cannot be had.
+    """
     said, parts = read_json(METRICS), read_json(SLICES)
-    found = recount(params, base)
+    found = recount(terms, base, own)
     if found is None:
         return Judged(said, parts, [])
-    taken = {STABILITY: said[STABILITY]} if STABILITY in said else {}
-    told = [*contradictions(found, said, parts)]
+    told = [each for each in contradictions(found, said, parts) if each.metric not in left_out]
+    if found.metrics is None or found.slices is None:
+        return Judged(said, parts, told)
+    taken = {name: said[name] for name in {STABILITY} | left_out if name in said}
     return Judged(found.metrics | taken, found.slices, told)
 
 
-def recount(params: Params, base: Revision | None) -> Recount | None:
+def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | None:
     """Count again what decides; None where all of it is the base's.
 
     Raises InputError where the model or the rows cannot be had.
@@ -82,18 +96,22 @@ def recount(params: Params, base: Revision | None) -> Recount | None:
     if base is not None and _is_known(base, model):
         return None
     with tempfile.TemporaryDirectory() as folder:
-        space_of = [joblib_file(WORKSPACE)] if params.task == "clustering" else []
-        files = obtain(WORKSPACE, [model, PARTS["test"], *space_of], Path(folder, "judged")).files
+        space_of = [joblib_file(WORKSPACE)] if terms.task == "clustering" and own else []
+        wanted = [model, PARTS["test"], *space_of]
+        files = obtain(WORKSPACE, wanted, Path(folder, "judged"), own).files
         served, test = OnnxModel(files[model]), pd.read_parquet(files[PARTS["test"]])
+        odd = strangers(terms, base, test, Path(folder, "data"), own)
+        if terms.task == "clustering" and not own:
+            return Recount(None, None, odd)  # its space is what the workspace's own steps make
         contract = Contract.parse(served.metadata["contract"])
         space = None
         if space_of:
             features = Model.load(files[space_of[0]]).pipeline[:-1]
             space = np.asarray(features.transform(model_inputs(test, contract)))
         scored = answers(served, contract, test, space)
-        found = score(params.task, scored, params.evaluate.value)
-        parts = slices(params.task, scored, test, contract, params.evaluate)
-        return Recount(rounded(found), parts, strangers(params, base, test, Path(folder, "data")))
+        found = score(terms.task, scored, terms.evaluate.value)
+        parts = slices(terms.task, scored, test, contract, terms.evaluate)
+        return Recount(rounded(found), parts, odd)
 
 
 def _is_known(base: Revision, model: Path) -> bool:
@@ -106,7 +124,7 @@ def _rows() -> tuple[Path, ...]:
 
 
 def strangers(
-    params: Params, base: Revision | None, test: pd.DataFrame, folder: Path
+    terms: Terms, base: Revision | None, test: pd.DataFrame, folder: Path, own: bool = True
 ) -> int | None:
     """How many test rows are not those that the split makes of the snapshot.
 
@@ -117,9 +135,9 @@ def strangers(
     ):
         return None
     contract = load_contract()
-    file = obtain(WORKSPACE, [SNAPSHOT], folder).files[SNAPSHOT]
+    file = obtain(WORKSPACE, [SNAPSHOT], folder, own).files[SNAPSHOT]
     data = conform(frame(pq.read_table(file)), contract)
-    expected = divide(data, contract, params.task, params.split)["test"]
+    expected = divide(data, contract, terms.task, terms.split)["test"]
     both = [pd.util.hash_pandas_object(each[[*expected]], index=False) for each in (expected, test)]
     counts = [each.value_counts() for each in both]
     return int(counts[1].sub(counts[0], fill_value=0).abs().sum())
@@ -133,6 +151,8 @@ def contradictions(found: Recount, metrics: dict[str, float], parts: Slices) -> 
             f"{SNAPSHOT}: run `uv run dvc repro`"
         )
         yield Breach(None, "evidence", told)
+    if found.metrics is None or found.slices is None:
+        return
     yield from _apart(METRICS, "", metrics, found.metrics)
     for column in dict.fromkeys([*parts, *found.slices]):
         said, true = (each.get(column, {}) for each in (parts, found.slices))

@@ -117,24 +117,39 @@ class Revision:
             ) from error
         if known is None:  # a file within a folder: DVC checked it
             return copy
-        with copy.open("rb") as stream:
-            found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
-        if found.hexdigest() != known.md5:
+        if _md5(copy) != known.md5:
             raise InputError(f"{path} of {where} is not the file that {LOCK} names: {known.md5}")
         return copy
 
-    def remake(self, paths: list[Path]) -> dict[Path, Path]:
+    def kept(self, paths: list[Path]) -> dict[Path, Path] | None:
+        """What `remake` keeps of outputs, where all of them are the very files of this lock."""
+        found = {path: self._remade / path for path in paths}
+        for path, file in found.items():
+            known = self.outputs.get(path)
+            if known is None or not file.is_file() or _md5(file) != known.md5:
+                return None
+        return found
+
+    @property
+    def _remade(self) -> Path:
+        """Where what is made again is kept. Commits that share a lock make the same."""
+        inputs = self.read(LOCK) or str(self.commit)
+        return CACHE / "remade" / hashlib.sha256(inputs.encode()).hexdigest()[:32]
+
+    def remake(self, paths: list[Path], anew: bool = False) -> dict[Path, Path]:
         """Run this commit's own pipeline in a clone, and return where its outputs `paths` are kept.
 
         For outputs that are stored nowhere: with a folder for a remote, that is so on every machine
         but one. They stay beside DVC's cache, so that it happens once. Python's packages are those
         installed here. Raises InputError where the pipeline does not run, or makes no such output.
+
+        Args:
+            paths: of the outputs.
+            anew: also where they are kept.
         """
         assert self.commit
-        # The lock names all that goes in, so commits that share it make the same.
-        inputs = self.read(LOCK) or self.commit
-        kept = CACHE / "remade" / hashlib.sha256(inputs.encode()).hexdigest()[:32]
-        if not all((kept / path).exists() for path in paths):
+        kept = self._remade
+        if anew or not all((kept / path).exists() for path in paths):
             with replacing(kept) as temporary:
                 self._run_again(temporary.parent / "clone")
                 for path in paths:
@@ -188,6 +203,13 @@ def is_clean() -> bool:
     """Whether the workspace is what is committed, as far as Git knows its files."""
     done = _git("status", "--porcelain", "--untracked-files=no", "--", ".")
     return done.returncode == 0 and not done.stdout
+
+
+def _md5(file: Path) -> str:
+    """A file's hash as DVC's locks have it."""
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+    return found.hexdigest()
 
 
 @lru_cache(maxsize=256)

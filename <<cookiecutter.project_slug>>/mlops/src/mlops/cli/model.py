@@ -172,6 +172,36 @@ def gate(
 
 
 @app.command()
+def judge(
+    base: Base = "HEAD",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it as Markdown, too.")
+    ] = None,
+) -> None:
+    """Judge what is checked out: lock, gates, environments, the engine's manifest; exit code 3.
+
+    CI runs it with the engine of the base: what judges is never what is judged. Exit code 2 where
+    that engine cannot read the files.
+
+    \b
+    mlops judge --base origin/main
+    """
+    from datetime import UTC, datetime
+
+    from .. import judge
+    from ..files import write_text
+
+    found = judge.judge(base, datetime.now(UTC))
+    if output is not None:
+        write_text(output, found.markdown())
+    for line in found.lines():
+        typer.echo(line)
+    if lines := [line for lines in found.refusals.values() for line in lines]:
+        raise (InputError if found.is_unreadable else CheckError)("\n".join(lines))
+    typer.echo("no objection")
+
+
+@app.command()
 def lock() -> None:
     """Check that dvc.lock fits its inputs and that the remote has what it names.
 

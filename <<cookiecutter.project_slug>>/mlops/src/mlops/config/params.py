@@ -9,30 +9,22 @@ from pydantic import ValidationError, model_validator
 
 from ..files import explain, load
 from ..paths import PARAMS
-from .compare import Compare
-from .evaluate import Evaluate
-from .gates import Gate
 from .hyperparameters import hyperparameters
 from .monitoring import Monitoring
 from .retraining import Retraining
-from .section import Section, Task
+from .section import Section
 from .source import Source
-from .split import Split
+from .terms import Terms
 from .train import Train
 from .verify import Verify
 
 
-class Params(Section):
+class Params(Terms):
     """The whole of params.yaml."""
 
-    task: Task
     source: Source
-    split: Split
     train: Train
     estimators: dict[str, dict[str, Any]]
-    evaluate: Evaluate
-    gates: dict[str, Gate]
-    compare: Compare
     verify: Verify
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()

@@ -1,0 +1,179 @@
+"""The judge: whether a change may be merged, by an engine that is not the change's own.
+
+CI checks out the engine of the base beside the change and runs it on the change's files: nothing
+of the change's own code takes part, so that no change can loosen what it is judged by.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from . import comparison, engine, gate, lock, project
+from .config.terms import Terms, load_terms
+from .errors import CheckError, InputError
+from .metrics import METRICS as OF_ENGINE
+from .metrics import STABILITY, VALUE
+from .paths import METRICS
+from .recount import judged_by
+from .release import guard
+from .revision import WORKSPACE, Revision, git
+
+Part = Callable[[], list[str]]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found.
+
+    Attributes:
+        base: the commit that the change was judged against; None before the first.
+        engine: the commit of the engine that judged; None for the change's own.
+        changed: files of the engine that the change alters.
+        refusals: why it may not be merged, by what was looked at.
+        notes: what could not be judged, and why.
+        is_unreadable: whether this engine cannot read the change's files.
+    """
+
+    base: str | None
+    engine: str | None
+    changed: list[str]
+    refusals: dict[str, list[str]]
+    notes: list[str]
+    is_unreadable: bool
+
+    def lines(self) -> list[str]:
+        """For people, a line each."""
+        who = f"the engine of {self.engine[:7]}" if self.engine else "the change's own engine"
+        against = f"against {self.base[:7]}" if self.base else "with nothing before it"
+        lines = [f"judged by {who}, {against}"]
+        if self.changed and self.engine:
+            lines.append(f"the change's engine, which differs in {_few(self.changed)}, had no say")
+        elif self.changed:
+            lines.append(
+                f"the change alters the engine in {_few(self.changed)}, and that judged: whoever "
+                "owns it has to approve"
+            )
+        return [*lines, *self.notes]
+
+    def markdown(self) -> str:
+        """For the comment on a pull request."""
+        told = [line for lines in self.refusals.values() for line in lines]
+        verdict = "The judge refuses" if told else "The judge has no objection"
+        kind = "CAUTION" if told else "NOTE"
+        body = [f"> **{verdict}**: {'; '.join(self.lines())}.", *(f"> - {line}" for line in told)]
+        return "\n".join(["", f"> [!{kind}]", *body, ""])
+
+
+def judge(name: str, now: datetime) -> Judgement:
+    """Judge what is checked out: its lock, its gates, its environments and its engine's manifest.
+
+    Args:
+        name: the base's branch, tag or commit; all zeros for none.
+        now: the time, for soaking and freezes.
+    Raises:
+        InputError: Git knows no such base, or nothing is checked out.
+    """
+    base, head = Revision.of(name), Revision.of("HEAD")
+    if head is None:
+        raise InputError("nothing is committed")
+    elsewhere = _elsewhere()
+    own = elsewhere is None
+    if not own and base is not None:
+        project.speak_for(base.read(Path("pyproject.toml")) or "")
+    notes: list[str] = []
+    refusals: dict[str, list[str]] = {}
+    unreadable = False
+    parts: dict[str, Part] = {
+        "lock": lambda: _lock(base),
+        "gates": lambda: _gates(base, head, own, notes),
+        "environments": lambda: [] if base is None else guard.refusals(base, head, now),
+        "engine": lambda: [] if base is None else _manifest(base),
+    }
+    for part, look in parts.items():
+        try:
+            lines = look()
+        except InputError as error:
+            lines, unreadable = str(error).splitlines(), True
+        except CheckError as error:
+            lines = str(error).splitlines()
+        if lines:
+            refusals[part] = lines
+    return Judgement(
+        base=base.commit if base else None,
+        engine=elsewhere,
+        changed=[*_changed(base, head)],
+        refusals=refusals,
+        notes=notes,
+        is_unreadable=unreadable,
+    )
+
+
+def _elsewhere() -> str | None:
+    """The commit that this engine is checked out from, unless it is that of the project here."""
+    folder = Path(__file__).resolve().parent
+    if folder.is_relative_to(Path.cwd().resolve()):
+        return None
+    try:
+        return git("-C", str(folder), "rev-parse", "HEAD")
+    except InputError:
+        return None
+
+
+def _changed(base: Revision | None, head: Revision) -> Iterator[str]:
+    if base is not None:
+        between = f"{base.commit}...{head.commit}"
+        names = git("diff", "--name-only", "--relative", "-z", between, "--", str(engine.ENGINE))
+        yield from (name for name in names.split("\0") if name)
+
+
+def _few(files: list[str]) -> str:
+    shown = ", ".join(files[:3])
+    return shown if len(files) <= 3 else f"{shown} and {len(files) - 3:,} more"
+
+
+def _lock(base: Revision | None) -> list[str]:
+    state = lock.check()
+    if not state.exists and base is not None and base.outputs:
+        return ["dvc.lock is gone: `uv run dvc repro` makes it; commit it"]
+    return state.problems()
+
+
+def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -> list[str]:
+    if not WORKSPACE.outputs:
+        notes.append("there is no dvc.lock yet, and so no model to judge")
+        return []
+    terms = load_terms()
+    strange = frozenset() if own or base is None else _strange(terms, base, head)
+    if strange & terms.gates.keys():
+        notes.append(
+            f"not judged: gates on {', '.join(sorted(strange & terms.gates.keys()))}, which code "
+            "that this change alters computes"
+        )
+    known = {name: each for name, each in terms.gates.items() if name not in strange}
+    terms = terms.model_copy(update={"gates": known})
+    if terms.task == "clustering" and not own:
+        notes.append("metrics of clusters are compared, not counted again: that takes own code")
+    against = None if base is None else comparison.compare(terms, base, own)
+    found = judged_by(terms, base, own, strange)
+    lines = [*found.contradictions, *gate.broken(terms, found.metrics, found.slices, against)]
+    return [*map(str, lines)]
+
+
+def _strange(terms: Terms, base: Revision, head: Revision) -> frozenset[str]:
+    """Metrics that only code of the change can compute: its own ones, where that code differs."""
+    package = project.package()
+    between = f"{base.commit}...{head.commit}"
+    if not package or not git("diff", "--name-only", between, "--", f"src/{package}"):
+        return frozenset()
+    said = WORKSPACE.load(METRICS) or {}
+    return frozenset({*terms.gates, *said} - {*OF_ENGINE[terms.task], VALUE, STABILITY})
+
+
+def _manifest(base: Revision) -> list[str]:
+    if not engine.is_rewritten(base):
+        return []
+    return [
+        f"{engine.MANIFEST}: differs from the base's without an update; it tells your changes from "
+        f"the engine's: git checkout {str(base.commit)[:7]} -- {engine.MANIFEST}"
+    ]

@@ -1,0 +1,157 @@
+"""The judge: an engine that is not the change's own, which runs nothing of the change."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import joblib
+import pytest
+from engine.stored import Stored
+
+from mlops import paths
+from mlops.files import read_json, write_json, write_text
+from mlops.judge import Judgement, judge
+from mlops.recount import recount
+from mlops.revision import Revision
+
+Begin = Callable[[str], Stored]
+REGRESSION = {"roc_auc": {"regression": 0}}
+
+
+def judged(base: str) -> Judgement:
+    """What this engine, which is checked out elsewhere, says of what is checked out here."""
+    found = judge(base, datetime.now(UTC))
+    assert found.engine is not None
+    assert found.base == Revision.of(base).commit  # type: ignore[union-attr]
+    return found
+
+
+def test_what_is_as_good_may_be_merged(planted: Stored) -> None:
+    planted.params(REGRESSION)
+    planted.ran()
+    planted.commit()
+    planted.push()
+    found = judged("poor")
+    assert found.refusals == {}
+    assert found.lines()[0].startswith("judged by the engine of ")
+    assert "[!NOTE]" in found.markdown()
+
+
+def test_a_worse_model_is_refused(planted: Stored) -> None:
+    planted.params(REGRESSION)
+    planted.made("poor")
+    planted.push()
+    found = judged("good")
+    assert [*found.refusals] == ["gates"]
+    assert "is worse than the champion's" in found.refusals["gates"][0]
+    assert f"> - {found.refusals['gates'][0]}" in found.markdown()
+    assert not found.is_unreadable
+
+
+def test_metrics_that_somebody_wrote_are_refused(stored: Stored) -> None:
+    base = stored.made("poor")
+    write_json(paths.METRICS, read_json(paths.METRICS) | {"roc_auc": 0.99})
+    stored.ran()
+    stored.commit()
+    stored.push()
+    assert "reports/metrics.json says 0.99" in judged(base).refusals["gates"][0]
+
+
+def test_a_lock_that_is_stale_or_gone_is_refused(planted: Stored) -> None:
+    planted.push()
+    write_text(planted.folder / "code.py", "changed\n")
+    assert "dvc.lock is stale: train" in judged("good").refusals["lock"][0]
+    write_text(planted.folder / "code.py", "pass\n")
+    paths.LOCK.unlink()
+    assert judged("good").refusals["lock"] == [
+        "dvc.lock is gone: `uv run dvc repro` makes it; commit it"
+    ]
+
+
+def test_before_the_first_lock_there_is_nothing_to_judge(stored: Stored) -> None:
+    stored.commit()
+    found = judge("0" * 40, datetime.now(UTC))
+    assert found.refusals == {}
+    assert "with nothing before it" in found.lines()[0]
+    assert "no model to judge" in found.lines()[-1]
+
+
+@pytest.mark.parametrize("text", ["gates: {roc_auc: {lowest: 1}}\n", "task: [\n"])
+def test_what_this_engine_cannot_read_is_told_apart(planted: Stored, text: str) -> None:
+    planted.push()
+    params = planted.folder / "params.yaml"
+    content = planted.load("params.yaml")
+    if text.startswith("gates"):
+        planted.write("params.yaml", content | {"gates": {"roc_auc": {"lowest": 1}}})
+    else:
+        params.write_text(text)
+    found = judged("good")
+    assert found.is_unreadable
+    assert "params.yaml" in str(found.refusals["gates"])
+
+
+def test_an_estimator_that_only_the_change_knows_does_not_matter(planted: Stored) -> None:
+    content = planted.load("params.yaml")
+    content["train"]["estimator"] = "theirs"
+    planted.write("params.yaml", content | {"new_section": {"of": "a newer engine"}})
+    planted.ran()
+    planted.commit()
+    planted.push()
+    assert judged("good").refusals == {}
+
+
+class Planted:
+    """What runs code where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.mkdir, (self.path,))  # type: ignore[return-value]
+
+
+def test_nothing_of_the_change_is_unpickled(begin: Begin) -> None:
+    stored = begin("clustering")
+    base = stored.made("good")
+    stored.put("poor")
+    marker = stored.folder / "ran"
+    for path in (paths.CANDIDATE, paths.MODEL):
+        path.unlink()
+        joblib.dump(Planted(marker), path)
+    stored.ran()
+    stored.commit()
+    stored.push()
+    found = judged(base)
+    assert not marker.exists()
+    assert any("compared, not counted again" in note for note in found.notes)
+    # What judges one's own work at home does load it.
+    with pytest.raises(AssertionError):
+        recount(stored.params(), Revision.of(base))
+    assert marker.exists()
+
+
+def test_nothing_of_the_change_is_made_again(
+    planted: Stored, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no store has its model, its pipeline is not run for it; that of the base may be."""
+    planted.params(REGRESSION)
+    head = planted.made("poor")
+    planted.push()
+    planted.forget(remote=True)
+    found = judged("good")
+    assert "neither in DVC's cache nor can it be had" in str(found.refusals["gates"])
+    assert f"making the model of {head[:7]}" not in capsys.readouterr().err
+
+
+def test_metrics_that_the_change_computes_are_not_judged(planted: Stored) -> None:
+    write_text(planted.folder / "pyproject.toml", '[tool.mlops]\npackage = "engine"\n')
+    base = planted.made("good")
+    planted.push()
+    write_text(planted.folder / "src/engine/metrics.py", "METRICS = {}\n")
+    planted.params({"surest": {"min": 2}, "roc_auc": {"min": 0.999}})
+    planted.ran()
+    planted.commit()
+    found = judged(base)
+    assert [*found.refusals] == ["gates"]
+    assert ["roc_auc" in line for line in found.refusals["gates"]] == [True]
+    assert "not judged: gates on surest" in str(found.notes)
