@@ -153,7 +153,7 @@ class Hub(GitHub):
         return (200, {"id": self.owners[name]}) if name in self.owners else MISSING
 
     def _get_settings(self, call: Call) -> Answer:
-        about = {"full_name": self.repository, "private": self.private}
+        about = {"full_name": self.repository, "private": self.private, "default_branch": "main"}
         return 200, about | {"permissions": {"admin": self.admin}} | self.settings
 
     def _patch_settings(self, call: Call) -> Answer:

@@ -368,6 +368,14 @@ def test_who_may_not_change_it_is_told(desk: Desk) -> None:
     assert desk.hub.writes == []
 
 
+def test_a_default_branch_that_no_workflow_follows_is_told(desk: Desk) -> None:
+    desk.hub.settings["default_branch"] = "master"
+    error = one_line(desk.mlops(code=2))
+    assert "its default branch is master" in error
+    assert "git branch -m master main && git push -u origin main && gh repo edit" in error
+    assert desk.hub.writes == []
+
+
 def test_github_out_of_reach(desk: Desk) -> None:
     desk.hub.socket.unlink()
     assert "run it again" in one_line(desk.mlops(code=1))

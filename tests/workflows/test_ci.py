@@ -6,7 +6,6 @@ done in no time.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import subprocess
@@ -25,7 +24,7 @@ MARKER = "<!-- mlops report -->"
 REPRODUCE = "Reproduce what is out of date"
 LOCK = "Does dvc.lock fit, and is all that it names stored?"
 CHECK = "Let only a short text and small pictures through"
-GUARD = "Do environments change by the rules?"
+JUDGE = "Judge"
 COMMENT = "Comment, or update the comment"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 100
 SHELL = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail"]
@@ -33,7 +32,9 @@ SHELL = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail"]
 
 def quick(world: World) -> Workflow:
     """Return ci without what linting and testing the project takes."""
-    return world.workflow().replacing("lint", "Lint", "true").replacing("test", "Test", "true")
+    workflow = world.workflow()
+    idle = {job: workflow.jobs[job] | {"steps": [{"run": "true"}]} for job in ("lint", "test")}
+    return workflow.with_jobs(workflow.jobs | idle)
 
 
 def results(done: Outcome) -> str:
@@ -43,8 +44,13 @@ def results(done: Outcome) -> str:
 
 def all_of(result: str, **others: str) -> str:
     """Return what `results` says where all jobs but the others have a result."""
-    jobs = dict.fromkeys(("changes", "comment", "gate", "lint", "pipeline", "test"), result)
+    jobs = dict.fromkeys(
+        ("changes", "comment", "gate", "judge", "lint", "pipeline", "test"), result
+    )
     return " ".join(f"{job}={result}" for job, result in sorted({**jobs, **others}.items()))
+
+
+ONLY_JUDGED = {"changes": "success"}
 
 
 def ran(done: Outcome) -> list[str]:
@@ -101,10 +107,11 @@ def test_a_better_model_is_reported_with_pictures_and_may_be_merged(world: World
 
 def test_a_worse_model_cannot_be_merged(world: World) -> None:
     done = world.run(world.pull_request("worse"), quick(world))
-    assert results(done) == all_of("success", pipeline="failure", gate="failure"), done.told
-    assert done.steps["pipeline"]["Gates"] == "failure"
-    assert "roc_auc: " in done.log("pipeline", "Gates")
-    assert "is worse than the champion's" in done.log("pipeline", "Gates")
+    assert results(done) == all_of("success", judge="failure", gate="failure"), done.told
+    assert done.steps["judge"][JUDGE] == "failure"
+    assert "roc_auc: " in done.log("judge", JUDGE)
+    assert "is worse than the champion's" in done.log("judge", JUDGE)
+    assert "> - roc_auc: " in comment(world)
     assert "[!CAUTION]\n> **Worse than main.**" in comment(world)
     assert "cannot be merged" in comment(world)
     assert comment(world).count("<img") > 3
@@ -123,23 +130,28 @@ def test_a_change_that_does_not_matter_to_the_model_runs_and_fetches_nothing(wor
 
 
 def test_an_environment_edited_by_hand_cannot_be_merged(world: World) -> None:
-    done = world.run(world.pull_request("edited"), quick(world))
-    assert results(done) == all_of("success", pipeline="failure", gate="failure"), done.told
-    assert "there is no releases/by-hand.json" in done.log("pipeline", GUARD)
+    """What is about environments alone is judged and nothing else: a rollback must not wait."""
+    done = world.run(world.pull_request("edited"))
+    assert results(done) == all_of("skipped", **ONLY_JUDGED, judge="failure", gate="failure")
+    assert "there is no releases/by-hand.json" in done.log("judge", JUDGE)
+    assert "there is no releases/by-hand.json" in done.summaries["judge"]
+    assert done.outputs["changes", "differ"] == {"code": "false", "judged": "true"}
     assert "The model is the very same file" in comment(world)
 
 
 def test_documentation_alone_is_not_tested(world: World) -> None:
     done = world.run(world.pull_request("docs"))
-    skipped = dict.fromkeys(("lint", "test", "pipeline", "comment"), "skipped")
+    skipped = dict.fromkeys(("lint", "test", "pipeline", "judge", "comment"), "skipped")
     assert results(done) == all_of("success", **skipped), done.told
-    assert done.outputs["changes", "differ"] == {"code": "false"}
+    assert done.outputs["changes", "differ"] == {"code": "false", "judged": "false"}
     assert world.github.calls == []
 
 
 def test_a_stale_lock_is_told_with_the_command_that_mends_it(world: World) -> None:
     done = world.run(world.pull_request("stale"), quick(world))
-    assert results(done) == all_of("success", pipeline="failure", gate="failure"), done.told
+    assert results(done) == all_of(
+        "success", pipeline="failure", judge="failure", gate="failure"
+    ), done.told
     assert done.steps["pipeline"][LOCK] == "failure"
     assert ran(done) == []
     for said in (done.log("pipeline", LOCK), comment(world)):
@@ -152,7 +164,9 @@ def test_a_forgotten_push_is_told_with_what_is_missing(world: World) -> None:
     onnx = hashes(world, "worse")["models/model.onnx"]
     (world.store / "files" / "md5" / onnx[:2] / onnx[2:]).unlink()
     done = world.run(world.pull_request("worse"), quick(world))
-    assert results(done) == all_of("success", pipeline="failure", gate="failure"), done.told
+    assert results(done) == all_of(
+        "success", pipeline="failure", judge="failure", gate="failure"
+    ), done.told
     for said in (done.log("pipeline", LOCK), comment(world)):
         assert "not in the remote: models/model.onnx." in said
         assert "uv run dvc push" in said
@@ -186,14 +200,15 @@ def test_models_are_made_again_where_the_remote_is_out_of_reach(world: World) ->
     world.disconnect()
     event = world.pull_request("worse")
     done = world.run(event, quick(world))
-    assert results(done) == all_of("success", pipeline="failure", gate="failure"), done.told
+    assert results(done) == all_of("success", judge="failure", gate="failure"), done.told
     assert ran(done) == []
     assert "the remote was not asked: " in done.log("pipeline", LOCK)
     assert "**Worse than main.**" in comment(world)
     for who in ("champion", "challenger"):
         assert f"The {who} was made again from its commit" in comment(world)
     assert "making the model of" in done.log("pipeline", "Report")
-    assert "making the model of" not in done.log("pipeline", "Gates")
+    assert "making the model of" not in done.log("judge")
+    assert "is worse than the champion's" in done.log("judge", JUDGE)
 
     # The next run finds them in the cache, under the very key: the key is of nothing but the data.
     again = world.run(event, quick(world))
@@ -201,6 +216,101 @@ def test_models_are_made_again_where_the_remote_is_out_of_reach(world: World) ->
     assert again.outputs["pipeline", "setup"]["cache-hit"] == "true"
     assert len([*world.caches.iterdir()]) == 1
     assert "making the model of" not in again.log("pipeline", "Report")
+
+
+# What judges is never what is judged.
+
+SOURCES = "mlops/src/mlops"
+# What a change does to the engine so that it may pass: where it begins, file, old and new text.
+LOOSENED = {
+    "gates": (
+        "worse",
+        "gate.py",
+        "    found = [*_out_of_bounds(",
+        "    return []\n    found = [*_out_of_bounds(",
+    ),
+    "bounds": (
+        "main",
+        "config/gates.py",
+        "        if self.min is None and self.max is None:",
+        "        if True:",
+    ),
+    "reading": (
+        "edited",
+        "revision.py",
+        """        if self.commit is None:
+            return path.read_text""",
+        """        if path.name == "release.env":
+            return None
+        if self.commit is None:
+            return path.read_text""",
+    ),
+}
+
+
+# What the judge says of a change that begins there, and also demands of roc_auc what none reaches.
+REFUSED = {
+    "worse": "is worse than the champion's",
+    "edited": "there is no releases/by-hand.json",
+    "main": "is below 0.999",
+}
+
+
+def judging(world: World) -> Workflow:
+    """Return ci with nothing but what the judge needs."""
+    workflow = world.workflow()
+    jobs = workflow.only("judge").jobs
+    return workflow.with_jobs(jobs | {"changes": workflow.jobs["changes"]})
+
+
+def propose(
+    world: World, name: str, start: str, file: str, old: str, new: str, **params: float
+) -> None:
+    """Push a branch that begins at another one, and changes a file of the engine and params."""
+    project = world.project
+    project.git("fetch", "--quiet", "origin")
+    project.git("checkout", "--quiet", "--force", "-B", name, f"origin/{start}")
+    path = project.folder / SOURCES / file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    project.set("params.yaml", **params)
+    project.commit()
+    project.git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
+
+
+@pytest.mark.parametrize("what", LOOSENED)
+def test_a_change_is_not_judged_by_its_own_engine(world: World, what: str) -> None:
+    start, file, old, new = LOOSENED[what]
+    demanded = {"gates__roc_auc__min": 0.999} if start == "main" else {}
+    propose(world, "loosened", start, file, old, new, **demanded)
+    done = world.run(world.pull_request("loosened"), judging(world))
+    assert done.jobs["judge"] == "failure", done.told
+    told = done.log("judge", JUDGE)
+    assert f"judged by the engine of {world.commit('main')[:7]}" in told
+    assert f"which differs in {SOURCES}/{file}, had no say" in told
+    assert REFUSED[start] in told
+    # That it would have passed: the change's own engine judges where it is what is beside it.
+    own = judging(world)
+    own = own.changing(
+        "judge", "Check the base out beside it", "then commit=$BASE", "then commit=HEAD"
+    )
+    done = world.run(world.pull_request("loosened"), own)
+    assert done.jobs["judge"] == "success", done.told
+
+
+def test_where_the_base_cannot_read_a_change_its_own_engine_judges_and_says_so(
+    world: World,
+) -> None:
+    old = "    max: float | None = None\n"
+    new = f"{old}    goal: float | None = None\n"
+    propose(world, "newer", "main", "config/gates.py", old, new, gates__roc_auc__goal=0.9)
+    done = world.run(world.pull_request("newer"), judging(world))
+    assert done.jobs["judge"] == "success", done.told
+    told = done.log("judge", JUDGE)
+    assert "params.yaml: gates.roc_auc.goal: unknown" in told
+    assert "the engine of the base cannot read this change; the change's own judges" in told
+    assert "whoever owns it has to approve" in told
 
 
 # The comment's job alone, with reports that never saw the pipeline.
@@ -278,7 +388,7 @@ def test_a_pull_request_whose_pipeline_fails_gets_its_comment(world: World) -> N
     (world.artifacts / "report" / "report.md").write_text("cannot be merged", encoding="utf-8")
     workflow = world.workflow().only("comment", result="failure")
     done = world.run_on(events.pull_request(), workflow)
-    assert done.jobs == {"pipeline": "failure", "comment": "success"}
+    assert done.jobs == {"pipeline": "failure", "judge": "failure", "comment": "success"}
     assert "cannot be merged" in comment(world)
 
 
@@ -297,6 +407,7 @@ HOSTILE: dict[str, tuple[str, bytes | Path | None, str]] = {
     "a large picture": ("big.png", PNG + b"\0" * 2**21, "not part of a report: ./big.png"),
     "a long text": ("report.md", b"a" * 65_001, "too long"),
     "a link": ("more.png", Path("/etc/passwd"), "not part of a report: ./more.png"),
+    "a link for the judge": ("judge.md", Path("/etc/passwd"), "not part of a report: ./judge.md"),
     "a link for a report": ("report.md", Path("/etc/passwd"), "not part of a report: ./report.md"),
     "no report": ("report.md", None, "no report"),
 }
@@ -345,20 +456,15 @@ def test_pictures_that_are_refused_are_left_out(world: World) -> None:
 # What each gate is good for: without it, what is bad passes.
 
 
-def test_without_the_gates_a_worse_model_would_pass(world: World) -> None:
-    workflow = quick(world).replacing("pipeline", "Gates", "true")
-    done = world.run(world.pull_request("worse"), workflow)
-    assert results(done) == all_of("success"), done.told
-
-
-def test_without_the_guard_an_edited_environment_would_pass(world: World) -> None:
-    weakened = quick(world).replacing("pipeline", GUARD, "true")
-    done = world.run(world.pull_request("edited"), weakened)
-    assert results(done) == all_of("success"), done.told
+@pytest.mark.parametrize("branch", ["worse", "edited"])
+def test_without_the_judge_it_would_pass(world: World, branch: str) -> None:
+    workflow = quick(world).replacing("judge", JUDGE, "true")
+    done = world.run(world.pull_request(branch), workflow)
+    assert done.jobs["gate"] == "success", done.told
 
 
 def test_without_the_lock_gate_a_stale_lock_would_pass(world: World) -> None:
-    workflow = quick(world).replacing("pipeline", LOCK, "true")
+    workflow = quick(world).replacing("pipeline", LOCK, "true").replacing("judge", JUDGE, "true")
     done = world.run(world.pull_request("stale"), workflow)
     assert results(done) == all_of("success"), done.told
     assert ran(done) == STAGES[3:]
@@ -372,20 +478,26 @@ def test_without_the_check_anything_would_be_published(world: World) -> None:
     assert "report-pictures/1" in world.branches()
 
 
+@pytest.mark.parametrize("judged", ["true", "false", ""])
 @pytest.mark.parametrize("code", ["true", "false", ""])
-def test_the_last_gate_lets_only_success_through(baked_ci: Workflow, code: str) -> None:
-    """Each result of each job; `skipped` passes only where documentation alone differs."""
+def test_the_last_gate_lets_only_success_through(
+    baked_ci: Workflow, code: str, judged: str
+) -> None:
+    """Each result of each job; `skipped` passes only where nothing differs that it looks at."""
     script = baked_ci.step("gate", "Did everything pass?")["run"]
     jobs = baked_ci.jobs["gate"]["needs"]
-    assert jobs == ["changes", "lint", "test", "pipeline"]
-    allowed = ("success", "skipped") if code == "false" else ("success",)
-    for chosen in itertools.product(("success", "failure", "cancelled", "skipped"), repeat=4):
-        if len(set(chosen)) > 2 or chosen.count("success") not in (0, 3, 4):
-            continue  # one that went otherwise than the rest tells as much
-        needs = {job: {"result": one, "outputs": {}} for job, one in zip(jobs, chosen, strict=True)}
-        environ = {"RESULTS": json.dumps(needs), "CODE": code, "PATH": "/usr/bin:/bin"}
+    assert jobs == ["changes", "lint", "test", "pipeline", "judge"]
+    may_skip = {job for job in jobs if (judged if job == "judge" else code) == "false"}
+    results = ("success", "failure", "cancelled", "skipped")
+    one_odd = [{job: result} for job in jobs for result in results]
+    for chosen in [*one_odd, dict.fromkeys(jobs, "skipped"), dict.fromkeys(may_skip, "skipped")]:
+        of = {job: chosen.get(job, "success") for job in jobs}
+        needs = {job: {"result": of[job], "outputs": {}} for job in jobs}
+        environ = {"RESULTS": json.dumps(needs), "CODE": code, "JUDGED": judged}
+        environ["PATH"] = "/usr/bin:/bin"
         done = subprocess.run([*SHELL, "-c", script], env=environ, capture_output=True, check=False)
-        assert (done.returncode == 0) == set(chosen).issubset(allowed), chosen
+        good = all(v == "success" or (v == "skipped" and k in may_skip) for k, v in of.items())
+        assert (done.returncode == 0) == good, of
 
 
 # When a pull request closes.

@@ -274,6 +274,17 @@ JOBS: dict[tuple[str, str], list[Row]] = {
     ("ci", "lint"): CHECKED,
     ("ci", "test"): CHECKED,
     ("ci", "pipeline"): CHECKED,
+    # It judges also what does not pass the pipeline, and what skips it.
+    ("ci", "judge"): [
+        (SAME, {"changes": said("success", code, judged=judged), "pipeline": said(of)}, gone, runs)
+        for code, judged, of, gone, runs in [
+            ("true", "true", "success", False, True),
+            ("true", "true", "failure", False, True),
+            ("false", "true", "skipped", False, True),
+            ("false", "false", "skipped", False, False),
+            ("true", "true", "success", True, False),
+        ]
+    ],
     ("ci", "comment"): [
         (SAME, {"pipeline": said("success")}, False, True),
         (SAME, {"pipeline": said("failure")}, False, True),
@@ -564,10 +575,11 @@ TAG = replace(FIRST, ref="refs/tags/v0.2.0")
     [
         *[
             ("ci", events.pull_request(action=a), True)
-            for a in ("opened", "synchronize", "reopened")
+            for a in ("opened", "synchronize", "reopened", "edited", "ready_for_review")
         ],
         *[("ci", events.pull_request(action=a), False) for a in ("closed", "labeled")],
-        ("ci", events.pull_request(base="release"), True),
+        # A green check for another base counts for nothing; `edited` starts it when that changes.
+        ("ci", events.pull_request(base="release"), False),
         ("ci", FORK, True),
         ("ci", QUEUE, True),
         ("ci", PUSH, True),

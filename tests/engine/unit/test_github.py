@@ -7,7 +7,7 @@ import pytest
 from engine.workspace import root
 
 from mlops.errors import InputError
-from mlops.github.api import repository
+from mlops.github.api import Refused, repository
 from mlops.github.apply import advice
 from mlops.github.changes import (
     Problem,
@@ -86,3 +86,26 @@ def test_what_is_not_enforced_is_told_once_for_each_reason() -> None:
     assert first == f"not enforced: environment dev, environment prod: {plan}"
     assert instead.startswith("  instead: make the repository public")
     assert second == "not enforced: workflows: Conflict (HTTP 409)"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "what_to_do"),
+    [
+        (
+            403,
+            "GitHub Actions is not permitted to create or approve pull requests.",
+            "an administrator runs `uv run mlops github`",
+        ),
+        (403, "Resource not accessible by integration", "the workflow's `permissions:`"),
+        (403, "Resource not accessible by personal access token", "`gh auth refresh`"),
+        (410, "Issues are disabled for this repo", "gh repo edit --enable-issues"),
+        (422, "Validation Failed: No commits between main and promote/x", "nothing to do"),
+        (403, "You have exceeded a secondary rate limit", "wait some minutes"),
+        (404, "Not Found", ""),
+    ],
+)
+def test_a_known_refusal_says_what_mends_it(status: int, message: str, what_to_do: str) -> None:
+    told = str(Refused(status, message))
+    assert told.startswith(f"{message} (HTTP {status})")
+    assert what_to_do in told
+    assert (told == f"{message} (HTTP {status})") == (what_to_do == "")

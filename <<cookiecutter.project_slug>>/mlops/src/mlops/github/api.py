@@ -14,6 +14,26 @@ _REPOSITORY = r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+"
 _LOGGED_OUT = 4  # `gh help exit-codes`
 
 
+# What GitHub refuses with, and the command or page that mends it.
+_MENDED = {
+    "not permitted to create or approve pull requests": "workflows may not open pull requests "
+    "here, as in every new repository: an administrator runs `uv run mlops github`",
+    "Resource not accessible by integration": "the token of this job may not: the workflow's "
+    "`permissions:`, or what the app was granted, has to allow it",
+    "Resource not accessible by personal access token": "your token may not: `gh auth refresh`, or "
+    "grant it in its settings on GitHub",
+    "Issues are disabled": "gh repo edit --enable-issues",
+    "No commits between": "main has all of the branch; there is nothing to do",
+    "secondary rate limit": "wait some minutes, then run it again",
+}
+
+
+def mended(message: str) -> str:
+    """GitHub's refusal, with what mends it where that is known."""
+    found = [what for part, what in _MENDED.items() if part.lower() in message.lower()]
+    return f"{message}: {found[0]}" if found else message
+
+
 class Refused(Exception):
     """GitHub's answer to a request that it does not grant.
 
@@ -22,7 +42,7 @@ class Refused(Exception):
     """
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"{message} (HTTP {status})")
+        super().__init__(mended(f"{message} (HTTP {status})"))
         self.status = status
 
 

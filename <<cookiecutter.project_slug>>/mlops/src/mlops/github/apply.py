@@ -18,6 +18,8 @@ _INSTEAD = {
     "repository": "make the repository public or take GitHub Pro, Team or Enterprise; until then "
     "a person merges",
 }
+# What the workflows start on, by name.
+TRUNK = "main"
 _OF_THE_PLAN = re.compile(
     r"upgrade|billing plan|make this repository public|did not keep", re.IGNORECASE
 )
@@ -28,7 +30,8 @@ def settle(
 ) -> list[Problem]:
     """Do what is missing, line by line, and return what is not as declared afterwards.
 
-    Raises InputError where the login may not change the repository.
+    Raises InputError where the login may not change the repository, or its default branch is none
+    that workflows follow.
     """
     private = _administered(api)
     wanted = plan(settings, api)
@@ -85,6 +88,12 @@ def _administered(api: Api) -> bool:
         ) from None
     if not found.get("permissions", {}).get("admin"):
         raise InputError(f"{api.repository}: only its administrators can do this; ask one of them")
+    if (default := found["default_branch"]) != TRUNK:
+        raise InputError(
+            f"{api.repository}: its default branch is {default}, and workflows, rules and "
+            f"environments follow {TRUNK}: git branch -m {default} {TRUNK} && git push -u origin "
+            f"{TRUNK} && gh repo edit {api.repository} --default-branch {TRUNK}"
+        )
     return bool(found["private"])
 
 

@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 from ..errors import run
 from ..project import require_root
+from . import kernels
+
+kernels.pin()  # before a stage imports NumPy
 
 # What a stage says last, and the report of a pull request reads in the log of `dvc repro`.
 TOOK = "took {:.1f} s"

@@ -31,7 +31,7 @@ from ..metrics import Scored, negative_log_loss, rounded, score
 from ..model import Model, explained, outputs, scales
 from ..paths import CANDIDATE, FOLDS, MODEL, PARTS, TRAINING_LOG
 from ..progress import progress, waiting
-from . import stage
+from . import kernels, stage
 
 # In each fold, one of so many parts of the rows to learn from is where a search looks.
 INNER = 4
@@ -57,6 +57,8 @@ def train() -> None:
     """Fit on the training rows, look at the validation rows, save both models and the log."""
     params, contract = load_params(), load_contract()
     contract.check_task(params.task)
+    if params.task == "clustering":
+        kernels.alone()
     fit_on, look_at = (pd.read_parquet(PARTS[name]) for name in ("train", "validation"))
     refits = params.train.refit == "all" or (
         # The last rows are most like those to come.
