@@ -342,6 +342,21 @@ def test_evidence_that_came_by_a_merge_is_as_it_was_written(traced: Traced) -> N
     assert traced.others() == {}
 
 
+def test_a_history_that_is_cut_off_is_not_checked(
+    traced: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "shallow"
+    origin = f"file://{traced.stored.folder}"
+    traced.git("clone", "--quiet", "--depth=1", origin, str(clone))
+    monkeypatch.chdir(clone)
+    others = {hop.what: hop for hop in trace(traced.id, Revision(traced.git("rev-parse", "HEAD")))}
+    assert {what: hop.state for what, hop in others.items()} == {
+        "release": "not checked",
+        "commit": "not checked",
+    }
+    assert all("git fetch --unshallow" in (hop.why or "") for hop in others.values())
+
+
 IMAGE = f"registry.example.com/team/traced/serving@sha256:{'5' * 64}"
 
 

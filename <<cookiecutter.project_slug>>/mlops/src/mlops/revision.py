@@ -222,6 +222,11 @@ def is_clean() -> bool:
     return done.returncode == 0 and not done.stdout
 
 
+def is_shallow() -> bool:
+    """Whether this clone has not the whole history: `git fetch --unshallow` brings it."""
+    return git("rev-parse", "--is-shallow-repository") == "true"
+
+
 @lru_cache(maxsize=256)
 def _content(folder: Path, name: str) -> bytes:
     """The content of an object at a commit, which never changes, so that it is asked for once.

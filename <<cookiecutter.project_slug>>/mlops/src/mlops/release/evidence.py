@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from ..config.section import Section
+from ..config.section import Finite, Section
 from ..errors import InputError
 from ..files import parse_json, read_text
 from ..revision import Revision
@@ -50,7 +50,6 @@ Moment = Annotated[
         _text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "a moment in UTC: 2030-01-07T12:00:00Z")
     ),
 ]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Model(Section):

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ..errors import CheckError, InputError, ProjectError, first_line
 from ..paths import LOCK, ONNX, PROVENANCE, SNAPSHOT
-from ..revision import Output, Revision, git
+from ..revision import Output, Revision, git, is_shallow
 from ..serving.client import Client
 from .declared import PYPROJECT, image_names, registry
 from .docker import docker
@@ -25,6 +25,8 @@ from .target import LOOK_SECONDS
 from .told import facts, md5
 
 State = Literal["ok", "wrong", "not checked"]
+
+_SHALLOW = "this clone has not the whole history: run `git fetch --unshallow`"
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def _served(url: str, seconds: float = 10) -> tuple[str, str]:
 def _unchanged(evidence: Evidence, base: Revision) -> Hop:
     """The evidence itself, which is written once: what changed it on any branch is named."""
     path = evidence_path(evidence.id).as_posix()
+    if is_shallow():
+        return Hop("release", evidence.id, "not checked", _SHALLOW)
     # Merges are held against each of their parents: else what one side did is passed over.
     told = git(
         *("log", "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames"),
@@ -165,8 +169,11 @@ def _labelled(what: str, image: str, wanted: dict[str, str]) -> Iterator[Hop]:
 
 def _in_git(evidence: Evidence, base: Revision) -> Iterator[Hop]:
     if evidence.git_sha not in git("rev-list", str(base.commit)).split():
-        lost = "not in the history of main: it was rewritten, or is not all in this clone"
-        yield Hop("commit", evidence.git_sha, "wrong", lost)
+        if is_shallow():
+            yield Hop("commit", evidence.git_sha, "not checked", _SHALLOW)
+        else:
+            lost = "not in the history of main: it was rewritten"
+            yield Hop("commit", evidence.git_sha, "wrong", lost)
         return
     commit = Revision(evidence.git_sha)
     yield Hop("commit", evidence.git_sha, "ok")
