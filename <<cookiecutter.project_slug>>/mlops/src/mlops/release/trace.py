@@ -161,8 +161,8 @@ def _labelled(what: str, image: str, wanted: dict[str, str]) -> Iterator[Hop]:
         yield Hop(what, image, "not checked", "its registry does not say what it is made of")
         return
     for label, value in wanted.items():
-        if label not in labels:
-            yield Hop(what, image, "not checked", f"it has no label {label}")
+        if not labels.get(label):
+            yield Hop(what, image, "not checked", f"it was built without the label {label}")
         else:
             yield _same(f"{what}, {label}", labels[label], value, "the evidence")
 
