@@ -24,7 +24,8 @@ def test_make_demo_tells_the_whole_story(template: Path, tmp_path: Path) -> None
     assert done.returncode == 0, told[-3000:]
     for environment in ("dev", "staging", "prod"):
         assert len(re.findall(rf"mlops apply {environment}\ntried: ", told)) >= 1, environment
-    (trace,) = re.findall(r"mlops trace prod\n((?:ok  .+\n)+)", told)
+    (trace,) = re.findall(r"mlops trace prod\n((?:(?:ok|wrong|not checked)  .+\n)+)", told)
+    assert "wrong  " not in trace
     assert trace.splitlines()[-1].startswith("ok  source data/example/flights.parquet: ")
     assert "worse" in told
     assert "roc_auc" in re.findall(r"error: .+", told)[0]

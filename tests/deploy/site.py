@@ -65,6 +65,8 @@ class Site:
         project.run("dvc", "repro")
         for environment in ENVIRONMENTS:
             project.set(f"environments/{environment}/policy.yaml", soak_minutes=0)
+        if registry:
+            project.declare(f"{registry}/flights")
         site = Site(project, engine, registry)
         site.change()
         site.release()

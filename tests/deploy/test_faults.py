@@ -381,7 +381,7 @@ def test_a_bad_image_never_serves(engine: Engine, serving: Site, lines: str, tol
     """It is good but for one thing, and the last one is even healthy."""
 
     def spoilt(identity: str) -> str:
-        base, name = serving.build(identity), f"{serving.registry}/flights/bad"
+        base, name = serving.build(identity), f"{serving.registry}/flights/serving"
         file = serving.project.folder.with_suffix(".bad")
         engine.docker(
             *("buildx", "build", "--provenance=false", f"--metadata-file={file}"),
@@ -411,7 +411,9 @@ def test_another_model_never_serves(serving: Site) -> None:
 
 def test_a_registry_that_is_down(serving: Site) -> None:
     """Nobody listens where the image is said to be."""
-    name = f"127.0.0.1:{free_port()}/flights/serving@sha256:{'1' * 64}"
+    down = f"127.0.0.1:{free_port()}/flights"
+    serving.project.declare(down)
+    name = f"{down}/serving@sha256:{'1' * 64}"
     assert "connection refused" in refused(serving, lambda _: name)
 
 
@@ -456,8 +458,8 @@ def test_tampered_evidence_is_not_applied(processes: Site) -> None:
     assert "evidence is written once" in one_line(site.mlops("guard", "--base=HEAD~1", code=3))
     told = site.mlops("trace", "dev", code=3).stdout
     assert "was changed after it was written" in told
-    assert "NO  metrics: roc_auc 1" in told
-    evidence["model"]["md5"] = "0" * 32
+    assert "wrong  metrics.roc_auc: 1.0: it says 1.0, reports/metrics.json of " in told
+    evidence["model"]["md5"] = "1" * 32
     site.project.write(file, json.dumps(evidence))
     site.project.commit()
     assert "nothing is applied" in one_line(site.mlops("apply", "dev", code=3))
@@ -473,7 +475,7 @@ def test_a_rewritten_history_is_told(processes: Site) -> None:
     git("branch", "--force", "main")
     git("checkout", "--quiet", "main")
     told = site.mlops("trace", "staging", code=3).stdout
-    assert "NO  commit: " in told
+    assert "wrong  commit: " in told
     assert "was rewritten" in told
     assert "no earlier release" in one_line(site.mlops("rollback", "staging", code=2))
     assert "staging: nothing" not in site.mlops("status").stdout

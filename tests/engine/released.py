@@ -1,11 +1,16 @@
 """Repositories with environments and releases: made ones with their own clock, and a real one."""
 
+import hashlib
+import json
 import os
+import re
 import socket
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from engine.workspace import SAMPLE, Workspace
 
@@ -29,6 +34,24 @@ POLICIES = {
     "prod": "requires: staging\nsoak_minutes: 60\nhold: null # not now\n",
 }
 
+REGISTRY = "registry.example.com/team/made"
+PYPROJECT = f"""[project]
+name = "made"
+
+[tool.mlops]
+registry = "{REGISTRY}"
+"""
+
+
+def locked(outs: Mapping[str, str]) -> str:
+    """A dvc.lock with these outputs by their MD5."""
+    listed = [{"path": path, "hash": "md5", "md5": md5} for path, md5 in outs.items()]
+    return json.dumps({"schema": "2.0", "stages": {"all": {"cmd": "true", "outs": listed}}})
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
 
 @dataclass
 class Repository:
@@ -36,10 +59,11 @@ class Repository:
 
     Attributes:
         now: the time, which each commit moves on by a minute.
+        ids: the releases' by the order in which they were made: `r1`, `r2`.
     """
 
     now: datetime = datetime(2030, 1, 1, tzinfo=UTC)
-    made: int = field(default=0)
+    ids: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def begin() -> "Repository":
@@ -49,7 +73,8 @@ class Repository:
         repository.git("config", "user.name", "Ada")
         repository.git("config", "user.email", "ada@example.com")
         repository.git("config", "core.fsync", "none")
-        repository.commit({str(policy_path(k)): text for k, text in POLICIES.items()})
+        files = {str(policy_path(name)): text for name, text in POLICIES.items()}
+        repository.commit({"pyproject.toml": PYPROJECT, **files})
         return repository
 
     def git(self, *arguments: str) -> str:
@@ -75,20 +100,47 @@ class Repository:
         self.git("commit", "--quiet", "--allow-empty", "--message", "x")
         return self.git("rev-parse", "HEAD")
 
-    def evidence(self, **changes: object) -> Evidence:
-        """The evidence of a release of a commit made for it."""
-        self.made += 1
-        found = Evidence(
-            id=f"r{self.made}",
-            created="2030-01-01T00:00:00Z",
-            git_sha=self.commit({"code": str(self.made)}),
-            dvc_lock_sha256="0" * 64,
-            snapshot_sha256="1" * 64,
-            model=Model(version=f"made@v{self.made}.0.0", md5=f"{self.made:032x}", sha256="2" * 64),
-            images=Images(serving="", training=""),
-            metrics={"roc_auc": 0.7},
+    def evidence(self, **changes: Any) -> Evidence:
+        """The evidence of a release of a commit made for it, which says the same."""
+        made = len(self.ids) + 1
+        metrics = changes.pop("metrics", {"roc_auc": 0.7})
+        live = release_path("prod")
+        text = live.read_text(encoding="utf-8") if live.exists() else ""
+        champion = re.match(r"RELEASE_ID=(\S+)", text)
+        md5s = {
+            "models/model.onnx": changes.pop("md5", f"{made:032x}"),
+            "models/candidate.onnx": f"c{made:031x}",
+        }
+        reports = {
+            "data/raw/provenance.json": json.dumps({"snapshot_sha256": "1" * 64}),
+            "reports/metrics.json": json.dumps(metrics),
+        }
+        commit = self.commit(
+            {
+                "code": str(made),
+                "pyproject.toml": PYPROJECT,
+                "dvc.lock": locked(md5s | {name: _md5(text) for name, text in reports.items()}),
+                **reports,
+            }
         )
-        return found.model_copy(update=changes)
+        self.ids[f"r{made}"] = f"{self.now:%Y%m%d-%H%M}-{commit[:7]}"
+        return Evidence(
+            id=self.ids[f"r{made}"],
+            created="2030-01-01T00:00:00Z",
+            git_sha=commit,
+            dvc_lock_sha256=hashlib.sha256(Path("dvc.lock").read_bytes()).hexdigest(),
+            snapshot_sha256="1" * 64,
+            model=Model(
+                version=f"made@v{self.git('rev-list', '--count', '--first-parent', 'HEAD')}.0.0",
+                md5=md5s["models/model.onnx"],
+                sha256="2" * 64,
+                judged_md5=md5s["models/candidate.onnx"],
+            ),
+            images=changes.pop("images", Images(serving="", training="")),
+            metrics=metrics,
+            champion=changes.pop("champion", champion[1] if champion else None),
+            **changes,
+        )
 
     def files(self, evidence: Evidence, *environments: str) -> dict[str, str | None]:
         """What gives environments a release, and the evidence of it."""
@@ -97,7 +149,7 @@ class Repository:
         }
         return files | {str(release_path(e)): evidence.release.text() for e in environments}
 
-    def live(self, *environments: str, **changes: object) -> Release:
+    def live(self, *environments: str, **changes: Any) -> Release:
         """A release that went through environments, as it should but for the time."""
         evidence = self.evidence(**changes)
         for name in environments:
@@ -105,13 +157,22 @@ class Repository:
         return evidence.release
 
     def refused(self, files: dict[str, str | None], keep: bool = False) -> list[str]:
-        """What the guard says of a change to what is on main; it stays on main if `keep`."""
+        """What the guard says of a change to what is on main; it stays on main if `keep`.
+
+        Releases are called by their short names.
+        """
         base = self.git("rev-parse", "HEAD")
         head = self.commit(files, wait=0)
         found = refusals(Revision(base), Revision(head), self.now)
         if not keep or found:
             self.git("reset", "--quiet", "--hard", base)
-        return found
+        return [self.short(line) for line in found]
+
+    def short(self, line: str) -> str:
+        """What was said, with the short names of releases."""
+        for name, known in self.ids.items():
+            line = line.replace(known, name)
+        return line
 
     def policy(self, name: str, text: str) -> None:
         """Give an environment another policy."""

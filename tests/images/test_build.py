@@ -14,10 +14,10 @@ KINDS = ("serving", "training")
 
 
 @pytest.fixture
-def committed(copy: Reproduced) -> Project:
+def committed(copy: Reproduced, registry: str) -> Project:
     """A project whose model is committed."""
     project = copy("classification")
-    project.commit()
+    project.declare(f"{registry}/team/flights")
     return project
 
 
@@ -29,11 +29,11 @@ class Build:
         self.name = f"{registry}/team/flights"
         self._options = ["--registry", self.name, *builder.options]
         host = {"DOCKER_HOST": engine.host} if engine.host else {}
-        self._env = {**host, "BUILDX_BUILDER": builder.name}
+        self.env = {**host, "BUILDX_BUILDER": builder.name}
 
     def __call__(self, project: Project, *arguments: str, code: int = 0, **env: str) -> Run:
         command = ["mlops", "build", *self._options, *arguments]
-        return project.run(*command, code=code, env=self._env | env)
+        return project.run(*command, code=code, env=self.env | env)
 
     def tag(self, project: Project) -> str:
         """Return the release that a project's commit would be."""
@@ -46,7 +46,7 @@ class Build:
 
     def forget(self) -> None:
         """Have the builder know nothing of what it built."""
-        name = self._env["BUILDX_BUILDER"]
+        name = self.env["BUILDX_BUILDER"]
         self.engine.docker("buildx", "prune", "--builder", name, "--all", "--force")
 
 
@@ -91,6 +91,11 @@ def test_a_commit_makes_the_same_images_anywhere_and_they_become_a_release(
 
     committed.run("mlops", "release", "--evidence", "build/release/evidence.json")
     committed.git("merge", "--quiet", "--ff-only", f"release/{tag}")
+    traced = committed.run("mlops", "trace", tag, env=build.env).stdout
+    for kind in KINDS:
+        label = f"{kind} image, org.opencontainers.image.revision"
+        assert f"ok  {label}: {first['git_sha']}\n" in traced
+    assert f"ok  serving image, mlops.model.sha256: {first['model']['sha256']}\n" in traced
     facts = (committed.folder / "environments/dev/release.env").read_text(encoding="utf-8")
     assert f"SERVING_IMAGE={first['images']['serving']}\n" in facts
     committed.git("checkout", "--quiet", "--detach", first["git_sha"])
@@ -117,6 +122,8 @@ def test_nothing_is_pushed_of_what_cannot_be_a_release(committed: Project, build
     assert "--build-arg BASE: write NAME=value" in one_line(wrong)
     upper = committed.run("mlops", "build", "--registry", "ghcr.io/Team/x", code=2)
     assert "ghcr.io/Team/x: write HOST/NAME in lower case" in one_line(upper)
+    other = committed.run("mlops", "build", "--registry", "ghcr.io/team/x", code=2)
+    assert f"ghcr.io/team/x: pyproject.toml declares {build.name} " in one_line(other)
     committed.write("params.yaml", (committed.folder / "params.yaml").read_text() + "\n")
     assert "there are changes that are not committed" in one_line(build(committed, code=2))
     committed.restore("params.yaml")
@@ -130,5 +137,6 @@ def test_nothing_is_pushed_of_what_cannot_be_a_release(committed: Project, build
 
 def test_a_registry_that_is_away_is_told(committed: Project, builder: Builder) -> None:
     env = {"BUILDX_BUILDER": builder.name}
-    done = committed.run("mlops", "build", "--registry", "127.0.0.1:1/x", code=3, env=env)
+    committed.declare("127.0.0.1:1/x")
+    done = committed.run("mlops", "build", code=3, env=env)
     assert "connection refused" in one_line(done)

@@ -164,6 +164,14 @@ class Project:
             place[last] = value
         self.write(name, content)
 
+    def declare(self, registry: str) -> None:
+        """Commit that images are in a registry, as HOST/NAME."""
+        text = (self.folder / "pyproject.toml").read_text(encoding="utf-8")
+        changed, times = re.subn(r'^registry = ".*?"', f'registry = "{registry}"', text, flags=re.M)
+        assert times == 1
+        self.write("pyproject.toml", changed)
+        self.commit()
+
     def append(self, module: str, code: str) -> None:
         """Add code to a module, which replaces what the module defined before."""
         path = self.folder / module

@@ -78,6 +78,9 @@ def begin(begun: tuple[Project, Path], tmp_path: Path) -> Iterator[Begin]:
     github = Hosting(REPOSITORY, origin, tmp_path / "api")
 
     def start(machines: Machines | None) -> Releases:
+        if machines is not None:
+            clone.declare(f"{machines.registry}/{REPOSITORY.lower()}")
+            clone.git("push", "--quiet", "origin", "main")
         started.append(Releases(tmp_path, clone, github, store, machines))
         return started[0]
 

@@ -129,7 +129,10 @@ def test_any_content_is_read_or_refused_in_lines(name: str, data: st.DataObject)
 lines = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"]), max_size=20)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 hexadecimal = {
-    length: st.text("0123456789abcdef", min_size=length, max_size=length) for length in (32, 40, 64)
+    length: st.text("0123456789abcdef", min_size=length, max_size=length).filter(
+        lambda text: set(text) != {"0"}  # no file has that hash
+    )
+    for length in (32, 40, 64)
 }
 images = st.just("") | st.builds(
     "{}@sha256:{}".format, st.from_regex(r"\A[a-z0-9][a-zA-Z0-9._:/-]{0,20}\Z"), hexadecimal[64]
@@ -162,7 +165,7 @@ evidence = st.builds(
     model=st.builds(Model, version=versions, md5=hexadecimal[32], sha256=hexadecimal[64]),
     images=st.builds(Images, serving=images, training=images),
     metrics=st.dictionaries(st.text(max_size=10), numbers, max_size=4),
-    verdict=st.none() | st.text(max_size=10),
+    verdict=st.none() | st.sampled_from(["better", "same", "worse"]),
     champion=st.none() | ids,
     run=st.none() | st.text(max_size=30),
 )

@@ -44,8 +44,8 @@ def test_promote_copies_the_release_and_says_where_from(repository: Repository) 
         Path("environments/staging/release.env").read_bytes()
     )
     message = repository.git("log", "-1", "--format=%B")
-    assert message.startswith("Promote r1 to staging")
-    assert "Release-Id: r1\nEnvironment: staging\nFrom-Env: dev" in message
+    assert message.startswith(f"Promote {release.id} to staging")
+    assert f"Release-Id: {release.id}\nEnvironment: staging\nFrom-Env: dev" in message
     assert repository.git("status", "--porcelain") == untouched
 
 
@@ -62,7 +62,7 @@ def test_what_the_guard_refuses_gets_no_branch(repository: Repository) -> None:
         ("dev", "dev is the first environment"),
         ("qa", "there is no environment qa; there are dev, staging, prod"),
         ("prod", "staging has no release yet"),
-        ("staging", "staging has r1 already, as dev does"),
+        ("staging", "staging has .* already, as dev does"),
     ],
 )
 def test_nothing_to_promote_is_told(repository: Repository, environment: str, told: str) -> None:
@@ -86,19 +86,20 @@ def test_rollback_goes_back_and_stays_there(repository: Repository) -> None:
     _merge(repository, changes.promote("staging", _head()))
     known = environments(_head())["staging"]
     assert known.release is not None
-    assert known.release.id == "r2"
+    assert known.release.id == repository.ids["r2"]
 
 
 def test_rollback_to_a_release_by_its_id(repository: Repository) -> None:
     first = repository.live("dev")
     repository.live("dev")
     repository.live("dev")
-    _merge(repository, changes.rollback("dev", _head(), "r1", "bad"))
+    _merge(repository, changes.rollback("dev", _head(), first.id, "bad"))
     assert environments(_head())["dev"].release == first
     with pytest.raises(InputError, match="dev: no earlier release to go back to; it had none"):
         changes.rollback("dev", _head(), None, "worse still")
     repository.live("dev")
-    with pytest.raises(InputError, match="no earlier release r9 to go back to; it had r3, r2, r1"):
+    had = ", ".join(repository.ids[name] for name in ("r3", "r2", "r1"))
+    with pytest.raises(InputError, match=f"no earlier release r9 to go back to; it had {had}"):
         changes.rollback("dev", _head(), "r9", "bad")
 
 
@@ -106,7 +107,7 @@ def test_rollback_passes_over_what_is_in_quarantine(repository: Repository) -> N
     first = repository.live("dev")
     repository.live("dev")
     repository.live("dev")
-    _merge(repository, changes.quarantine("r2", _head(), "it leaks"))
+    _merge(repository, changes.quarantine(repository.ids["r2"], _head(), "it leaks"))
     _merge(repository, changes.rollback("dev", _head(), None, "bad"))
     assert environments(_head())["dev"].release == first
     with pytest.raises(InputError, match=r"there is no releases/r9\.json"):
@@ -125,7 +126,7 @@ def test_a_proposal_is_pushed_where_there_is_a_remote(
     assert trunk() == "refs/remotes/origin/main"
     proposal = changes.promote("staging", _head())
     commit = changes.propose(proposal, _head(), repository.now)
-    assert publish(proposal, commit).startswith("Pushed promote/staging/r1.")
+    assert publish(proposal, commit).startswith(f"Pushed {proposal.branch}.")
     assert repository.git("ls-remote", "origin", proposal.branch).startswith(commit)
 
     # The same again, later: the branch stays, and with it the reviews of its pull request.
@@ -166,7 +167,7 @@ def test_a_proposal_that_somebody_else_pushes_at_that_moment(
     first = f"git update-ref refs/heads/{proposal.branch} {theirs}"
     hook.write_text(f"#!/bin/sh\nunset GIT_QUARANTINE_PATH\n{first}\nexit 1\n", encoding="utf-8")
     hook.chmod(0o755)
-    assert publish(proposal, ours).startswith("Pushed promote/staging/r1.")
+    assert publish(proposal, ours).startswith(f"Pushed {proposal.branch}.")
     assert repository.git("ls-remote", "origin", proposal.branch).startswith(theirs)
 
     # What is refused for another reason stays refused.
@@ -190,9 +191,15 @@ def test_status_says_what_is_where_and_what_waits(repository: Repository) -> Non
     dev, staging, prod = status(_head(), repository.now)
     assert dev.age == timedelta(minutes=10)
     assert dev.metrics == {"roc_auc": 0.7}
-    assert (dev.waiting, staging.waiting, prod.waiting) == (None, "r2", "r1")
+    assert (dev.waiting, staging.waiting, prod.waiting) == (
+        None,
+        repository.ids["r2"],
+        repository.ids["r1"],
+    )
     assert (staging.reasons, prod.age) == ([], None)
-    assert prod.reasons == ["r1 was live in staging for 12 minutes; prod wants 60"]
+    assert [*map(repository.short, prod.reasons)] == [
+        "r1 was live in staging for 12 minutes; prod wants 60"
+    ]
 
 
 def test_work_on_a_proposed_branch_is_not_replaced(repository: Repository, tmp_path: Path) -> None:

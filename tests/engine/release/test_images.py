@@ -8,13 +8,14 @@ from engine.released import Repository
 
 from mlops.errors import InputError
 from mlops.release import images
+from mlops.release.declared import image_names
 from mlops.release.evidence import release_id
 from mlops.release.source import Source
 from mlops.revision import Revision
 
 
 def test_images_are_named_by_what_they_do() -> None:
-    assert images.image_names("127.0.0.1:5000/x") == {
+    assert image_names("127.0.0.1:5000/x") == {
         "serving": "127.0.0.1:5000/x/serving",
         "training": "127.0.0.1:5000/x/training",
     }
@@ -23,7 +24,7 @@ def test_images_are_named_by_what_they_do() -> None:
 @pytest.mark.parametrize("registry", ["ghcr.io", "ghcr.io/Team", "https://ghcr.io/x", "x/y:1", ""])
 def test_what_is_no_registry_with_a_name_is_refused(registry: str) -> None:
     with pytest.raises(InputError, match="write HOST/NAME in lower case"):
-        images.image_names(registry)
+        image_names(registry)
 
 
 def test_an_image_is_made_of_the_commit_and_its_model_alone(

@@ -12,25 +12,31 @@ from engine.workspace import SAMPLE
 
 def test_trace_ends_at_the_data(released: Released) -> None:
     told = released.mlops("trace", "dev").stdout
-    assert "NO" not in told
+    assert "wrong" not in told
+    # Nothing runs: nobody could be asked.
+    (server,) = (line for line in told.splitlines() if not line.startswith("ok  "))
+    assert server.startswith("not checked  server: http://127.0.0.1:")
+    released.mlops("trace", "dev", "--strict", code=3)
     of_sample = hashlib.sha256((released.project.folder / SAMPLE).read_bytes()).hexdigest()
     assert told.splitlines()[-1] == f"ok  source {SAMPLE}: {of_sample}"
     evidence = json.loads(released.evidence.read_text())
-    assert f"ok  model: {evidence['model']['sha256']}" in told
-    assert released.mlops("trace", evidence["id"]).stdout in told
+    assert f"ok  models/model.onnx: {evidence['model']['sha256']}" in told
+    assert released.mlops("trace", evidence["id"], "--strict").stdout in told
     hops = json.loads(released.mlops("trace", "dev", "--json").stdout)
-    assert [f"ok  {each['what']}: {each['value']}" for each in hops] == told.splitlines()
+    assert [f"{each['state']}  {each['what']}: {each['value']}" for each in hops] == [
+        line.partition(": none is reached")[0] for line in told.splitlines()
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda each: each.update(snapshot_sha256="0" * 64), "NO  data: 0000"),
-        (lambda each: each["model"].update(md5="0" * 32), "NO  environment: "),
-        (lambda each: each.update(dvc_lock_sha256="0" * 64), "NO  dvc.lock: 0000"),
+        (lambda each: each.update(snapshot_sha256="1" * 64), "wrong  snapshot_sha256: 1111"),
+        (lambda each: each["model"].update(md5="1" * 32), "wrong  environment: "),
+        (lambda each: each.update(dvc_lock_sha256="1" * 64), "wrong  dvc_lock_sha256: 1111"),
         (
-            lambda each: each["model"].update(judged_md5="0" * 32),
-            "NO  models/candidate.onnx (md5): 0000",
+            lambda each: each["model"].update(judged_md5="1" * 32),
+            "wrong  model.judged_md5: 1111",
         ),
     ],
 )
@@ -43,9 +49,9 @@ def test_evidence_that_was_tampered_with_is_found(
     released.commit()
     done = released.mlops("trace", "dev", code=3)
     assert told in done.stdout
-    assert "do not fit" in done.stderr
+    assert "are wrong and 1 were not checked" in done.stderr
     hops = json.loads(released.mlops("trace", "dev", "--json", code=3).stdout)
-    assert sum(each["problem"] is not None for each in hops) == done.stdout.count("NO  ")
+    assert sum(each["state"] == "wrong" for each in hops) == done.stdout.count("wrong  ")
 
 
 def test_a_release_is_of_what_is_committed(released: Released) -> None:
@@ -56,6 +62,22 @@ def test_a_release_is_of_what_is_committed(released: Released) -> None:
     released.git("checkout", "--quiet", "params.yaml")
     (released.project.folder / "models/model.onnx").unlink()
     assert "Release " in released.mlops("release").stdout, "DVC has the model"
+
+
+def test_a_commit_with_a_stale_lock_is_not_released(released: Released) -> None:
+    """As committed: what lies in the workspace does not make it fit."""
+    made = released.mlops("release", "--dry-run").stdout
+    assert "Release " in made
+    released.project.edit("params.yaml", lambda params: params["train"].update(seed=99))
+    released.commit()
+    done = released.mlops("release", code=2)
+    assert "dvc.lock is stale: train (" in done.stderr
+    evidence = json.loads(released.evidence.read_text())
+    evidence["git_sha"] = released.git("rev-parse", "HEAD")
+    file = released.project.folder.with_suffix(".json")
+    file.write_text(json.dumps(evidence | {"id": "20300101-0000-abcdef0"}))
+    done = released.mlops("release", "--evidence", str(file), code=2)
+    assert "dvc.lock is stale: train (" in done.stderr
 
 
 def test_releases_that_wait_side_by_side_have_versions_of_their_own(released: Released) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from engine import made
+from pydantic import ValidationError
 
 from mlops.comparison import Compared, Comparison
 from mlops.config.gates import Gate
@@ -129,3 +130,17 @@ def test_a_gate_that_bounds_nothing_is_told(what: str, gates: dict[str, Any], li
     params = made.params(what, estimator).model_copy(update={"gates": bounds})
     with pytest.raises(InputError, match=line):
         broken(params, {"f1": 0.5}, SLICES, _against(0, 1))
+
+
+def test_what_is_no_number_is_within_no_bounds() -> None:
+    """It is neither below nor above any."""
+    for bound in ({"min": 0.5}, {"max": 0.5}):
+        gate = Gate.model_validate(bound)
+        assert gate.outside("f1", float("nan")) == "f1: has no value on the test rows"
+
+
+@pytest.mark.parametrize("key", ["min", "max", "regression"])
+@pytest.mark.parametrize("bound", [float("nan"), float("inf")])
+def test_a_bound_that_bounds_nothing_is_refused(key: str, bound: float) -> None:
+    with pytest.raises(ValidationError):
+        Gate.model_validate({key: bound})

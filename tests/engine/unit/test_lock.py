@@ -8,7 +8,9 @@ import pytest
 from engine.stored import MODELS, STAGES, Stored
 
 from mlops import lock, paths
+from mlops.errors import InputError
 from mlops.lock import LockState
+from mlops.revision import Revision
 
 
 @pytest.fixture
@@ -115,3 +117,45 @@ def test_no_remote_is_no_mistake(pushed: Stored) -> None:
     (pushed.folder / ".dvc/config").write_text("")
     assert lock.check().unreachable
     assert lock.check().problems() == []
+
+
+def test_what_nobody_fetched_has_the_hash_of_what_makes_it(pushed: Stored) -> None:
+    """The stage that made it ran again, and the one that reads it did not."""
+    lock_file = pushed.load("dvc.lock")
+    (made,) = (
+        out for out in lock_file["stages"]["split"]["outs"] if out["path"].endswith("train.parquet")
+    )
+    made["md5"] = "1" * 32
+    pushed.write("dvc.lock", lock_file)
+    pushed.forget()
+    assert lock.check().stale == {"train": [str(paths.PARTS["train"])]}
+
+
+def test_a_report_that_git_lost_is_named(pushed: Stored) -> None:
+    paths.METRICS.unlink()
+    assert lock.check().stale == {"evaluate": [str(paths.METRICS)]}
+
+
+def test_a_commit_is_looked_at_whatever_lies_beside_it(pushed: Stored) -> None:
+    head = Revision(pushed.git("rev-parse", "HEAD"))
+    lock.require_fresh(head)
+    pushed.params(seed=2)
+    lock.require_fresh(head)
+    stale = Revision(pushed.commit())
+    pushed.git("revert", "--no-edit", "--no-commit", "HEAD")
+    assert lock.check().stale == {}
+    with pytest.raises(
+        InputError, match=rf"^{str(stale.commit)[:7]}: dvc\.lock is stale: train \(train\)\. Run"
+    ):
+        lock.require_fresh(stale)
+
+
+def test_what_a_stage_reads_and_nobody_else_has_is_told(pushed: Stored) -> None:
+    """Here nothing is stale, for the file is here; Git does not have it, and DVC neither."""
+    pushed.git("rm", "--quiet", "--cached", "code.py")
+    with (pushed.folder / ".gitignore").open("a") as file:
+        file.write("/code.py\n")
+    commit = Revision(pushed.commit())
+    assert lock.check().stale == {}
+    with pytest.raises(InputError, match=r": neither Git nor DVC has code\.py, which its stages"):
+        lock.require_fresh(commit)

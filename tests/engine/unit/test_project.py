@@ -76,7 +76,7 @@ def test_work_elsewhere_in_the_repository_is_none_of_the_project(repository: Rep
     assert is_clean()
     Path(policy_path("dev")).write_text("requires: null # more\n", encoding="utf-8")
     assert not is_clean()
-    assert repository.made == 0
+    assert repository.ids == {}
 
 
 OUTSIDE = "this is not a project: no pyproject.toml here or above has [tool.mlops]; cd to one"

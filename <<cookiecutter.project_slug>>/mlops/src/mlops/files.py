@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -54,11 +55,8 @@ def significant(value: float, digits: int = 6) -> float:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises InputError where it is missing or not JSON."""
-    try:
-        return json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
+    """The content of a JSON file. Raises InputError where it is missing or not strict JSON."""
+    return strict_json(read_text(path), path)
 
 
 def sha256(path: Path) -> str:
@@ -72,15 +70,26 @@ def load(path: Path, model: type[Model]) -> Model:
 
     Raises InputError with one line a mistake: the file, the key, and what is wrong with it.
     """
-    return parse(_text(path), model, path)
+    return parse(read_text(path), model, path)
 
 
 def parse(text: str, model: type[Model], path: Path) -> Model:
     """Read the text of a YAML (or JSON) file into `model`; errors as in `load`."""
     # JSON is YAML, but for some characters and long keys.
-    content = _json(text, path) if path.suffix == ".json" else _yaml(text, path)
+    if path.suffix == ".json":
+        return parse_json(text, model, path)
+    content = _yaml(text, path)
+    return _valid({} if content is None else content, model, path)
+
+
+def parse_json(text: str, model: type[Model], path: Path) -> Model:
+    """Read JSON into `model`, whatever the file is called; errors as in `load`."""
+    return _valid(strict_json(text, path), model, path)
+
+
+def _valid(content: Any, model: type[Model], path: Path) -> Model:
     try:
-        return model.model_validate(content if content is not None else {})
+        return model.model_validate(content)
     except ValidationError as error:
         raise InputError("\n".join(f"{path}: {line}" for line in explain(error))) from None
 
@@ -100,17 +109,32 @@ def _yaml(text: str, path: Path) -> Any:
         raise InputError(f"{path}: not valid YAML: {first_line(error)}") from None
 
 
-def _json(text: str, path: Path) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise ValueError("a key stands twice in an object")
-        return found
+def strict_json(text: str, path: Path) -> Any:
+    """The content of a JSON file's text.
 
+    Raises InputError where it is not what RFC 8259 says: also for what Python takes for JSON, such
+    as NaN, which is within any bounds, and for a key that stands twice, which readers take apart.
+    """
     try:
-        return json.loads(text, object_pairs_hook=once)
+        return json.loads(
+            text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON: {error}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return found
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError(f"{text:.30} is no finite number")
+    return found
 
 
 def explain(error: ValidationError) -> list[str]:
@@ -138,7 +162,8 @@ def _mistake(item: Any) -> str:
             return f"{item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file. Raises InputError where it is missing or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

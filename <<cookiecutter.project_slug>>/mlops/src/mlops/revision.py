@@ -1,7 +1,6 @@
 """The project at a commit or in the workspace: files from Git, outputs of stages from DVC."""
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -11,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from .errors import InputError, first_line
-from .files import replacing, write_text
+from .files import replacing, strict_json, write_text
 from .paths import CACHE, LOCK
 
 
@@ -53,11 +52,15 @@ class Revision:
         return Revision(done.stdout.decode().strip())
 
     def read(self, path: Path) -> str | None:
-        """The text of a file that Git keeps; None where there is none."""
-        if self.commit is None:
-            return path.read_text(encoding="utf-8") if path.is_file() else None
+        """The text of a file that Git keeps; None where there is none.
+
+        Raises InputError where it is not UTF-8.
+        """
         content = self.read_bytes(path)
-        return None if content is None else content.decode("utf-8")
+        try:
+            return None if content is None else content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: not UTF-8 text") from None
 
     def read_bytes(self, path: Path) -> bytes | None:
         """The content of a file that Git keeps; None where there is none."""
@@ -95,19 +98,44 @@ class Revision:
     @property
     def outputs(self) -> dict[Path, Output]:
         """What dvc.lock says of each output; empty without one."""
-        return _outputs(self.read(LOCK) or "")
+        return _locked(self.read(LOCK) or "", "outs")
+
+    @property
+    def inputs(self) -> dict[Path, Output]:
+        """What dvc.lock says of each file that a stage read; empty without one."""
+        return _locked(self.read(LOCK) or "", "deps")
+
+    def tracked(self, path: Path) -> Output | None:
+        """What the .dvc file of a file, or of a folder that it is in, says; None without one."""
+        for each in (path, *path.parents[:-1]):
+            pointer = each.with_name(f"{each.name}.dvc")
+            if found := self.load(pointer):
+                outs = found.get("outs") if isinstance(found, dict) else None
+                if not outs or not isinstance(outs[0], dict) or "md5" not in outs[0]:
+                    raise InputError(f"{pointer}: not as DVC writes it")
+                return Output(str(outs[0]["md5"]), outs[0].get("size", 0))
+        return None
 
     def fetch(self, path: Path, folder: Path) -> Path:
         """Copy an output from the workspace, DVC's cache or the remote into `folder`.
 
         Raises InputError where it is in none of them, or is not what dvc.lock says.
         """
-        from dvc.api import DVCFileSystem
-
         known, where = self.outputs.get(path), self.commit or "the workspace"
         if known is None and not set(self.outputs) & set(path.parents):
             raise InputError(f"{path}: no output in {LOCK} of {where}")
-        copy = folder / path.name
+        copy = self.copy(path, folder)
+        if known is None:  # a file within a folder: DVC checked it
+            return copy
+        if _md5(copy) != known.md5:
+            raise InputError(f"{path} of {where} is not the file that {LOCK} names: {known.md5}")
+        return copy
+
+    def copy(self, path: Path, folder: Path) -> Path:
+        """The same of all that DVC keeps, whatever its content is."""
+        from dvc.api import DVCFileSystem
+
+        copy, where = folder / path.name, self.commit or "the workspace"
         try:
             DVCFileSystem(".", rev=self.commit).get_file(path.as_posix(), str(copy))
         except Exception as error:  # every store has exceptions of its own
@@ -115,10 +143,6 @@ class Revision:
                 f"{path} of {where} is neither in DVC's cache nor can it be had from the remote "
                 f"({first_line(error)}); whoever made it runs `uv run dvc push`"
             ) from error
-        if known is None:  # a file within a folder: DVC checked it
-            return copy
-        if _md5(copy) != known.md5:
-            raise InputError(f"{path} of {where} is not the file that {LOCK} names: {known.md5}")
         return copy
 
     def kept(self, paths: list[Path]) -> dict[Path, Path] | None:
@@ -160,21 +184,29 @@ class Revision:
                     shutil.copy(made, temporary / path)
         return {path: kept / path for path in paths}
 
+    def clone(self, folder: Path) -> Path:
+        """Check the commit out in a clone, without what DVC keeps, and say where the project is.
+
+        Raises InputError where Git does not have the commit.
+        """
+        commit = str(self.commit)
+        for arguments in (
+            ["clone", "--quiet", "--shared", "--no-checkout", top(), str(folder)],
+            ["-C", str(folder), "checkout", "--quiet", "--detach", commit],
+        ):
+            done = _git(*arguments)
+            if done.returncode:
+                raise InputError(f"{commit[:7]} cannot be cloned: {_last_line(done.stderr)}")
+        return folder / root()
+
     def _run_again(self, clone: Path) -> None:
         from dvc.repo import Repo
 
         commit = str(self.commit)
         print(f"making the model of {commit[:7]} again", file=sys.stderr)
-        for arguments in (
-            ["clone", "--quiet", "--shared", "--no-checkout", top(), str(clone)],
-            ["-C", str(clone), "checkout", "--quiet", "--detach", commit],
-        ):
-            done = _git(*arguments)
-            if done.returncode:
-                raise InputError(f"{commit[:7]} cannot be cloned: {_last_line(done.stderr)}")
+        project = self.clone(clone)
         with Repo(os.curdir) as repo:
             cache = repo.cache.local_cache_dir
-        project = clone / root()
         write_text(project / ".dvc/config.local", f"[cache]\n    dir = {cache}\n")
         # Data that `dvc add` put into the cache; what else is there need not be made.
         _dvc(project, "checkout", "--allow-missing")
@@ -212,6 +244,11 @@ def _md5(file: Path) -> str:
     return found.hexdigest()
 
 
+def is_shallow() -> bool:
+    """Whether this clone has not the whole history: `git fetch --unshallow` brings it."""
+    return git("rev-parse", "--is-shallow-repository") == "true"
+
+
 @lru_cache(maxsize=256)
 def _content(folder: Path, name: str) -> bytes:
     """The content of an object at a commit, which never changes, so that it is asked for once.
@@ -228,22 +265,25 @@ def _content(folder: Path, name: str) -> bytes:
     return done.stdout
 
 
-@lru_cache(maxsize=8)
-def _outputs(lock: str) -> dict[Path, Output]:
-    """The outputs in the text of a dvc.lock, which takes long to read and is asked for often."""
-    stages = (_parsed(lock, LOCK) or {}).get("stages", {})
-    return {
-        Path(out["path"]): Output(out["md5"], out.get("size", 0))
-        for stage in stages.values()
-        for out in stage.get("outs", [])
-    }
+@lru_cache(maxsize=16)
+def _locked(lock: str, kind: Literal["outs", "deps"]) -> dict[Path, Output]:
+    """Files in the text of a dvc.lock, which takes long to read and is asked for often."""
+    found = {}
+    try:
+        for stage in ((_parsed(lock, LOCK) or {}).get("stages") or {}).values():
+            for each in stage.get(kind, []):
+                if "md5" in each:  # what is afar has none
+                    found[Path(each["path"])] = Output(each["md5"], each.get("size", 0))
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(f"{LOCK}: not as DVC writes it") from None
+    return found
 
 
 def _parsed(text: str, path: Path) -> Any:
     try:
         # JSON is YAML but for some characters and long keys, and is read much faster as what it is.
         if path.suffix == ".json":
-            return json.loads(text)
+            return strict_json(text, path)
         return YAML(typ="safe", pure=True).load(text)
     except (ValueError, YAMLError) as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None

@@ -72,8 +72,14 @@ def trace(
     what: Annotated[str, typer.Argument(help="An environment, a release's id, or a URL.")],
     base: Trunk = None,
     json: Json = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 3 also when a step was not checked.")
+    ] = False,
 ) -> None:
-    """Go from what runs back to the raw data, checking each step; exit code 3 on a mismatch.
+    """Go from what runs back to the raw data, checking each step; exit code 3 when one is wrong.
+
+    The model, the snapshot and what DVC keeps of the raw data are fetched and hashed. What cannot
+    be had is not checked, and says why.
 
     \b
     mlops trace prod
@@ -88,5 +94,9 @@ def trace(
         print_json(found)
     else:
         found = terminal.show_hops(hops)
-    if broken := sum(each.problem is not None for each in found):
-        raise CheckError(f"{what}: {broken} of its steps do not fit")
+    states = [each.state for each in found]
+    wrong, unchecked = states.count("wrong"), states.count("not checked")
+    if wrong or (strict and unchecked):
+        raise CheckError(
+            f"{what}: of {len(found)} steps {wrong} are wrong and {unchecked} were not checked"
+        )

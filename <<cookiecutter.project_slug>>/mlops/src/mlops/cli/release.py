@@ -18,7 +18,10 @@ app = typer.Typer()
 
 @app.command()
 def build(
-    registry: Annotated[str, typer.Option(help="Where to, as HOST/NAME.")],
+    registry: Annotated[
+        str | None,
+        typer.Option(help="Where to, as HOST/NAME. [default: the one in pyproject.toml]"),
+    ] = None,
     build_arg: Annotated[
         list[str] | None,
         typer.Option("--build-arg", help="For both Dockerfiles, as NAME=value; repeatable."),
@@ -36,14 +39,16 @@ def build(
     gets evidence.json, for `mlops release`, and each image's bill of materials.
 
     \b
-    mlops build --registry registry.example.com/team/flights
+    mlops build
     """
     from ..files import write_text
     from ..release import images
     from ..release.evidence import evidence_text, load_evidence
     from ..release.source import of_source, source
+    from ..revision import WORKSPACE
 
-    at, arguments, names = trunk(base), build_arg or [], images.image_names(registry)
+    at, arguments = trunk(base), build_arg or []
+    names = images.declared_names(WORKSPACE, registry)
     with source() as found:
         if dry_run:
             for name in names.values():
@@ -51,7 +56,7 @@ def build(
             return
         evidence = load_evidence(found.id, at)
         if evidence is None:
-            evidence = of_source(found, at, images.build(found, registry, arguments), run_url)
+            evidence = of_source(found, at, images.build(found, names, arguments), run_url)
         else:
             typer.echo(f"{found.id} is released already: nothing is built")
     images.bills_of_materials(output, arguments)
@@ -75,13 +80,15 @@ def release(
     mlops release
     mlops release --evidence build/release/evidence.json
     """
-    from ..files import load
+    from ..lock import require_fresh
     from ..release import changes
-    from ..release.evidence import Evidence, Images, load_evidence
+    from ..release.evidence import Images, load_evidence, read_evidence
+    from ..revision import Revision
 
     at = trunk(base)
     if evidence is not None:
-        made = load(evidence, Evidence)
+        made = read_evidence(evidence)
+        require_fresh(Revision(made.git_sha))
     else:
         from ..release.source import of_source, source  # takes seconds
 

@@ -1,17 +1,18 @@
 """What the metrics must keep."""
 
+import math
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from .section import Section
+from .section import Finite, Section
 
 
 class Bounds(Section):
-    """The lowest and the highest value allowed."""
+    """The lowest and the highest value allowed. None bounds nothing, nor would .nan or .inf."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Finite | None = None
+    max: Finite | None = None
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Self:
@@ -25,7 +26,7 @@ class Bounds(Section):
         """How `value`, called `name`, is not within the bounds; None when it is."""
         if self.min is None and self.max is None:
             return None
-        if value is None:
+        if value is None or math.isnan(value):
             return f"{name}: has no value on the test rows"
         if self.min is not None and value < self.min:
             return f"{name}: {value:g} is below {self.min:g}"
@@ -43,5 +44,5 @@ class Gate(Bounds):
         slices: bounds on each value of a column with role slice.
     """
 
-    regression: Annotated[float, Field(ge=0)] | None = None
+    regression: Annotated[Finite, Field(ge=0)] | None = None
     slices: dict[str, Bounds] | None = None

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Task = Literal["classification", "regression", "clustering"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

@@ -1,13 +1,55 @@
-"""What a release is made of, and how good it is: `releases/ID.json`, written once for good."""
+"""What a release is made of, and how good it is: `releases/ID.json`, written once for good.
 
+It is strict JSON: no key twice, no number that is none, no tag. Whoever reads evidence uses this.
+"""
+
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, Literal
 
-from ..config.section import Section
+from pydantic import AfterValidator
+
+from ..config.section import Finite, Section
 from ..errors import InputError
-from ..files import parse
+from ..files import parse_json, read_text
 from ..revision import Revision
-from .state import RELEASES, Release
+from .state import ID, IMAGE, RELEASES, VERSION, Release
+
+
+def _text(pattern: str, what: str) -> Callable[[str], str]:
+    """Refuses what is not `what`; a hash of zeros is Git's word for nothing, and none of a file."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value!r:.90} is not {what}")
+        if re.search("(^|:)0{32,}$", value):
+            raise ValueError(f"{value:.200} is a hash of zeros")
+        return value
+
+    return check
+
+
+def _hash(length: int, what: str) -> AfterValidator:
+    return AfterValidator(_text(rf"[0-9a-f]{{{length}}}", what))
+
+
+Commit = Annotated[str, _hash(40, "a full commit hash")]
+Md5 = Annotated[str, _hash(32, "an MD5 in hexadecimal")]
+Sha256 = Annotated[str, _hash(64, "a SHA-256 in hexadecimal")]
+Id = Annotated[str, AfterValidator(_text(ID.pattern, "a release's id"))]
+Version = Annotated[str, AfterValidator(_text(VERSION.pattern, "name@vX.Y.Z"))]
+Image = Annotated[
+    str,
+    AfterValidator(_text(rf"({IMAGE.pattern})?", "an image by its digest: name@sha256:...")),
+]
+Moment = Annotated[
+    str,
+    AfterValidator(
+        _text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "a moment in UTC: 2030-01-07T12:00:00Z")
+    ),
+]
 
 
 class Model(Section):
@@ -21,17 +63,17 @@ class Model(Section):
             was then trained on all rows; None where it was judged itself.
     """
 
-    version: str
-    md5: str
-    sha256: str
-    judged_md5: str | None = None
+    version: Version
+    md5: Md5
+    sha256: Sha256
+    judged_md5: Md5 | None = None
 
 
 class Images(Section):
     """The images that were built, by digest; empty where none were."""
 
-    serving: str
-    training: str
+    serving: Image
+    training: Image
 
 
 class Evidence(Section):
@@ -49,16 +91,16 @@ class Evidence(Section):
         run: where it was built.
     """
 
-    id: str
-    created: str
-    git_sha: str
-    dvc_lock_sha256: str
-    snapshot_sha256: str
+    id: Id
+    created: Moment
+    git_sha: Commit
+    dvc_lock_sha256: Sha256
+    snapshot_sha256: Sha256
     model: Model
     images: Images
-    metrics: dict[str, float]
-    verdict: str | None = None
-    champion: str | None = None
+    metrics: dict[str, Finite]
+    verdict: Literal["better", "same", "worse"] | None = None
+    champion: Id | None = None
     run: str | None = None
 
     @property
@@ -90,10 +132,15 @@ def load_evidence(release: str, at: Revision) -> Evidence | None:
     text = at.read(path)
     if text is None:
         return None
-    found = parse(text, Evidence, path)
+    found = parse_json(text, Evidence, path)
     if found.id != release:
         raise InputError(f"{path}: it is of {found.id}, not of {release}")
     return found
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Evidence that lies outside of Git. Raises InputError where it is not valid."""
+    return parse_json(read_text(path), Evidence, path)
 
 
 def release_id(commit: str, committed: datetime) -> str:

@@ -1,7 +1,8 @@
 """The guard: which changes of environments and releases may be merged. The same here and in CI.
 
 An environment changes by a copy of a release that was live in the one before it, or by going back
-to one that it had. All else is refused, each with its reason.
+to one that it had. All else is refused, each with its reason. Evidence is computed again from its
+commit, when it is added and whenever its release goes on: see told.
 """
 
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..revision import Revision, git
+from .declared import PYPROJECT, image_names, registry
 from .evidence import Evidence, evidence_path, load_evidence
 from .history import lived, ways_back
 from .state import RELEASES, Environment, Release, environments, quarantined, release_path
+from .told import committed, facts
 
 
 def refusals(base: Revision, head: Revision, now: datetime) -> list[str]:
@@ -32,7 +35,7 @@ def refusals(base: Revision, head: Revision, now: datetime) -> list[str]:
     except InputError as error:
         return str(error).splitlines()
     changed = _changed(base, head)
-    found = [*_altered_evidence(changed, base, head)]
+    found = [*_wrong_evidence(changed, base, head)]
     moved = [name for name in after if release_path(name) in changed]
     gone = [name for name in before if name not in after or _was_removed(name, before, after)]
     found += [f"{release_path(name)}: taken away; promote or roll back instead" for name in gone]
@@ -43,7 +46,7 @@ def refusals(base: Revision, head: Revision, now: datetime) -> list[str]:
         if release is not None:
             known = before.get(name, after[name])
             found += _refused(known, release, base, head, banned, now)
-    return found
+    return [*dict.fromkeys(found)]
 
 
 def _changed(base: Revision, head: Revision) -> set[Path]:
@@ -56,16 +59,90 @@ def _was_removed(name: str, before: dict[str, Environment], after: dict[str, Env
     return before[name].release is not None and after[name].release is None
 
 
-def _altered_evidence(changed: set[Path], base: Revision, head: Revision) -> Iterator[str]:
+def _wrong_evidence(changed: set[Path], base: Revision, head: Revision) -> Iterator[str]:
     for path in sorted(changed):
         if path.parent == RELEASES and path.suffix == ".json":
-            if base.read(path) is not None:
+            if base.read_bytes(path) is not None:
                 yield f"{path}: evidence is written once and never changed"
                 continue
             try:
-                load_evidence(path.stem, head)
+                evidence = load_evidence(path.stem, head)
             except InputError as error:
                 yield str(error)
+                continue
+            if evidence is None:
+                continue
+            yield from _contradicted(evidence, base)
+            yield from _not_declared(evidence, base)
+            if _is_ancestor(evidence.git_sha, base):
+                yield from _of_another_champion(evidence, base)
+
+
+def _contradicted(evidence: Evidence, base: Revision) -> Iterator[str]:
+    """Where evidence says otherwise than its own commit."""
+    path = evidence_path(evidence.id)
+    if not _is_ancestor(evidence.git_sha, base):
+        yield (
+            f"{path}: git_sha: it says {evidence.git_sha}, which is not merged: not in the history "
+            f"of {base.commit}"
+        )
+        return
+    for fact in facts(evidence):
+        if fact.problem:
+            yield f"{path}: {fact.field}: {fact.problem}"
+
+
+def _not_declared(evidence: Evidence, base: Revision) -> Iterator[str]:
+    """Where its images are not in the project's registry, as that was declared before."""
+    images = {kind: image for kind, image in evidence.images.model_dump().items() if image}
+    if not images:
+        return
+    try:
+        names = image_names(registry(base))
+    except InputError as error:
+        yield f"{evidence_path(evidence.id)}: images: {error}"
+        return
+    for kind, image in images.items():
+        if image.partition("@")[0] != names[kind]:
+            yield (
+                f"{evidence_path(evidence.id)}: images.{kind}: it says {image}, {PYPROJECT} "
+                f"(tool.mlops: registry) says {names[kind]}@sha256:..."
+            )
+
+
+def _of_another_champion(evidence: Evidence, base: Revision) -> Iterator[str]:
+    """Where it was compared with what was not the champion, or says so of the very same model."""
+    path, verdict = evidence_path(evidence.id), evidence.verdict
+    last = next(reversed(environments(base)), None)
+    if last is None:
+        return
+    since, had = committed(evidence.git_sha), lived(last, base)
+    could: list[str | None] = [
+        each.release.id for each in had if each.until is None or each.until > since
+    ]
+    if not had or had[-1].since > since:
+        could.append(None)  # nothing was there yet
+    if evidence.champion not in could:
+        known = ", ".join(each or "nothing" for each in dict.fromkeys(could))
+        yield (
+            f"{path}: champion: it says {evidence.champion or 'nothing'}, {last} had {known} "
+            "since its commit"
+        )
+        return
+    if evidence.champion is None:
+        if verdict is not None:
+            yield f"{path}: verdict: it says {verdict}, and champion says nothing to compare with"
+        return
+    champion = load_evidence(evidence.champion, base)
+    if champion is not None and verdict != "same" and _judged(champion) == _judged(evidence):
+        yield (
+            f"{path}: verdict: it says {verdict or 'nothing'}, the model of {champion.id} is the "
+            f"very same file, {_judged(champion)}: same"
+        )
+
+
+def _judged(evidence: Evidence) -> str:
+    return evidence.model.judged_md5 or evidence.model.md5
 
 
 def _refused(
@@ -93,6 +170,7 @@ def _refused(
         return
     if environment.release is not None and release in ways_back(environment.name, base):
         return
+    yield from _contradicted(evidence, base)
     yield from _held_back(environment, now)
     yield from _not_good_enough(environment, evidence)
     yield from _not_from_upstream(environment, release, base, now)
@@ -121,8 +199,6 @@ def _not_from_upstream(
 ) -> Iterator[str]:
     upstream = environment.policy.requires
     if upstream is None:
-        if not _is_ancestor(release.git_sha, base):
-            yield f"{release.id}: its commit {release.git_sha[:7]} is not merged"
         return
     there = [each for each in lived(upstream, base) if each.release == release]
     if not there:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..errors import InputError
-from ..revision import Revision, git
+from ..revision import Revision, git, is_shallow
 from .state import Release, release_path
 
 
@@ -33,7 +33,7 @@ def lived(environment: str, at: Revision) -> list[Live]:
     A release.env that cannot be read, or that was taken away, counts for nothing. Raises InputError
     where the history is not all there.
     """
-    if git("rev-parse", "--is-shallow-repository") == "true":
+    if is_shallow():
         raise InputError("this clone has not the whole history: run `git fetch --unshallow`")
     path = release_path(environment)
     lines = git(

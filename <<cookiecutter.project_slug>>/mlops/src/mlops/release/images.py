@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,9 @@ from tempfile import TemporaryDirectory
 from ..errors import CheckError, InputError, ProjectError
 from ..files import sha256
 from ..paths import ONNX
-from ..revision import git
+from ..revision import Revision, git
+from . import declared
+from .declared import image_names
 from .docker import docker, program
 from .evidence import Images
 from .source import Source
@@ -27,31 +29,39 @@ from .source import Source
 # The distribution whose dependencies the serving image has: mlops/pyproject.toml.
 ENGINE = "mlops-template-engine"
 DOCKERFILES = Path("deploy/images")
-_REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
 
 
-def image_names(registry: str) -> dict[str, str]:
-    """The name of each image. Raises InputError where `registry` is not HOST/NAME."""
-    if not _REGISTRY.fullmatch(registry):
+def declared_names(at: Revision, registry: str | None) -> dict[str, str]:
+    """The name of each image in the registry that a revision declares.
+
+    Args:
+        at: the revision.
+        registry: the one that is meant; None for that.
+    Raises:
+        InputError: another one is meant, or none is declared.
+    """
+    known = declared.registry(at)
+    if registry not in (None, known):
+        image_names(str(registry))
         raise InputError(
-            f"{registry}: write HOST/NAME in lower case: registry.example.com/team/flights"
+            f"{registry}: {declared.PYPROJECT} declares {known} (tool.mlops: registry): no release "
+            "may have images of another; change it there first"
         )
-    return {kind: f"{registry}/{kind}" for kind in Images.model_fields}
+    return image_names(known)
 
 
-def build(source: Source, registry: str, arguments: list[str]) -> Images:
+def build(source: Source, names: Mapping[str, str], arguments: list[str]) -> Images:
     """Build both images, and push them.
 
     Args:
         source: what they are built of.
-        registry: where to, as HOST/NAME.
+        names: where to, by what an image is for.
         arguments: further ones of the Dockerfiles, as NAME=value.
     Raises:
-        InputError: the registry, an argument or the builder is none that will do.
+        InputError: an argument or the builder is none that will do.
         CheckError: the registry has another image under a release's name, or cannot be asked.
         ProjectError: an image cannot be built or pushed.
     """
-    names = image_names(registry)
     if wrong := [each for each in arguments if not re.match(r"\w+=", each)]:
         raise InputError(f"--build-arg {wrong[0]}: write NAME=value")
     if "\nDriver: docker\n" in re.sub(" +", " ", f"\n{docker('buildx', 'inspect')}\n"):

@@ -4,23 +4,24 @@ Apart from evidence.py, which every command on environments reads: comparing mod
 scikit-learn, and these take seconds to import.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from ..comparison import compare, obtain, refitted_from
+from ..comparison import compare, obtain
 from ..config.params import load_params
 from ..errors import InputError
 from ..files import sha256
-from ..inference import OnnxModel
+from ..lock import require_fresh
 from ..paths import LOCK, METRICS, ONNX, PROVENANCE
-from ..revision import WORKSPACE, Revision, git, is_clean
+from ..revision import WORKSPACE, Revision, is_clean
 from .evidence import Evidence, Images, Model, release_id
 from .state import environments
+from .told import committed, md5, told
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def source() -> Iterator[Source]:
     """The commit that is checked out, with its model at hand as long as it is needed.
 
     The model is fetched, or made again where no store has it. Raises InputError where there are
-    changes, the commit has no reproduced pipeline, or its model cannot be had.
+    changes, the commit has no reproduced pipeline or a stale one, or its model cannot be had.
     """
     if not is_clean():
         raise InputError("there are changes that are not committed: a release is of a commit")
@@ -64,15 +65,15 @@ def source() -> Iterator[Source]:
         raise InputError(
             f"{str(at.commit)[:7]} has no reproduced pipeline: run `uv run dvc repro`, then commit"
         )
+    require_fresh(at)
     with TemporaryDirectory() as folder:
         model = obtain(WORKSPACE, [ONNX], Path(folder, "model")).files[ONNX]
-        if hashlib.md5(model.read_bytes(), usedforsecurity=False).hexdigest() != known.md5:
+        if md5(model.read_bytes()) != known.md5:
             raise InputError(
                 f"{ONNX} was made again, and is not the file that {LOCK} names: {known.md5}; "
                 "whoever made that one runs `uv run dvc push`"
             )
-        committed = datetime.fromtimestamp(int(git("show", "-s", "--format=%ct", "HEAD")), UTC)
-        yield Source(at, committed, model)
+        yield Source(at, committed(str(at.commit)), model)
 
 
 def of_source(found: Source, base: Revision, images: Images, run: str | None) -> Evidence:
@@ -84,20 +85,18 @@ def of_source(found: Source, base: Revision, images: Images, run: str | None) ->
         images: what was built of it.
         run: where that was.
     """
-    judged = refitted_from(found.at)
-    # What was merged so far is counted, not what was released: two that wait side by side differ.
-    number = git("rev-list", "--count", "--first-parent", found.commit)
+    known = told(found.at)
     return Evidence(
         id=found.id,
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         git_sha=found.commit,
-        dvc_lock_sha256=hashlib.sha256((found.at.read(LOCK) or "").encode()).hexdigest(),
-        snapshot_sha256=found.at.load(PROVENANCE)["snapshot_sha256"],
+        dvc_lock_sha256=known["dvc_lock_sha256"],
+        snapshot_sha256=known["snapshot_sha256"],
         model=Model(
-            version=f"{OnnxModel(found.model).metadata['project']}@v{number}.0.0",
-            md5=found.at.outputs[ONNX].md5,
+            version=known["model.version"],
+            md5=known["model.md5"],
             sha256=sha256(found.model),
-            judged_md5=judged.md5 if judged else None,
+            judged_md5=known["model.judged_md5"],
         ),
         images=images,
         metrics=found.at.load(METRICS),
@@ -106,7 +105,7 @@ def of_source(found: Source, base: Revision, images: Images, run: str | None) ->
     )
 
 
-def _compared(base: Revision) -> dict[str, str | None]:
+def _compared(base: Revision) -> dict[str, Any]:
     """What the commit that is checked out is to the release of the last environment."""
     champion = [*environments(base).values()][-1].release
     if champion is None:

@@ -23,13 +23,14 @@ RELEASES = Path("releases")
 QUARANTINE = RELEASES / "quarantine.txt"
 
 ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
-_IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}")
+IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}")
+VERSION = re.compile(r"[a-z0-9-]+@v\d+\.\d+\.\d+")
 _FACTS = {
     "RELEASE_ID": (ID, "a release's id: lower case, digits, dots and hyphens"),
     "GIT_SHA": (re.compile(r"[0-9a-f]{40}"), "a full commit hash"),
-    "SERVING_IMAGE": (_IMAGE, "an image by its digest: name@sha256:..."),
-    "TRAINING_IMAGE": (_IMAGE, "an image by its digest: name@sha256:..."),
-    "MODEL_VERSION": (re.compile(r"[a-z0-9-]+@v\d+\.\d+\.\d+"), "name@vX.Y.Z"),
+    "SERVING_IMAGE": (IMAGE, "an image by its digest: name@sha256:..."),
+    "TRAINING_IMAGE": (IMAGE, "an image by its digest: name@sha256:..."),
+    "MODEL_VERSION": (VERSION, "name@vX.Y.Z"),
     "MODEL_MD5": (re.compile(r"[0-9a-f]{32}"), "the model's hash in dvc.lock"),
 }
 

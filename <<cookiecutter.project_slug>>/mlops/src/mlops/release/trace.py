@@ -1,18 +1,32 @@
-"""From what runs back to the raw data: every hop of the lineage, each checked by its hash."""
+"""From what runs back to the raw data: every hop of the lineage, each checked by its hash.
+
+A hop is ok where two things were compared and fit, wrong where they do not, and else not checked,
+with the reason: what is only told is never ok. Nothing is made again; what is fetched is hashed.
+"""
 
 import hashlib
+import json
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
-from ..errors import CheckError, InputError
-from ..paths import CANDIDATE_ONNX, LOCK, METRICS, ONNX, PROVENANCE
-from ..revision import Revision, git
+from ..errors import CheckError, InputError, ProjectError, first_line
+from ..paths import LOCK, ONNX, PROVENANCE, SNAPSHOT
+from ..revision import Output, Revision, git, is_shallow
 from ..serving.client import Client
+from .declared import PYPROJECT, image_names, registry
+from .docker import docker
 from .evidence import Evidence, evidence_path, load_evidence
 from .settings import load
 from .state import Release, environments
 from .target import LOOK_SECONDS
+from .told import facts, md5
+
+State = Literal["ok", "wrong", "not checked"]
+
+_SHALLOW = "this clone has not the whole history: run `git fetch --unshallow`"
 
 
 @dataclass(frozen=True)
@@ -22,12 +36,14 @@ class Hop:
     Attributes:
         what: what is looked at.
         value: what it is.
-        problem: why it is not what the step before says; None when it is.
+        state: what came of it.
+        why: why it is wrong, or was not checked; None where it is ok.
     """
 
     what: str
     value: str
-    problem: str | None = None
+    state: State
+    why: str | None = None
 
 
 def trace(what: str, base: Revision) -> Iterator[Hop]:
@@ -37,7 +53,7 @@ def trace(what: str, base: Revision) -> Iterator[Hop]:
     """
     served: str | None = None
     if ":" in what:
-        release, served = yield from _served(what)
+        release, served = _served(what)
     elif what in (known := environments(base)):
         found = known[what].release
         if found is None:
@@ -51,84 +67,222 @@ def trace(what: str, base: Revision) -> Iterator[Hop]:
     if evidence is None:
         raise InputError(f"{what}: there is no {evidence_path(release)}")
     yield _unchanged(evidence, base)
-    yield _same("model", evidence.model.sha256, served, "the server's")
-    for name, image in (
-        ("serving", evidence.images.serving),
-        ("training", evidence.images.training),
-    ):
-        yield Hop(f"{name} image", image or "none was built")
+    if served is not None:
+        yield _same("model of the server", served, evidence.model.sha256, "the evidence")
+    yield from _images(evidence, base)
     yield from _in_git(evidence, base)
 
 
 def _running(environment: str, release: Release, base: Revision) -> Hop:
-    evidence, hop = load_evidence(release.id, base), f"{environment} runs {release.id}"
+    evidence, value = load_evidence(release.id, base), f"{environment} runs {release.id}"
     if evidence is None or evidence.release == release:
-        return Hop("environment", hop)
-    return Hop("environment", hop, f"not as {evidence_path(release.id)} says")
+        return Hop("environment", value, "ok")
+    return Hop("environment", value, "wrong", f"not as {evidence_path(release.id)} says")
 
 
 def _answering(url: str, release: str) -> Generator[Hop, None, str | None]:
     """The model of the server that answers for an environment; None where none is reached."""
     try:
-        with Client(url, LOOK_SECONDS) as client:
-            told = client.model["parameters"]
-    except CheckError:
-        yield Hop("server", f"none is reached from here at {url}")
+        found, model = _served(url, LOOK_SECONDS)
+    except CheckError as error:
+        yield Hop("server", url, "not checked", f"none is reached from here: {error}")
         return None
-    yield _same("server", release, told["release"], url)
-    return told["model_sha256"]
+    yield _same("server", found, release, "the environment")
+    return model
 
 
-def _served(url: str) -> Generator[Hop, None, tuple[str, str]]:
-    """The release and the model that a server says it has."""
-    with Client(url) as client:
-        told = client.model["parameters"]
-        yield Hop("server", f"{client.url} answers with {told['release']}")
-        return told["release"], told["model_sha256"]
+def _served(url: str, seconds: float = 10) -> tuple[str, str]:
+    """The release and the model that a server says it has. Raises CheckError where it does not."""
+    with Client(url, seconds) as client:
+        told = client.model.get("parameters", {})
+        try:
+            return str(told["release"]), str(told["model_sha256"])
+        except KeyError:
+            raise CheckError(f"{url}: does not say which release it has") from None
 
 
 def _unchanged(evidence: Evidence, base: Revision) -> Hop:
-    """The evidence itself, which is written once: what changed it later is named."""
+    """The evidence itself, which is written once: what changed it on any branch is named."""
     path = evidence_path(evidence.id).as_posix()
-    commits = git("log", "--format=%h", str(base.commit), "--", path).split()
-    if len(commits) == 1:
-        return Hop("release", evidence.id)
-    return Hop("release", evidence.id, f"{path} was changed after it was written, in {commits[0]}")
+    if is_shallow():
+        return Hop("release", evidence.id, "not checked", _SHALLOW)
+    # Merges are held against each of their parents: else what one side did is passed over.
+    told = git(
+        *("log", "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames"),
+        *("--no-show-signature", "--format=commit %H", str(base.commit), "--", path),
+    )
+    commit, blobs = "", dict[str, str]()
+    for line in told.splitlines():
+        if line.startswith("commit "):
+            commit = line.removeprefix("commit ")
+        elif line.startswith(":"):
+            for blob in line.split()[2:4]:
+                if set(blob) != {"0"}:
+                    blobs.setdefault(blob, commit)
+    if len(blobs) == 1:
+        return Hop("release", evidence.id, "ok")
+    last = next(iter(blobs.values()))[:7]
+    return Hop(
+        "release", evidence.id, "wrong", f"{path} was changed after it was written, in {last}"
+    )
+
+
+def _images(evidence: Evidence, base: Revision) -> Iterator[Hop]:
+    """Each image by what its registry has under its digest."""
+    for kind, image in evidence.images.model_dump().items():
+        if not image:
+            continue
+        what = f"{kind} image"
+        try:
+            name = image_names(registry(base))[kind]
+        except InputError as error:
+            yield Hop(what, image, "wrong", str(error))
+            continue
+        if image.partition("@")[0] != name:
+            yield Hop(what, image, "wrong", f"{PYPROJECT} (tool.mlops: registry) says {name}")
+            continue
+        wanted = {"org.opencontainers.image.revision": evidence.git_sha}
+        if kind == "serving":
+            wanted["mlops.model.sha256"] = evidence.model.sha256
+        yield from _labelled(what, image, wanted)
+
+
+def _labelled(what: str, image: str, wanted: dict[str, str]) -> Iterator[Hop]:
+    """What an image says of itself, asked by its digest, which no other content has."""
+    try:
+        told = json.loads(
+            docker("buildx", "imagetools", "inspect", "--format={{json .Image}}", image)
+        )
+        labels = told["config"].get("Labels") or {}
+    except ProjectError as error:
+        yield Hop(what, image, "not checked", f"its registry was not asked: {first_line(error)}")
+        return
+    except (ValueError, KeyError, TypeError, AttributeError):
+        yield Hop(what, image, "not checked", "its registry does not say what it is made of")
+        return
+    for label, value in wanted.items():
+        if not labels.get(label):
+            yield Hop(what, image, "not checked", f"it was built without the label {label}")
+        else:
+            yield _same(f"{what}, {label}", labels[label], value, "the evidence")
 
 
 def _in_git(evidence: Evidence, base: Revision) -> Iterator[Hop]:
     if evidence.git_sha not in git("rev-list", str(base.commit)).split():
-        lost = "not in the history of main: it was rewritten, or is not all in this clone"
-        yield Hop("commit", evidence.git_sha, lost)
+        if is_shallow():
+            yield Hop("commit", evidence.git_sha, "not checked", _SHALLOW)
+        else:
+            lost = "not in the history of main: it was rewritten"
+            yield Hop("commit", evidence.git_sha, "wrong", lost)
         return
     commit = Revision(evidence.git_sha)
-    yield Hop("commit", evidence.git_sha)
-    good = ", ".join(f"{name} {value:.4g}" for name, value in evidence.metrics.items())
-    told = commit.load(METRICS)
-    yield Hop("metrics", good, None if evidence.metrics == told else f"{METRICS} there says {told}")
-    lock = commit.read(LOCK)
-    found = hashlib.sha256(lock.encode()).hexdigest() if lock is not None else None
-    yield _same(str(LOCK), evidence.dvc_lock_sha256, found, "the commit's")
-    model = commit.outputs.get(ONNX)
-    yield _same(f"{ONNX} (md5)", evidence.model.md5, model.md5 if model else None, "the lock's")
-    candidate = commit.outputs.get(CANDIDATE_ONNX)
-    if evidence.model.judged_md5 is not None:
-        told = candidate.md5 if candidate else None
-        yield _same(f"{CANDIDATE_ONNX} (md5)", evidence.model.judged_md5, told, "the lock's")
-    provenance = commit.load(PROVENANCE) or {}
-    known = commit.outputs.get(PROVENANCE)
-    text = commit.read(PROVENANCE) or ""
-    digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-    yield _same(f"{PROVENANCE} (md5)", known.md5 if known else "none", digest, "the file's")
-    yield _same("data", evidence.snapshot_sha256, provenance.get("snapshot_sha256"), "provenance's")
-    for origin in provenance.get("origins", []):
-        content = commit.read_bytes(Path(origin["name"]))
-        found = hashlib.sha256(content).hexdigest() if content is not None else None
-        yield _same(f"source {origin['name']}", origin["sha256"], found, "the commit's")
+    yield Hop("commit", evidence.git_sha, "ok")
+    for fact in facts(evidence):
+        said = "nothing" if fact.said is None else str(fact.said)
+        yield Hop(fact.field, said, "wrong" if fact.problem else "ok", fact.problem)
+    try:
+        yield _output(ONNX, evidence.model.sha256, "the evidence", commit)
+        yield from _data(commit)
+    except InputError as error:  # a file of the commit that is not what it must be
+        yield Hop("data", evidence.snapshot_sha256, "wrong", str(error))
 
 
-def _same(what: str, expected: str, found: str | None, whose: str) -> Hop:
-    """A hash; where there is nothing to check it with, it is taken as it is told."""
-    if found in (None, expected):
-        return Hop(what, expected)
-    return Hop(what, expected, f"{whose} is {found}")
+def _data(commit: Revision) -> Iterator[Hop]:
+    """The snapshot, and what provenance says that it was made of."""
+    provenance = commit.load(PROVENANCE)
+    try:
+        digest = str(provenance["snapshot_sha256"])
+        origins = [(str(each["name"]), str(each["sha256"])) for each in provenance["origins"]]
+    except (KeyError, TypeError):
+        origins, digest = [], "nothing"
+    yield _output(SNAPSHOT, digest, f"{PROVENANCE}", commit)
+    if not origins:
+        yield Hop("source", f"{PROVENANCE}", "wrong", "it names no source")
+    for name, expected in origins:
+        yield from _source(name, expected, commit)
+
+
+def _output(path: Path, expected: str, whose: str, commit: Revision) -> Hop:
+    """An output of the commit, by its bytes."""
+    known = commit.outputs.get(path)
+    if known is None:
+        why = f"{LOCK} of {str(commit.commit)[:7]} does not name it"
+        return Hop(path.as_posix(), expected, "wrong", why)
+    return _bytes(path.as_posix(), path, known, expected, whose, commit)
+
+
+def _bytes(
+    what: str, path: Path, known: Output | None, expected: str, whose: str, commit: Revision
+) -> Hop:
+    """The bytes of what DVC keeps: they have the MD5 that is known and the SHA-256 that is told."""
+    with TemporaryDirectory() as folder:
+        try:
+            content = commit.copy(path, Path(folder))
+        except InputError as error:
+            return Hop(what, expected, "not checked", str(error))
+        md5, sha256 = _digests(content)
+    if known is not None and md5 != known.md5:
+        why = f"DVC keeps a file with the MD5 {md5} in the place of {known.md5}"
+        return Hop(what, expected, "wrong", why)
+    if sha256 != expected:
+        return Hop(
+            what, expected, "wrong", f"{whose} says so, the file with the MD5 {md5} {sha256}"
+        )
+    return Hop(what, expected, "ok")
+
+
+def _digests(path: Path) -> tuple[str, str]:
+    """MD5 and SHA-256 of the same bytes."""
+    digests = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(2**20):
+            for each in digests:
+                each.update(block)
+    md5, sha256 = (each.hexdigest() for each in digests)
+    return md5, sha256
+
+
+def _source(name: str, expected: str, commit: Revision) -> Iterator[Hop]:
+    """A file, or the text of a query, that the snapshot was taken of."""
+    what = f"source {name}"
+    query, is_query, _ = name.partition(".sql on ")
+    path = Path(f"{query}.sql" if is_query else name)
+    if "://" in name and not is_query:
+        yield Hop(what, expected, "not checked", "it is at an address, which may say otherwise now")
+        return
+    if path.is_absolute() or ".." in path.parts:
+        yield Hop(what, expected, "not checked", "it lies outside of the project")
+        return
+    content = commit.read_bytes(path)
+    if is_query:
+        yield Hop(what, expected, "not checked", "what a database said then is the snapshot alone")
+        text = (content or b"").decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        yield _same(f"text of {path}", expected, digest, "the commit's")
+    elif content is not None:
+        if read := commit.inputs.get(path):
+            yield _same(f"{what} (md5)", md5(content), read.md5, f"{LOCK}")
+        found = hashlib.sha256(content).hexdigest()
+        yield _same(what, expected, found, "the commit's")
+    else:
+        yield from _kept(what, path, expected, commit)
+
+
+def _kept(what: str, path: Path, expected: str, commit: Revision) -> Iterator[Hop]:
+    """A source that DVC keeps: by its bytes, and by what dvc.lock says that was read."""
+    kept = commit.outputs.get(path) or commit.tracked(path)
+    if kept is None:
+        yield Hop(what, expected, "not checked", "neither the commit nor DVC has it")
+        return
+    for each in (path, *path.parents[:-1]):
+        pointer, read = commit.tracked(each), commit.inputs.get(each)
+        if pointer and read:
+            yield _same(f"{each}.dvc (md5)", pointer.md5, read.md5, f"{LOCK}")
+    whole = None if kept.md5.endswith(".dir") else kept
+    yield _bytes(what, path, whole, expected, f"{PROVENANCE}", commit)
+
+
+def _same(what: str, value: str, other: str, whose: str) -> Hop:
+    if value == other:
+        return Hop(what, value, "ok")
+    return Hop(what, value, "wrong", f"{whose} says {other}")

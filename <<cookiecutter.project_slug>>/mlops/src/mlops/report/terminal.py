@@ -110,10 +110,9 @@ def _long(seconds: float) -> str:
 def show_hops(hops: Iterable[Hop]) -> list[Hop]:
     """Print each step of a lineage as it is found, and return all of them."""
     console, found = Console(markup=False, emoji=False, soft_wrap=True), []
+    styles = {"ok": None, "wrong": "red", "not checked": "yellow"}
     for hop in hops:
         found.append(hop)
-        if hop.problem is None:
-            console.print(f"ok  {hop.what}: {hop.value}")
-        else:
-            console.print(f"NO  {hop.what}: {hop.value}: {hop.problem}", style="red")
+        why = "" if hop.why is None else f": {hop.why}"
+        console.print(f"{hop.state}  {hop.what}: {hop.value}{why}", style=styles[hop.state])
     return found

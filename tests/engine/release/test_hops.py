@@ -1,0 +1,414 @@
+"""Each step of a trace is ok where two things were compared, wrong where they differ, and otherwise
+not checked, with the reason: a small project in Git and DVC, whose stages did nothing."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+from engine.stored import Stored
+
+from mlops import paths
+from mlops.errors import CheckError
+from mlops.release.evidence import Evidence, Images, Model, evidence_path, evidence_text
+from mlops.release.told import md5, told
+from mlops.release.trace import Hop, trace
+from mlops.revision import Revision
+
+QUERY = "select 1\n"
+SOURCES = {
+    "data/kept.csv": "in Git\n",
+    "data/large.csv": "with DVC\n",
+    "data/parts/one.csv": "in a folder with DVC\n",
+}
+SNAPSHOT = "the snapshot\n"
+MODEL = "the model\n"
+STAGES: dict[str, Any] = {
+    "ingest": {
+        "cmd": "true",
+        "deps": ["data/kept.csv", "data/large.csv", "data/parts"],
+        "outs": [f"{paths.SNAPSHOT}", {f"{paths.PROVENANCE}": {"cache": False}}],
+    },
+    "train": {
+        "cmd": "true",
+        "deps": [f"{paths.SNAPSHOT}"],
+        "outs": [f"{paths.CANDIDATE_ONNX}", f"{paths.ONNX}"],
+    },
+    "evaluate": {
+        "cmd": "true",
+        "deps": [f"{paths.CANDIDATE_ONNX}"],
+        "outs": [{f"{paths.METRICS}": {"cache": False}}],
+    },
+}
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def provenance() -> dict[str, Any]:
+    origins = [{"name": name, "rows": 1, "sha256": sha256(text)} for name, text in SOURCES.items()]
+    return {"snapshot_sha256": sha256(SNAPSHOT), "origins": origins}
+
+
+class Traced:
+    """Such a project with a release, to be tampered with."""
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
+        self.git = stored.git
+        self.id = ""
+
+    def begin(self) -> None:
+        """Put in place what the stages would make, keep all of it, and release that."""
+        self.stored.write("dvc.yaml", {"stages": STAGES})
+        pyproject = Path("pyproject.toml")
+        pyproject.write_text('[project]\nname = "traced"\n\n[tool.mlops]\n')
+        files = SOURCES | {f"{paths.SNAPSHOT}": SNAPSHOT, f"{paths.ONNX}": MODEL}
+        files |= {"query.sql": QUERY, f"{paths.CANDIDATE_ONNX}": "the candidate\n"}
+        files |= {f"{paths.METRICS}": '{"roc_auc": 0.7}\n'}
+        files |= {f"{paths.PROVENANCE}": json.dumps(provenance())}
+        for name, text in files.items():
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text(text)
+        Path(".gitignore").write_text("/models\n/data/raw/snapshot.parquet\n")
+        with Repo() as repo:
+            repo.add(["data/large.csv", "data/parts"])
+        self.made()
+        self.stored.push()
+        self.release()
+
+    def made(self) -> str:
+        """Have DVC take what is there for made, and commit."""
+        self.stored.ran()
+        return self.stored.commit()
+
+    def release(self, **changes: Any) -> None:
+        """Release what is committed."""
+        at = Revision(self.git("rev-parse", "HEAD"))
+        known = told(at)
+        self.id = known["id"]
+        evidence = Evidence(
+            id=self.id,
+            created="2030-01-01T00:00:00Z",
+            git_sha=str(at.commit),
+            dvc_lock_sha256=known["dvc_lock_sha256"] or "1" * 64,
+            snapshot_sha256=known["snapshot_sha256"] or "1" * 64,
+            model=Model(
+                version=known["model.version"],
+                md5=known["model.md5"] or "1" * 32,
+                sha256=sha256(MODEL),
+                judged_md5=known["model.judged_md5"],
+            ),
+            images=Images(serving="", training=""),
+            metrics=at.load(paths.METRICS),
+        )
+        self.write(evidence.model_copy(update=changes))
+
+    def write(self, evidence: Evidence) -> None:
+        """Write evidence, and commit it."""
+        path = evidence_path(evidence.id)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(evidence_text(evidence))
+        self.stored.commit()
+
+    def hops(self, what: str | None = None) -> dict[str, Hop]:
+        """What a trace finds on what is checked out, by what is looked at."""
+        return {
+            hop.what: hop for hop in trace(what or self.id, Revision(self.git("rev-parse", "HEAD")))
+        }
+
+    def others(self) -> dict[str, Hop]:
+        """Those that are not ok."""
+        return {what: hop for what, hop in self.hops().items() if hop.state != "ok"}
+
+
+@pytest.fixture(scope="module")
+def _begun(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    folder = tmp_path_factory.mktemp("traced")
+    stored = Stored.begin(folder / "project", "binary", folder / "cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(stored.folder)
+        Traced(stored).begin()
+    return stored
+
+
+@pytest.fixture
+def traced(_begun: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Traced:
+    """A copy of its own, with a remote and a cache of its own."""
+    for name in ("project", "storage", "cache"):
+        shutil.copytree(_begun.folder.parent / name, tmp_path / name, symlinks=True)
+    stored = Stored(tmp_path / "project", "binary")
+    for name in ("config", "config.local"):
+        config = stored.folder / ".dvc" / name
+        config.write_text(config.read_text().replace(str(_begun.folder.parent), str(tmp_path)))
+    monkeypatch.chdir(stored.folder)
+    found = Traced(stored)
+    (found.id,) = (path.stem for path in Path("releases").glob("*.json"))
+    return found
+
+
+def test_a_true_release_is_ok_to_the_last_byte(traced: Traced) -> None:
+    hops = traced.hops()
+    assert {hop.state for hop in hops.values()} == {"ok"}
+    assert hops[f"{paths.ONNX}"].value == sha256(MODEL)
+    assert hops[f"{paths.SNAPSHOT}"].value == sha256(SNAPSHOT)
+    for name, text in SOURCES.items():
+        assert hops[f"source {name}"].value == sha256(text)
+    assert {"source data/kept.csv (md5)", "data/large.csv.dvc (md5)", "data/parts.dvc (md5)"} < {
+        *hops
+    }
+
+
+def test_what_cannot_be_had_is_not_checked_and_says_why(traced: Traced) -> None:
+    traced.stored.forget(remote=True)
+    shutil.rmtree(traced.stored.folder.parent / "cache")
+    for name in ("data/large.csv", "data/raw/snapshot.parquet"):
+        Path(name).unlink()
+    shutil.rmtree("data/parts")
+    others = traced.others()
+    assert {hop.state for hop in others.values()} == {"not checked"}
+    assert others.keys() == {
+        *(f"{paths.ONNX}", f"{paths.SNAPSHOT}"),
+        *("source data/large.csv", "source data/parts/one.csv"),
+    }
+    for hop in others.values():
+        assert hop.why is not None
+        assert "neither in DVC's cache nor can it be had from the remote" in hop.why
+
+
+def test_sources_of_which_git_has_less(traced: Traced) -> None:
+    origins = [
+        {"name": "https://example.com/flights.csv", "sha256": "1" * 64},
+        {"name": "query.sql on sqlite:///flights.db", "sha256": sha256(QUERY)},
+        {"name": "/elsewhere/flights.csv", "sha256": "1" * 64},
+        {"name": "data/gone.csv", "sha256": "1" * 64},
+    ]
+    paths.PROVENANCE.write_text(json.dumps(provenance() | {"origins": origins}))
+    traced.made()
+    traced.release()
+    hops = traced.hops()
+    assert {
+        what: hop.state for what, hop in hops.items() if "source" in what or "query" in what
+    } == {
+        "source https://example.com/flights.csv": "not checked",
+        "source query.sql on sqlite:///flights.db": "not checked",
+        "text of query.sql": "ok",
+        "source /elsewhere/flights.csv": "not checked",
+        "source data/gone.csv": "not checked",
+    }
+    assert all(hop.why for hop in hops.values() if hop.state == "not checked")
+
+
+def _invented(content: dict[str, Any]) -> None:
+    content["snapshot_sha256"] = "1" * 64
+
+
+def _other_source(name: str) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        (origin,) = (each for each in content["origins"] if each["name"] == name)
+        origin["sha256"] = "1" * 64
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        (_invented, {f"{paths.SNAPSHOT}"}),
+        *((_other_source(name), {f"source {name}"}) for name in SOURCES),
+        (lambda content: content.update(origins=[]), {"source"}),
+        (lambda content: content.pop("origins"), {"source", f"{paths.SNAPSHOT}"}),
+    ],
+)
+def test_provenance_that_invents_is_wrong(
+    traced: Traced, change: Callable[[dict[str, Any]], object], wrong: set[str]
+) -> None:
+    """Its lock fits, and the evidence says the same: only the bytes tell."""
+    content = provenance()
+    change(content)
+    paths.PROVENANCE.write_text(json.dumps(content))
+    traced.made()
+    traced.release()
+    others = traced.others()
+    assert others.keys() == wrong
+    assert {hop.state for hop in others.values()} == {"wrong"}
+
+
+def test_an_empty_provenance_is_wrong(traced: Traced) -> None:
+    paths.PROVENANCE.write_text("{}")
+    traced.made()
+    traced.release()
+    others = traced.others()
+    assert others.keys() == {"snapshot_sha256", f"{paths.SNAPSHOT}", "source"}
+    assert {hop.state for hop in others.values()} == {"wrong"}
+
+
+def test_a_model_is_one_file_with_both_hashes(traced: Traced) -> None:
+    """An SHA-256 of another file, which servers would be asked for."""
+    Path(evidence_path(traced.id)).unlink()
+    content = Evidence.model_validate_json(
+        traced.git("show", f"HEAD:{evidence_path(traced.id).as_posix()}")
+    )
+    forged = content.model.model_copy(update={"sha256": "2" * 64})
+    traced.write(content.model_copy(update={"model": forged}))
+    others = traced.others()
+    assert others.keys() == {"release", f"{paths.ONNX}"}
+    assert others[f"{paths.ONNX}"].why == (
+        f"the evidence says so, the file with the MD5 {md5(MODEL.encode())} {sha256(MODEL)}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "out", "wrong"),
+    [
+        (None, None, {"dvc_lock_sha256", "model.md5", f"{paths.ONNX}", f"{paths.SNAPSHOT}"}),
+        ("train", f"{paths.ONNX}", {"model.md5", f"{paths.ONNX}"}),
+        ("ingest", f"{paths.SNAPSHOT}", {f"{paths.SNAPSHOT}"}),
+        ("evaluate", f"{paths.METRICS}", {f"{paths.METRICS} (md5)"}),
+    ],
+)
+def test_a_lock_that_lacks_something_is_wrong(
+    traced: Traced, stage: str | None, out: str | None, wrong: set[str]
+) -> None:
+    content = traced.stored.load("dvc.lock")
+    if stage is None:
+        Path("dvc.lock").unlink()
+    else:
+        outs = content["stages"][stage]["outs"]
+        content["stages"][stage]["outs"] = [each for each in outs if each["path"] != out]
+        traced.stored.write("dvc.lock", content)
+    traced.stored.commit()
+    traced.release()
+    others = traced.others()
+    assert wrong <= others.keys()
+    assert {others[what].state for what in wrong} == {"wrong"}
+
+
+def test_a_source_of_dvc_that_is_not_what_was_read_is_wrong(traced: Traced) -> None:
+    """The .dvc file was changed after the pipeline ran."""
+    Path("data/large.csv").write_text("something else\n")
+    with Repo() as repo:
+        repo.add(["data/large.csv"])
+        repo.push()
+    traced.stored.commit()
+    traced.release()
+    others = traced.others()
+    assert others.keys() == {"source data/large.csv", "data/large.csv.dvc (md5)"}
+    assert {hop.state for hop in others.values()} == {"wrong"}
+
+
+def test_a_file_that_dvc_keeps_in_the_place_of_another_is_wrong(traced: Traced) -> None:
+    known = Revision(traced.git("rev-parse", "HEAD")).outputs[paths.ONNX].md5
+    for kept in traced.stored.folder.parent.glob(f"*/files/md5/{known[:2]}/{known[2:]}"):
+        kept.chmod(0o644)
+        kept.write_text("another model\n")
+    shutil.rmtree("models")
+    hop = traced.hops()[f"{paths.ONNX}"]
+    assert hop.state == "wrong", hop
+    assert hop.why is not None
+    assert f"in the place of {known}" in hop.why
+
+
+def test_evidence_replaced_on_the_other_side_of_a_merge_is_wrong(traced: Traced) -> None:
+    """Git's history of the file has one commit, for it follows the side whose file was kept."""
+    path = evidence_path(traced.id)
+    written = traced.git("rev-parse", "HEAD")
+    traced.git("checkout", "--quiet", "-b", "side", f"{written}~1")
+    text = traced.git("show", f"{written}:{path.as_posix()}").replace("0.7", "0.9")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text + "\n")
+    side = traced.stored.commit()
+    traced.git("checkout", "--quiet", "-B", "main", written)
+    traced.git("merge", "--quiet", "--no-edit", "-X", "theirs", side)
+    assert "0.9" in path.read_text()
+    assert len(traced.git("log", "--format=%h", "--", path.as_posix()).split()) == 1
+    hop = traced.others()["release"]
+    assert hop.state == "wrong"
+    assert hop.why is not None
+    assert "was changed after it was written" in hop.why
+
+
+def test_evidence_that_came_by_a_merge_is_as_it_was_written(traced: Traced) -> None:
+    written = traced.git("rev-parse", "HEAD")
+    traced.git("checkout", "--quiet", "-B", "main", f"{written}~1")
+    Path("note").write_text("x")
+    traced.stored.commit()
+    traced.git("merge", "--quiet", "--no-ff", "--no-edit", written)
+    assert traced.others() == {}
+
+
+def test_a_history_that_is_cut_off_is_not_checked(
+    traced: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "shallow"
+    origin = f"file://{traced.stored.folder}"
+    traced.git("clone", "--quiet", "--depth=1", origin, str(clone))
+    monkeypatch.chdir(clone)
+    others = {hop.what: hop for hop in trace(traced.id, Revision(traced.git("rev-parse", "HEAD")))}
+    assert {what: hop.state for what, hop in others.items()} == {
+        "release": "not checked",
+        "commit": "not checked",
+    }
+    assert all("git fetch --unshallow" in (hop.why or "") for hop in others.values())
+
+
+IMAGE = f"registry.example.com/team/traced/serving@sha256:{'5' * 64}"
+
+
+def _with_image(traced: Traced, image: str) -> None:
+    registry = IMAGE.rpartition("/")[0]
+    Path("pyproject.toml").write_text(
+        f'[project]\nname = "traced"\n\n[tool.mlops]\nregistry = "{registry}"\n'
+    )
+    traced.stored.commit()
+    traced.release(images=Images(serving=image, training=""))
+
+
+@pytest.mark.parametrize(
+    ("image", "state", "told"),
+    [
+        (IMAGE.replace("team", "else"), "wrong", "says registry.example.com/team/traced/serving"),
+        (IMAGE, "not checked", "its registry was not asked: "),
+    ],
+)
+def test_an_image_that_nobody_asks_for_is_not_ok(
+    traced: Traced, monkeypatch: pytest.MonkeyPatch, image: str, state: str, told: str
+) -> None:
+    def away(*_: str) -> str:
+        raise CheckError("docker: connection refused")
+
+    monkeypatch.setattr("mlops.release.trace.docker", away)
+    _with_image(traced, image)
+    hop = traced.others()["serving image"]
+    assert hop.state == state
+    assert hop.why is not None
+    assert told in hop.why
+
+
+def test_an_image_is_held_against_its_commit_and_its_model(
+    traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry is a stand-in here: tests/images asks a real one."""
+    _with_image(traced, IMAGE)
+    commit = traced.git("rev-parse", "HEAD~1")
+    labels = {
+        "org.opencontainers.image.revision": commit,
+        "mlops.model.sha256": sha256(MODEL),
+    }
+    for changed, wrong in (
+        ({}, set()),
+        ({"org.opencontainers.image.revision": "e" * 40}, {"org.opencontainers.image.revision"}),
+        ({"mlops.model.sha256": "e" * 64}, {"mlops.model.sha256"}),
+    ):
+        told = json.dumps({"config": {"Labels": labels | changed}})
+        monkeypatch.setattr("mlops.release.trace.docker", lambda *_, told=told: told)
+        others = traced.others()
+        assert others.keys() == {f"serving image, {label}" for label in wrong}
+        assert {hop.state for hop in others.values()} <= {"wrong"}
+    monkeypatch.setattr("mlops.release.trace.docker", lambda *_: '{"config": {}}')
+    assert traced.others()["serving image"].state == "not checked"
