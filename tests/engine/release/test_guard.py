@@ -181,7 +181,11 @@ def test_a_change_is_held_against_what_main_is_now(repository: Repository) -> No
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("dev", "soak: 1\n", "environments/dev/policy.yaml: soak: unknown key; check its spelling"),
+        (
+            "dev",
+            "requires: null\nsoak: 1\n",
+            "environments/dev/policy.yaml: soak: unknown key; check its spelling",
+        ),
         (
             "dev",
             "requires: prod\n",
@@ -194,7 +198,7 @@ def test_a_change_is_held_against_what_main_is_now(repository: Repository) -> No
         ),
         (
             "prod",
-            "freeze: [{start: 2030-01-02, end: 2030-01-01, reason: x}]",
+            "requires: dev\nfreeze: [{start: 2030-01-02, end: 2030-01-01, reason: x}]",
             "`end` must be after",
         ),
     ],
