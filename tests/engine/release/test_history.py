@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from engine.released import Repository, copy
@@ -63,7 +64,20 @@ def test_what_a_branch_takes_back_is_refused(
     (told,) = repository.judged(form(repository, branch))
     commit = repository.git("rev-parse", f"{branch}~1")[:7]
     assert told.startswith(f"{STAGING}: commit {commit} has there what neither main nor")
-    assert "make one commit of the branch: git reset --soft" in told
+    assert told.endswith("`git merge main`, `git reset --soft main`, `git commit`")
+
+
+def test_a_branch_is_mended_as_the_line_says(repository: Repository) -> None:
+    first, second = repository.live("dev", "staging"), repository.live("dev")
+    branch = repository.branch(copy(second, "staging"), copy(first, "staging"), {"a": "1"})
+    repository.commit({"note": "moves on"})
+    assert repository.judged(branch) != []
+    repository.git("checkout", "--quiet", "--detach", branch)
+    for command in ("merge --no-edit main", "reset --soft main", "commit --message x"):
+        repository.git(*command.split())
+    assert repository.judged(repository.git("rev-parse", "HEAD")) == []
+    assert Path("a").read_text() == "1"
+    assert Path("note").exists()
 
 
 @each_form

@@ -18,7 +18,7 @@ from mlops.release.proposal import Proposal, _is_untouched
 from mlops.release.state import environments, policy_path, quarantined, release_path
 from mlops.release.status import status
 from mlops.release.target import target
-from mlops.revision import Revision
+from mlops.revision import Revision, git
 
 PROD, QUARANTINE = "environments/prod/policy.yaml", "releases/quarantine.txt"
 BROKEN = {
@@ -62,7 +62,8 @@ def test_a_broken_policy_on_main_lets_nothing_in_and_can_be_mended(
     third = repository.live("dev", "staging")
     repository.policy("prod", text)
     repository.commit({}, wait=100)
-    assert any("prod" in line for line in repository.refused(copy(third, "prod")))
+    (told,) = repository.refused(copy(third, "prod"))
+    assert told in environments(head(repository))["prod"].problems
     # Not even by what mends it: its rules are those of main.
     mended: dict[str, str | None] = {PROD: POLICIES["prod"]}
     assert repository.refused(copy(third, "prod") | mended) != []
@@ -226,34 +227,44 @@ def test_edits_that_are_not_committed_are_told(
         assert f"{name}: is not as it is committed" in told()[1]
 
 
-def test_the_configuration_of_git_changes_nothing(repository: Repository, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "encoding", [{"i18n.logOutputEncoding": "latin1"}, {"i18n.commitEncoding": "latin1"}]
+)
+def test_the_configuration_of_git_changes_nothing(
+    repository: Repository, tmp_path: Path, encoding: dict[str, str]
+) -> None:
     """Signatures that are shown, encodings of a terminal's, colours, orders and renames."""
     key = tmp_path / "key"
     keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
     subprocess.run(keygen, check=True)
     allowed = tmp_path / "allowed"
     allowed.write_text(f"ada@example.com {key.with_suffix('.pub').read_text()}", encoding="utf-8")
-    settings = {
+    signing = {
         "gpg.format": "ssh",
         "user.signingKey": str(key),
         "gpg.ssh.allowedSignersFile": str(allowed),
         "commit.gpgSign": "true",
         "log.showSignature": "true",
-        "i18n.logOutputEncoding": "latin1",
-        "i18n.commitEncoding": "latin1",
-        "color.ui": "always",
-        "core.quotePath": "true",
-        "diff.renames": "copies",
-        "diff.noprefix": "true",
-        "log.follow": "true",
-        "status.showUntrackedFiles": "no",
-        "core.abbrev": "40",
     }
+    settings = (
+        signing
+        | encoding
+        | {
+            "color.ui": "always",
+            "core.quotePath": "true",
+            "diff.renames": "copies",
+            "diff.noprefix": "true",
+            "log.follow": "true",
+            "status.showUntrackedFiles": "no",
+            "core.abbrev": "40",
+        }
+    )
     for name, value in settings.items():
         repository.git("config", name, value)
     first = repository.live("dev", "staging")
     second = repository.live("dev")
-    assert "Good" in repository.git("log", "-1", "--show-signature")
+    assert "Good" in repository.git("log", "-1", "--format=%H")
+    assert git("log", "-1", "--format=%s") == "x"
     (waiting,) = repository.refused(copy(first, "prod"))
     assert waiting == "r1 was live in staging for 2 minutes; prod wants 60"
     assert repository.refused(copy(second, "staging")) == []

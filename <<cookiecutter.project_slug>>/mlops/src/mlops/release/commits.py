@@ -92,8 +92,8 @@ def _passing(commit: _Commit, base: Revision, final: dict[Path, Entry]) -> Itera
         if commit.kept.get(path) not in may_be:
             yield (
                 f"{path}: commit {commit} has there what neither main nor the whole change has, "
-                "and history would keep it; make one commit of the branch: "
-                f"git reset --soft {(forks or ['main'])[0][:7]}"
+                "and history would keep it; make one commit of the branch: `git merge main`, "
+                "`git reset --soft main`, `git commit`"
             )
 
 
