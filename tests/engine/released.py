@@ -174,6 +174,31 @@ class Repository:
             line = line.replace(known, name)
         return line
 
+    def branch(self, *changes: dict[str, str | None]) -> str:
+        """Commit changes on a branch of what is checked out, go back there, and say the last."""
+        here = self.git("rev-parse", "HEAD")
+        self.git("checkout", "--quiet", "--detach")
+        for files in changes:
+            self.commit(files)
+        head = self.git("rev-parse", "HEAD")
+        self.git("checkout", "--quiet", "main")
+        assert self.git("rev-parse", "HEAD") == here
+        return head
+
+    def merged(self, head: str, base: str = "main") -> str:
+        """The commit by which GitHub merges a branch into another one on trial."""
+        self.now += timedelta(minutes=1)
+        self.git("checkout", "--quiet", "--detach", base)
+        self.git("merge", "--quiet", "--no-ff", "--no-edit", head)
+        merge = self.git("rev-parse", "HEAD")
+        self.git("checkout", "--quiet", "main")
+        return merge
+
+    def judged(self, head: str, base: str = "main", merged: bool = False) -> list[str]:
+        """What the guard says of a change from `base` to `head`."""
+        before = Revision(self.git("rev-parse", base))
+        return refusals(before, Revision(head), self.now, merged)
+
     def policy(self, name: str, text: str) -> None:
         """Give an environment another policy."""
         self.commit({str(policy_path(name)): text})

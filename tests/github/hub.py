@@ -62,7 +62,11 @@ class Hub(GitHub):
     admin: bool = True
     owners: dict[str, int] = field(default_factory=lambda: {"example-org/ml-engineering": 7})
     settings: dict[str, Any] = field(
-        default_factory=lambda: {"allow_auto_merge": False, "delete_branch_on_merge": False}
+        default_factory=lambda: {
+            "allow_auto_merge": False,
+            "allow_rebase_merge": True,
+            "delete_branch_on_merge": False,
+        }
     )
     workflows: dict[str, Any] = field(
         default_factory=lambda: {

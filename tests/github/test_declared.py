@@ -158,6 +158,7 @@ def test_a_required_check_that_never_comes_is_found(broken: Path, old: str, new:
 def test_every_review_keeps_the_gate_and_what_engineers_own(baked: Bake, review: str) -> None:
     root = baked(review=review)
     main = settings(root)["rulesets"]["main"]
+    assert settings(root)["repository"]["allow_rebase_merge"] is False
     assert main["bypass_actors"] == []
     assert {*main["forbid"]} == {"deletion", "non_fast_forward"}
     assert main["pull_request"]["require_code_owner_review"] is True

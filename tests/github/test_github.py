@@ -22,6 +22,7 @@ def test_everything_is_created(desk: Desk) -> None:
     assert AS_DECLARED in out
     assert "  gh variable set REGISTRY\n" in out
     assert hub.settings["allow_auto_merge"] is True
+    assert hub.settings["allow_rebase_merge"] is False
     assert hub.settings["delete_branch_on_merge"] is True
     assert hub.workflows == {
         "default_workflow_permissions": "read",

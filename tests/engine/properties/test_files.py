@@ -227,11 +227,11 @@ def test_a_policy_is_what_its_file_says(
 @given(st.text(max_size=30))
 def test_a_hold_keeps_all_else_of_a_policy(reason: str) -> None:
     """Whatever the reason is: a person's words are in YAML then, and the comments stay."""
-    held = changes._held("prod", at(POLICY), reason)
+    held = changes._held(POLICY, reason)
     found, before = (parse(text, Policy, policy_path("prod")) for text in (held, POLICY))
     assert found == before.model_copy(update={"hold": reason})
     assert held.startswith("# By which rules it changes.\n")
-    assert changes._held("prod", at(held), None) == changes._held("prod", at(POLICY), None)
+    assert changes._held(held, None) == changes._held(POLICY, None)
 
 
 names = st.text(string.ascii_letters + "_ é.-", min_size=1, max_size=8)

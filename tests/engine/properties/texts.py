@@ -100,6 +100,9 @@ class Told:
 
     text: str
 
+    def read_bytes(self, path: Path) -> bytes:
+        return self.read(path).encode()
+
     def read(self, _: Path) -> str:
         return self.text
 

@@ -28,6 +28,18 @@ class Output:
     size: int
 
 
+# The mode of a file that is no link, and nobody may execute.
+PLAIN = "100644"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What Git keeps at a path: its mode, and the name of its content."""
+
+    mode: str
+    content: str
+
+
 @dataclass(frozen=True)
 class Revision:
     """The project as it is at a commit.
@@ -75,13 +87,27 @@ class Revision:
         """The names of the folders in a folder, sorted; none where there is no such folder."""
         if self.commit is None:
             return sorted(each.name for each in path.iterdir() if each.is_dir())
-        done = _git("ls-tree", "--full-tree", "-d", "-z", "--name-only", self._object(path))
-        return sorted(filter(None, done.stdout.decode().split("\0")))
+        return self._names(path, "-d")
 
     def files(self, folder: Path, suffix: str) -> list[str]:
         """The names of a folder's files that end in `suffix`, sorted."""
-        done = _git("ls-tree", "--full-tree", "-z", "--name-only", self._object(folder))
-        return sorted(each for each in done.stdout.decode().split("\0") if each.endswith(suffix))
+        return [each for each in self._names(folder) if each.endswith(suffix)]
+
+    def entries(self, *paths: Path) -> dict[Path, Entry]:
+        """What a commit has at these paths and below them: files, and links where there are any."""
+        names = [each.as_posix() for each in paths]
+        found = {}
+        for line in git("ls-tree", "-r", "-z", str(self.commit), "--", *names).split("\0")[:-1]:
+            about, _, name = line.partition("\t")
+            mode, _, content = about.split()
+            found[Path(name)] = Entry(mode, content)
+        return found
+
+    def _names(self, folder: Path, *options: str) -> list[str]:
+        """The names in a folder, sorted; a commit that is not there is an error, not a folder."""
+        where = f"{folder.as_posix()}/"
+        told = git("ls-tree", *options, "-z", "--name-only", str(self.commit), "--", where)
+        return sorted(Path(each).name for each in told.split("\0")[:-1])
 
     def _object(self, path: Path) -> str:
         """Git's name of a file or folder; `./` is the project's root, wherever in a repository."""
@@ -217,6 +243,13 @@ class Revision:
 
 WORKSPACE = Revision(None)
 
+# What somebody's configuration would add to, or change in, what Git prints and is told here.
+_AS_IS = (
+    *("-c", "log.showSignature=false"),
+    *("-c", "i18n.logOutputEncoding=UTF-8"),
+    *("-c", "i18n.commitEncoding=UTF-8"),
+)
+
 
 def root() -> str:
     """The project's root from the top of its repository, as `models/flights/`; empty at the top.
@@ -229,6 +262,15 @@ def root() -> str:
 def top() -> str:
     """The folder of the repository that the project is in."""
     return git("rev-parse", "--show-toplevel")
+
+
+def uncommitted(*paths: Path) -> list[Path]:
+    """What differs at these paths, or below them, between the workspace and what is committed."""
+    names = [each.as_posix() for each in paths]
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    within = root()
+    told = git("status", *options, "--", *names).split("\0")[:-1]
+    return [Path(each[3:].removeprefix(within)) for each in told]
 
 
 def is_clean() -> bool:
@@ -259,7 +301,7 @@ def _content(folder: Path, name: str) -> bytes:
     Raises:
         KeyError: there is none, or not yet: it may be fetched.
     """
-    done = _git("show", name)
+    done = _git("cat-file", "blob", name)
     if done.returncode:
         raise KeyError(name)
     return done.stdout
@@ -303,7 +345,8 @@ def git(
     done = _git(*arguments, text=text, env=env)
     if done.returncode not in success:
         raise InputError(f"git {arguments[0]}: {_last_line(done.stderr)}")
-    return done.stdout.decode("utf-8").rstrip("\n")
+    # Names of files, and words of commits, may be in any encoding.
+    return done.stdout.decode("utf-8", "backslashreplace").rstrip("\n")
 
 
 def contents(names: Iterable[str]) -> list[bytes]:
@@ -372,7 +415,7 @@ def _git(
     if program is None:
         raise InputError("git: not found; install it")
     return subprocess.run(
-        [program, *arguments],
+        [program, *_AS_IS, *arguments],
         env=_environment() | (env or {}),
         input=text.encode(),
         capture_output=True,

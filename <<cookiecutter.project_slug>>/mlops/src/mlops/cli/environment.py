@@ -11,8 +11,21 @@ app = typer.Typer()
 
 
 @app.command()
-def status(base: Trunk = None, json: Json = False) -> None:
-    """Show what each environment has, since when, how good it is, and what waits for it."""
+def status(
+    base: Trunk = None,
+    json: Json = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit code 3 where somebody has to do something.")
+    ] = False,
+) -> None:
+    """Show what each environment has, since when, how good it is, and what waits for it.
+
+    With --check, exit code 3 where one is on hold, has a release that is in quarantine, cannot be
+    read, or does not run what Git says.
+
+    \b
+    mlops status --check
+    """
     from datetime import UTC, datetime
 
     from ..release import status
@@ -23,6 +36,8 @@ def status(base: Trunk = None, json: Json = False) -> None:
         print_json(found)
     else:
         terminal.show_status(found)
+    if check and (names := [each.environment.name for each in found if each.needs_somebody]):
+        raise CheckError(f"{', '.join(names)}: on hold, or not as it should be")
 
 
 @app.command()

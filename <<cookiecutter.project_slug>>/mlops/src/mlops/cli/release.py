@@ -184,14 +184,17 @@ def guard(base: Trunk = None) -> None:
     """Check that what is checked out changes environments by the rules; exit code 3 when not."""
     from datetime import UTC, datetime
 
-    from ..release import guard, proposal
-    from ..revision import Revision
+    from ..release import guard, proposal, state
+    from ..revision import Revision, uncommitted
 
     head, before = Revision.of("HEAD"), Revision.of(base or proposal.trunk())
     if head is None or before is None:
         typer.echo("there is nothing before this: no environment changes")
         return
-    if lines := guard.refusals(before, head, datetime.now(UTC)):
+    lines = guard.refusals(before, head, datetime.now(UTC), merged=proposal.is_trunk(head))
+    for path in uncommitted(state.ENVIRONMENTS, state.RELEASES):
+        lines.append(f"{path}: is not as it is committed, and commits are judged; commit it first")
+    if lines:
         raise CheckError("\n".join(lines))
     typer.echo("environments change by the rules")
 

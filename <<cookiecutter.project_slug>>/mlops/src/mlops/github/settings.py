@@ -27,6 +27,7 @@ class Repository(Section):
 
     allow_auto_merge: bool = False
     allow_merge_commit: bool = False
+    allow_rebase_merge: bool = True
     allow_update_branch: bool = False
     delete_branch_on_merge: bool = False
 

@@ -10,23 +10,27 @@ from ..errors import CheckError, InputError
 from ..revision import Revision
 from .evidence import Evidence, evidence_path, evidence_text
 from .guard import refusals
-from .history import ways_back
+from .history import last_policy, route, ways_back
 from .proposal import Proposal, write
 from .state import (
     QUARANTINE,
     Environment,
     Release,
-    environments,
     named,
+    named_in_quarantine,
     policy_path,
     quarantined,
+    readable,
     release_path,
 )
 
 
 def release(evidence: Evidence, base: Revision) -> Proposal:
-    """Add a release's evidence, and have the first environment run it."""
-    first = next(iter(environments(base).values()))
+    """Add a release's evidence, and have the first environment run it.
+
+    Raises InputError where a policy cannot be read.
+    """
+    first = route(base)[0]
     return _of_release(
         f"release/{evidence.id}",
         f"Release {evidence.id} to {first.name}",
@@ -41,7 +45,7 @@ def promote(name: str, base: Revision) -> Proposal:
 
     Raises InputError: there is no such environment, nothing to copy, or it is there already.
     """
-    target = named(name, base)
+    target = readable(named(name, base))
     if target.policy.requires is None:
         raise InputError(f"{name} is the first environment: `mlops release` releases to it")
     source = named(target.policy.requires, base)
@@ -77,22 +81,23 @@ def rollback(name: str, base: Revision, to: str | None, reason: str) -> Proposal
         had = ", ".join(each.id for each in earlier) or "none that is not in quarantine"
         which = f" {to}" if to else ""
         raise InputError(f"{name}: no earlier release{which} to go back to; it had {had}")
-    held = _held(name, base, reason)
+    # Where nobody can read the policy, the one before is held; where none ever could, all is.
+    policy = last_policy(name, base)
     return _of_release(
         f"rollback/{name}/{chosen.id}",
         f"Roll {name} back to {chosen.id}",
         target,
         chosen,
-        {policy_path(name): held},
+        {policy_path(name): _held(policy, reason)} if policy is not None else {},
         {"Reason": reason},
     )
 
 
 def hold(name: str, base: Revision, reason: str | None) -> Proposal:
     """Let nothing be promoted to an environment; None for the reason ends that."""
-    named(name, base)
+    readable(named(name, base))
     verb, title = ("unhold", "Let releases go to") if reason is None else ("hold", "Hold")
-    changed = _held(name, base, reason)
+    changed = _held(base.read(policy_path(name)) or "", reason)
     about = {} if reason is None else {"Reason": reason}
     return Proposal(f"{verb}/{name}", f"{title} {name}", {policy_path(name): changed}, about)
 
@@ -100,11 +105,16 @@ def hold(name: str, base: Revision, reason: str | None) -> Proposal:
 def quarantine(release_id: str, base: Revision, reason: str) -> Proposal:
     """Never promote a release again.
 
-    Raises InputError: there is no such release.
+    Raises InputError: there is no such release, or the list of them cannot be read.
     """
     if base.read(evidence_path(release_id)) is None:
         raise InputError(f"there is no {evidence_path(release_id)}")
-    text = (base.read(QUARANTINE) or "") + f"{release_id} {' '.join(reason.split())}\n"
+    known = base.read(QUARANTINE) or ""
+    if known and not known.endswith("\n"):  # an editor left it out
+        known += "\n"
+    text = f"{known}{release_id} {' '.join(reason.split())}\n"
+    if release_id not in named_in_quarantine(text):
+        raise InputError(f"{QUARANTINE}: a line of {release_id} would not be read; mend the file")
     title = f"Put {release_id} into quarantine"
     return Proposal(f"quarantine/{release_id}", title, {QUARANTINE: text}, {"Reason": reason})
 
@@ -129,11 +139,11 @@ def _of_release(
     return Proposal(branch, title, {release_path(target.name): chosen.text(), **files}, about)
 
 
-def _held(name: str, base: Revision, reason: str | None) -> str:
+def _held(policy_text: str, reason: str | None) -> str:
     """policy.yaml with the reason for its hold, or without a hold; its comments are kept."""
     yaml = YAML()
     yaml.width = 1000
-    policy = yaml.load(base.read(policy_path(name)))
+    policy = yaml.load(policy_text)
     policy["hold"] = reason
     text = StringIO()
     yaml.dump(policy, text)

@@ -9,54 +9,108 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ..errors import InputError
-from ..revision import Revision, git
+from ..errors import InputError, printable
+from ..revision import PLAIN, Revision, git
+from .commits import fork, lost, remembered
 from .declared import PYPROJECT, image_names, registry
 from .evidence import Evidence, evidence_path, load_evidence
-from .history import lived, ways_back
-from .state import RELEASES, Environment, Release, environments, quarantined, release_path
+from .history import lived, require_whole, route, ways_back
+from .state import (
+    ENVIRONMENTS,
+    QUARANTINE,
+    RELEASES,
+    Environment,
+    Release,
+    environments,
+    quarantine_problems,
+    quarantined,
+    release_path,
+)
 from .told import committed, facts
 
 
-def refusals(base: Revision, head: Revision, now: datetime) -> list[str]:
+def refusals(base: Revision, head: Revision, now: datetime, merged: bool = False) -> list[str]:
     """Why the change from `base` to `head` may not be merged, a line each; empty when it may.
 
     Args:
         base: what it would be merged into, as it is now: holds and histories are read there.
         head: the change.
         now: the time, for soaking and freezes.
+        merged: whether `head` is what main is already, whose first parents are its history.
     Raises:
         InputError: the state of `base` cannot be read, or its history is not all there.
     """
-    before = environments(base)
-    try:
-        after = environments(head)
-        banned = quarantined(base) | quarantined(head)
-    except InputError as error:
-        return str(error).splitlines()
-    changed = _changed(base, head)
-    found = [*_wrong_evidence(changed, base, head)]
+    require_whole()
+    forked = fork(base, head)
+    before, after = environments(base), environments(head)
+    if not before and not after:
+        raise InputError(f"{ENVIRONMENTS}: there are none: run this at the root of the project")
+    changed = _changed(forked, head)
+    told = {*_problems(before, base)}  # else nobody could mend them
+    unreadable = [line for line in _problems(after, head) if line not in told]
+    if found := [*unreadable, *_no_plain_files(changed, head)]:
+        return found
+    banned = quarantined(base) | quarantined(head)
+    found = [*_wrong_evidence(changed, base, head), *_freed(forked, head)]
+    at_fork = environments(forked)
+    found += _taken_away(at_fork, after, before)
     moved = [name for name in after if release_path(name) in changed]
-    gone = [name for name in before if name not in after or _was_removed(name, before, after)]
-    found += [f"{release_path(name)}: taken away; promote or roll back instead" for name in gone]
-    if len(moved) > 1:
-        found.append(f"{' and '.join(moved)} change at once: one environment a pull request")
+    retired = [name for name in at_fork if name not in after]
+    if len(moved + retired) > 1:
+        names = " and ".join(moved + retired)
+        found.append(f"{names} change at once: one environment a pull request")
     for name in moved:
         release = after[name].release
-        if release is not None:
-            known = before.get(name, after[name])
-            found += _refused(known, release, base, head, banned, now)
-    return [*dict.fromkeys(found)]
+        if release is None:
+            found += after[name].problems
+        elif name not in before:
+            found.append(f"{name} is new: its rules have to be on main before it has a release")
+        else:
+            found += _refused(before[name], release, base, head, banned, now)
+    found += lost(base, head) if merged else []
+    return [*dict.fromkeys([*found, *remembered(base, head, now)])]
 
 
-def _changed(base: Revision, head: Revision) -> set[Path]:
-    fork = git("merge-base", str(base.commit), str(head.commit))
-    names = git("diff", "--name-only", "--relative", "--no-renames", "-z", fork, str(head.commit))
+def _changed(forked: Revision, head: Revision) -> set[Path]:
+    options = ("-r", "--name-only", "--relative", "--no-renames", "-z")
+    names = git("diff-tree", *options, str(forked.commit), str(head.commit))
     return {Path(name) for name in names.split("\0") if name}
 
 
-def _was_removed(name: str, before: dict[str, Environment], after: dict[str, Environment]) -> bool:
-    return before[name].release is not None and after[name].release is None
+def _problems(known: dict[str, Environment], at: Revision) -> list[str]:
+    """What cannot be read at a revision, a line each."""
+    found = [line for each in known.values() for line in each.problems]
+    return [*dict.fromkeys([*found, *quarantine_problems(at)])]
+
+
+def _no_plain_files(changed: set[Path], head: Revision) -> Iterator[str]:
+    """What was changed to something that readers of files take for something else than Git does."""
+    for path, entry in head.entries(ENVIRONMENTS, RELEASES).items():
+        if path in changed and entry.mode != PLAIN:
+            kinds = {"120000": "a symbolic link", "160000": "a repository of its own"}
+            what = kinds.get(entry.mode, "a file that can be executed")
+            yield f"{printable(str(path))}: is {what}; commit a plain file"
+
+
+def _freed(forked: Revision, head: Revision) -> Iterator[str]:
+    for name in quarantined(forked).keys() - quarantined(head).keys():
+        yield f"{QUARANTINE}: {name} is taken out, and has to stay: make another release instead"
+
+
+def _taken_away(
+    forked: dict[str, Environment], after: dict[str, Environment], before: dict[str, Environment]
+) -> Iterator[str]:
+    """Releases that were taken away. An environment that is on hold may be retired as a whole."""
+    for name, each in forked.items():
+        if each.release is None:
+            continue
+        if name not in after:
+            known = before.get(name)
+            if known is not None and (known.problems or known.policy.hold is None):
+                how = f"`mlops hold {name}` first, and take its folder away once that is merged"
+                yield f"{ENVIRONMENTS / name}: taken away while it is in use; to retire it, {how}"
+        elif after[name].release is None and not after[name].problems:
+            yield f"{release_path(name)}: taken away; promote or roll back instead"
 
 
 def _wrong_evidence(changed: set[Path], base: Revision, head: Revision) -> Iterator[str]:
@@ -113,8 +167,10 @@ def _not_declared(evidence: Evidence, base: Revision) -> Iterator[str]:
 def _of_another_champion(evidence: Evidence, base: Revision) -> Iterator[str]:
     """Where it was compared with what was not the champion, or says so of the very same model."""
     path, verdict = evidence_path(evidence.id), evidence.verdict
-    last = next(reversed(environments(base)), None)
-    if last is None:
+    try:
+        last = route(base)[-1].name
+    except InputError as error:  # nobody knows the champion before that is mended
+        yield str(error)
         return
     since, had = committed(evidence.git_sha), lived(last, base)
     could: list[str | None] = [
@@ -168,7 +224,10 @@ def _refused(
     if evidence.release != release:
         yield f"{path}: not what {evidence_path(release.id)} says; copy the file, do not edit it"
         return
-    if environment.release is not None and release in ways_back(environment.name, base):
+    if release in ways_back(environment.name, base):
+        return
+    if environment.problems:
+        yield from environment.problems
         return
     yield from _contradicted(evidence, base)
     yield from _held_back(environment, now)

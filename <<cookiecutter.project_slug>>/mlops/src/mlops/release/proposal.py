@@ -7,6 +7,7 @@ the branch or nothing, and never a file half changed.
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..revision import Revision, changed_tree, git, root
 
 # The trailer by which a proposal's commit is told from what somebody made of it.
 SEAL = "Proposal"
+_TRUNKS = ("refs/remotes/origin/main", "refs/heads/main", "refs/heads/master")
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,15 @@ def trunk() -> str:
 
     Without a remote it may be `master`, as Git called it. Raises InputError where there is none.
     """
-    for name in ("refs/remotes/origin/main", "refs/heads/main", "refs/heads/master"):
+    for name in _TRUNKS:
         if git("for-each-ref", "--format=%(refname)", name):
             return name
     raise InputError("there is no branch main: commit to one first")
+
+
+def is_trunk(head: Revision) -> bool:
+    """Whether that branch is at a commit, here or at the remote: it is merged already."""
+    return bool(git("for-each-ref", "--points-at", str(head.commit), *_TRUNKS))
 
 
 def write(proposal: Proposal, base: Revision) -> str:
@@ -84,7 +91,13 @@ def write_tree(proposal: Proposal, base: Revision, tree: str) -> str:
     parent = str(base.commit)
     end = "" if proposal.facts else "\n"
     message = f"{proposal.message}{end}{SEAL}: {_seal(tree, parent, proposal.message)}\n"
-    return git("commit-tree", tree, "-p", parent, text=message)
+    return git("commit-tree", tree, "-p", parent, text=message, env=_not_before(parent))
+
+
+def _not_before(parent: str) -> dict[str, str]:
+    """The date of a commit on another one: now, but by a clock that is slow not before that one."""
+    made = int(git("rev-list", "--no-walk", "--timestamp", parent).split()[0])
+    return {"GIT_COMMITTER_DATE": f"@{max(made, int(time.time()))} +0000"}
 
 
 def _seal(tree: str, parents: str, message: str) -> str:

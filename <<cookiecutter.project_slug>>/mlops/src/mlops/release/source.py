@@ -20,7 +20,7 @@ from ..lock import require_fresh
 from ..paths import LOCK, METRICS, ONNX, PROVENANCE
 from ..revision import WORKSPACE, Revision, is_clean
 from .evidence import Evidence, Images, Model, release_id
-from .state import environments
+from .history import route
 from .told import committed, md5, told
 
 
@@ -107,7 +107,7 @@ def of_source(found: Source, base: Revision, images: Images, run: str | None) ->
 
 def _compared(base: Revision) -> dict[str, Any]:
     """What the commit that is checked out is to the release of the last environment."""
-    champion = [*environments(base).values()][-1].release
+    champion = route(base)[-1].release
     if champion is None:
         return {}
     found = compare(load_params(), Revision.of(champion.git_sha))

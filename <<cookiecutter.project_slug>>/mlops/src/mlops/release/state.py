@@ -5,7 +5,7 @@ Files are read from a commit or from the workspace: see revision.Revision.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..config.gates import Gate
 from ..config.section import Section
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..files import parse
 from ..revision import Revision
 
@@ -25,6 +25,8 @@ QUARANTINE = RELEASES / "quarantine.txt"
 ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]*@sha256:[0-9a-f]{64}")
 VERSION = re.compile(r"[a-z0-9-]+@v\d+\.\d+\.\d+")
+# It is part of names of branches, containers and namespaces.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?")
 _FACTS = {
     "RELEASE_ID": (ID, "a release's id: lower case, digits, dots and hyphens"),
     "GIT_SHA": (re.compile(r"[0-9a-f]{40}"), "a full commit hash"),
@@ -104,27 +106,40 @@ class Policy(Section):
     """What `policy.yaml` says: by which rules an environment changes.
 
     Attributes:
-        requires: the environment in which a release has to have been live; None for the first.
+        requires: the environment in which a release has to have been live; None for the first. It
+            has to be said: a file that says nothing must not make an environment the first.
         soak_minutes: for how long.
         hold: why nothing is promoted here at present; None when it is.
         freeze: times in which nothing is promoted.
         gates: bounds on the release's metrics, beside those of params.yaml.
     """
 
-    requires: str | None = None
+    requires: str | None
     soak_minutes: Annotated[int, Field(ge=0)] = 0
     hold: str | None = None
     freeze: Annotated[list[Freeze], Field(default_factory=list)]
     gates: Annotated[dict[str, Gate], Field(default_factory=dict)]
 
 
+# What counts where a policy cannot be read.
+_CLOSED = Policy.model_validate({"requires": None, "hold": "its policy.yaml cannot be read"})
+
+
 @dataclass(frozen=True)
 class Environment:
-    """An environment at a revision; `release` is None where nothing was released to it yet."""
+    """An environment at a revision.
+
+    Attributes:
+        name: its own.
+        policy: its rules; where they cannot be read, nothing may come to it.
+        release: what it has; None where nothing was released to it yet, or it cannot be read.
+        problems: why its files cannot be read, a line each.
+    """
 
     name: str
     policy: Policy
     release: Release | None
+    problems: tuple[str, ...] = ()
 
 
 def release_path(environment: str) -> Path:
@@ -140,58 +155,111 @@ def policy_path(environment: str) -> Path:
 def environments(at: Revision) -> dict[str, Environment]:
     """The environments in the order of promotion, the first one first.
 
-    Raises InputError, one line a mistake: a file that cannot be read, or a policy that requires an
-    environment that is not there, or each other in a circle.
+    Mistakes are told by each environment that has them, so that one does not stop the others: a
+    file that cannot be read, a name that is none, or a policy that requires an environment that is
+    not there, or each other in a circle.
     """
     found = {name: _environment(name, at) for name in at.folders(ENVIRONMENTS)}
-    for each in found.values():
+    for each in [*found.values()]:
         if each.policy.requires not in {None, *found}:
-            raise InputError(
+            problem = (
                 f"{policy_path(each.name)}: requires: there is no environment "
                 f"{each.policy.requires}; there are {', '.join(found)}"
             )
-    return {name: found[name] for name in _in_order(found)}
+            found[each.name] = _with(each, problem)
+    order = _in_order(found)
+    if circle := sorted(found.keys() - {*order}):
+        problem = f"{ENVIRONMENTS}: {', '.join(circle)} require each other in a circle"
+        found |= {name: _with(found[name], problem) for name in circle}
+    return {name: found[name] for name in [*order, *circle]}
 
 
 def named(name: str, at: Revision) -> Environment:
-    """An environment by its name. Raises InputError where there is none."""
+    """An environment by its name, whatever is wrong with it. Raises InputError where it is none."""
     known = environments(at)
     if name not in known:
         raise InputError(f"there is no environment {name}; there are {', '.join(known)}")
     return known[name]
 
 
+def readable(environment: Environment) -> Environment:
+    """The same. Raises InputError, one line a mistake, where its files cannot be read."""
+    if environment.problems:
+        raise InputError("\n".join(environment.problems))
+    return environment
+
+
 def quarantined(at: Revision) -> dict[str, str]:
-    """Releases that must never be promoted again, each with the reason."""
-    lines = (at.read(QUARANTINE) or "").splitlines()
-    found = {}
-    for number, line in enumerate(lines, 1):
+    """Releases that must never be promoted again, each with the reason.
+
+    What names no release is not among them: see `quarantine_problems`.
+    """
+    return named_in_quarantine(_quarantine(at))
+
+
+def named_in_quarantine(text: str) -> dict[str, str]:
+    """The same of the text of the list."""
+    return {name: reason for _, name, reason in _banned(text) if ID.fullmatch(name)}
+
+
+def quarantine_problems(at: Revision) -> list[str]:
+    """Lines of the list of releases in quarantine that name none, and why."""
+    return [
+        f"{QUARANTINE} line {number}: {f'{name} {reason}'.strip()!r:.60} begins with no id"
+        for number, name, reason in _banned(_quarantine(at))
+        if not ID.fullmatch(name)
+    ]
+
+
+def _quarantine(at: Revision) -> str:
+    # A reason in another encoding must let no release out.
+    return (at.read_bytes(QUARANTINE) or b"").decode("utf-8", "backslashreplace")
+
+
+def _banned(text: str) -> Iterator[tuple[int, str, str]]:
+    """The number, the id and the reason of each line."""
+    for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             release, _, reason = line.partition(" ")
-            if not ID.fullmatch(release):
-                raise InputError(f"{QUARANTINE} line {number}: {line!r:.60} begins with no id")
-            found[release] = reason.strip()
-    return found
+            yield number, release, reason.strip()
 
 
 def _environment(name: str, at: Revision) -> Environment:
-    policy = at.read(policy_path(name))
-    if policy is None:
-        raise InputError(f"{policy_path(name)}: no such file")
-    text = at.read(release_path(name))
-    return Environment(
-        name,
-        parse(policy, Policy, policy_path(name)),
-        None if text is None else Release.parse(text, release_path(name)),
-    )
+    problems, policy, release = [], _CLOSED, None
+    if not _NAME.fullmatch(name):
+        which = printable(str(ENVIRONMENTS / name))
+        problems.append(f"{which}: the name of an environment is of a-z, 0-9, - and _, 40 at most")
+    try:
+        policy = _policy(policy_path(name), at)
+    except InputError as error:
+        problems += str(error).splitlines()
+    try:
+        text = at.read(release_path(name))
+        release = None if text is None else Release.parse(text, release_path(name))
+    except InputError as error:
+        problems += str(error).splitlines()
+    return Environment(name, policy, release, tuple(problems))
 
 
-def _in_order(found: dict[str, Environment]) -> Iterator[str]:
-    done: set[str | None] = {None}
-    while len(done) <= len(found):
-        ready = [n for n, each in found.items() if n not in done and each.policy.requires in done]
-        if not ready:
-            circle = ", ".join(name for name in found if name not in done)
-            raise InputError(f"{ENVIRONMENTS}: {circle} require each other in a circle")
-        yield from ready
-        done.update(ready)
+def _policy(path: Path, at: Revision) -> Policy:
+    text = at.read(path)
+    if text is None:
+        raise InputError(f"{path}: no such file")
+    return parse(text, Policy, path)
+
+
+def _with(environment: Environment, problem: str) -> Environment:
+    """An environment whose policy makes no sense."""
+    return replace(environment, policy=_CLOSED, problems=(*environment.problems, problem))
+
+
+def _in_order(found: dict[str, Environment]) -> list[str]:
+    """The names of environments after those that they require; without what is in a circle."""
+    done: list[str] = []
+    while ready := [
+        name
+        for name, each in found.items()
+        if name not in done and each.policy.requires in {None, *done}
+    ]:
+        done += ready
+    return done

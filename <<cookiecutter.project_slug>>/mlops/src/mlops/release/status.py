@@ -1,5 +1,6 @@
 """What each environment has, how good it is, what waits for it, and whether it runs as Git says."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ from .apply import drift
 from .changes import promote, propose
 from .evidence import load_evidence
 from .history import lived
-from .state import Environment, environments
+from .state import Environment, environments, quarantined
 from .target import target
 
 
@@ -23,6 +24,7 @@ class Status:
         metrics: of its release.
         waiting: the release that could come next; None when there is none.
         reasons: why that may not come yet; empty when it may.
+        quarantined: why its release must not run; None where it may.
         drift: where what runs is not what Git says, as far as it is seen from here.
     """
 
@@ -31,16 +33,23 @@ class Status:
     metrics: dict[str, float]
     waiting: str | None
     reasons: list[str]
+    quarantined: str | None
     drift: list[str]
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether it is on hold, or not as it should be."""
+        wrong = self.quarantined is not None or self.drift or self.environment.problems
+        return bool(wrong) or self.environment.policy.hold is not None
 
 
 def status(base: Revision, now: datetime) -> list[Status]:
     """The environments in the order of promotion."""
-    known = environments(base)
+    known, banned = environments(base), quarantined(base)
     found = []
     for name, each in known.items():
         live = next(iter(lived(name, base)), None) if each.release else None
-        evidence = load_evidence(each.release.id, base) if each.release else None
+        reason = banned.get(each.release.id) if each.release else None
         upstream = known.get(each.policy.requires or "")
         waiting = upstream.release if upstream else None
         waits = waiting is not None and waiting != each.release
@@ -48,13 +57,22 @@ def status(base: Revision, now: datetime) -> list[Status]:
             Status(
                 environment=each,
                 age=max(timedelta(), now - live.since) if live else None,
-                metrics=evidence.metrics if evidence else {},
+                metrics=_metrics(each, base),
                 waiting=waiting.id if waiting and waits else None,
                 reasons=_refused(name, base, now) if waits else [],
+                quarantined="no reason given" if reason == "" else reason,
                 drift=_drift(name, base) if each.release else [],
             )
         )
     return found
+
+
+def _metrics(environment: Environment, base: Revision) -> dict[str, float]:
+    """Of the release; none where it has no evidence that can be read, which `_drift` tells."""
+    with suppress(InputError):
+        evidence = load_evidence(environment.release.id, base) if environment.release else None
+        return evidence.metrics if evidence else {}
+    return {}
 
 
 def _drift(name: str, base: Revision) -> list[str]:

@@ -7,7 +7,7 @@ from ..revision import Revision
 from ..serving.client import Client
 from .evidence import evidence_path, load_evidence
 from .settings import Settings, load
-from .state import Release, named, release_path
+from .state import Release, named, readable, release_path
 
 # How long a server that answers at all may take to say what it has.
 LOOK_SECONDS = 3
@@ -68,10 +68,11 @@ def target(environment: str, at: Revision) -> Target:
         InputError: no such environment, nothing released to it, or settings that cannot be read.
         CheckError: its release is not what the evidence says.
     """
-    release = named(environment, at).release
-    if release is None:
+    found = named(environment, at)
+    if found.release is None:
+        readable(found)
         raise InputError(f"{environment} has no release yet: `mlops promote` brings one")
-    evidence = load_evidence(release.id, at)
+    release, evidence = found.release, load_evidence(found.release.id, at)
     if evidence is None or evidence.release != release:
         raise CheckError(
             f"{release_path(environment)}: not what {evidence_path(release.id)} says: nothing is "

@@ -91,7 +91,14 @@ def show_status(found: list[Status]) -> None:
         )
     console.print(table)
     for each in found:
-        name = each.environment.name
+        name, known = each.environment.name, each.environment
+        for problem in known.problems:
+            console.print(f"{name}: {problem}", style="red")
+        if known.policy.hold is not None and not (each.reasons or known.problems):
+            console.print(f"{name} is on hold: {known.policy.hold}; `mlops unhold {name}` ends it")
+        if each.quarantined is not None and known.release is not None:
+            told = f"{name}: {known.release.id} is in quarantine: {each.quarantined}"
+            console.print(f"{told}: mlops rollback {name}", style="red")
         if each.waiting is not None and not each.reasons:
             console.print(f"{name}: {each.waiting} may come next: mlops promote {name}")
         for reason in each.reasons:
