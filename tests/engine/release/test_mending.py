@@ -168,7 +168,10 @@ def test_what_is_no_plain_file_is_refused(
     base = head(repository)
     make("environments/dev/release.env")
     repository.commit({})
-    assert any(line.startswith(told) for line in repository.judged("HEAD", str(base.commit)))
+    assert any(
+        line.startswith(told)
+        for line in repository.judged(str(head(repository).commit), str(base.commit))
+    )
 
 
 def test_all_environments_as_a_link_are_refused(repository: Repository) -> None:
@@ -177,7 +180,7 @@ def test_all_environments_as_a_link_are_refused(repository: Repository) -> None:
     Path("environments").rename("elsewhere")
     Path("environments").symlink_to("elsewhere")
     repository.commit({})
-    assert repository.judged("HEAD", str(base.commit)) == [
+    assert repository.judged(str(head(repository).commit), str(base.commit)) == [
         "environments: is a symbolic link; commit a plain file"
     ]
 

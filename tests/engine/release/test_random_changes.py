@@ -173,7 +173,7 @@ class World:
         known = sorted(n for kind, n in facts if kind == "evidence")
         policy = facts.get(("policy", name))
         kinds = ["edit", "remove", "retire", "add", "break", "hold", "bad", "free", "alter"]
-        often = {"new": 8, "copy": 12, "up": 12, "mend": 4, "nothing": 2}
+        often = {"new": 8, "copy": 10, "up": 12, "mend": 4, "add": 3, "bad": 2, "free": 3}
         match rng.choice([*kinds, *(each for each, times in often.items() for _ in range(times))]):
             case "copy" if known:
                 done["release", name] = rng.choice(known)
@@ -194,7 +194,7 @@ class World:
             case "add":
                 name, requires = rng.choice([*ADDED.items()])
                 done["policy", name] = (requires, 0, None)
-                if known and rng.random() < 0.3:
+                if known and rng.random() < 0.6:
                     done["release", name] = rng.choice(known)
             case "break":
                 done["policy", name] = BROKEN
@@ -270,8 +270,8 @@ def tried(world: World) -> bool | None:
     fork = main.facts
     repository.git("checkout", "--quiet", "-B", "branch")
     branch, times, odd = [fork], [repository.now], False
-    for _ in range(rng.choice([1, 1, 1, 2, 3])):
-        facts = fork if rng.random() < 0.1 else world.step(branch[-1])
+    for number in range(rng.choice([1, 1, 2, 2, 3])):
+        facts = fork if number and rng.random() < 0.4 else world.step(branch[-1])
         repository.now += timedelta(minutes=rng.choice([1, 1, 40]))
         when = repository.now + timedelta(minutes=rng.choice([0] * 12 + [-300, 1440]))
         kept = [{k: v for k, v in f.items() if k[0] != "policy"} for f in (branch[-1], facts)]
@@ -283,11 +283,9 @@ def tried(world: World) -> bool | None:
     head, moves_on = repository.git("rev-parse", "HEAD"), rng.random() < 0.5
     repository.git("checkout", "--quiet", "--force", "main")
     if moves_on:
-        ahead = dict(main.facts)
-        for name in ("prod", "staging"):  # what nothing forbids: somebody may have pushed it
-            policy = ahead.get(("policy", name))
-            if policy not in (None, BROKEN) and rng.random() < 0.5:
-                ahead["policy", name] = (policy[0], policy[1], None if policy[2] else "held")
+        ahead = world.step(main.facts)
+        if not allowed(main, main.facts, [main.facts, ahead], ahead, repository.now):
+            ahead = main.facts
         repository.now += timedelta(minutes=1)
         world.commit(main.facts, ahead, repository.now)
         main.take(ahead, repository.now)
@@ -311,19 +309,26 @@ def tried(world: World) -> bool | None:
         assert (repository.judged(updated) == []) == verdict, repository.judged(updated)
         assert (repository.judged(repository.merged(updated)) == []) == verdict
     if verdict:
-        land(world, head, fork, branch, end, [] if moves_on else times)
-        before = repository.git("rev-parse", "main@{1}")
-        assert repository.judged("main", before, merged=True) == []
+        slow = land(world, head, fork, branch, end, [] if moves_on else times)
+        after, before = repository.git("rev-parse", "main", "main@{1}").split()
+        told = repository.judged(after, before, merged=True)
+        assert all("is older than" in line for line in told) if slow else told == []
     return verdict
 
 
 def land(
     world: World, head: str, fork: Facts, branch: list[Facts], end: Facts, times: list[datetime]
-) -> None:
-    """Merge a branch in one of the ways; `times` are its commits', where it can be forwarded."""
+) -> bool:
+    """Merge a branch in one of the ways, and say whether the clock was slow.
+
+    `times` are those of its commits, where it is up to date: only then is what a rebase makes of
+    them what they are.
+    """
     repository, main, base = world.repository, world.main, world.main.facts
     repository.now += timedelta(minutes=world.rng.choice([1, 20, 60]))
-    match world.rng.choice(["merge", "squash", "rebase", *["forward"] * bool(times)]):
+    slow = timedelta(minutes=world.rng.choice([0, 0, 90]))  # the clock of the machine that merges
+    repository.now -= slow
+    match world.rng.choice(["merge", "squash", *["rebase", "forward"] * bool(times)]):
         case "merge":
             repository.git("merge", "--quiet", "--no-ff", "--no-edit", head)
             main.take(end, repository.now)
@@ -343,3 +348,5 @@ def land(
             repository.git("merge", "--quiet", "--ff-only", head)
             for facts, time in zip(branch[1:], times[1:], strict=True):
                 main.take(facts, time)
+    repository.now += slow
+    return bool(slow)
