@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from mlops.release.evidence import (
     evidence_path,
 )
 from mlops.release.guard import refusals
+from mlops.release.history import route
 from mlops.release.state import (
     Release,
     policy_path,
@@ -104,9 +104,7 @@ class Repository:
         """The evidence of a release of a commit made for it, which says the same."""
         made = len(self.ids) + 1
         metrics = changes.pop("metrics", {"roc_auc": 0.7})
-        live = release_path("prod")
-        text = live.read_text(encoding="utf-8") if live.exists() else ""
-        champion = re.match(r"RELEASE_ID=(\S+)", text)
+        champion = route(Revision(self.git("rev-parse", "HEAD")))[-1].release
         md5s = {
             "models/model.onnx": changes.pop("md5", f"{made:032x}"),
             "models/candidate.onnx": f"c{made:031x}",
@@ -138,7 +136,7 @@ class Repository:
             ),
             images=changes.pop("images", Images(serving="", training="")),
             metrics=metrics,
-            champion=changes.pop("champion", champion[1] if champion else None),
+            champion=changes.pop("champion", champion.id if champion else None),
             **changes,
         )
 

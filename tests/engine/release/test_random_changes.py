@@ -182,7 +182,7 @@ class World:
                 if value := facts.get(("release", before)):
                     done["release", name] = value
             case "new":
-                made = f"r{self.repository.made}"
+                made = [*self.evidence][-1]
                 done |= {("evidence", made): 0.7, ("release", "dev"): made}
             case "edit" if known:
                 done["release", name] = EDITED + rng.choice(known)

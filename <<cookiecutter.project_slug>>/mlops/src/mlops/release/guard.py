@@ -168,21 +168,15 @@ def _of_another_champion(evidence: Evidence, base: Revision) -> Iterator[str]:
     """Where it was compared with what was not the champion, or says so of the very same model."""
     path, verdict = evidence_path(evidence.id), evidence.verdict
     try:
-        last = route(base)[-1].name
+        could = _champions(base, committed(evidence.git_sha))
     except InputError as error:  # nobody knows the champion before that is mended
         yield str(error)
         return
-    since, had = committed(evidence.git_sha), lived(last, base)
-    could: list[str | None] = [
-        each.release.id for each in had if each.until is None or each.until > since
-    ]
-    if not had or had[-1].since > since:
-        could.append(None)  # nothing was there yet
     if evidence.champion not in could:
-        known = ", ".join(each or "nothing" for each in dict.fromkeys(could))
+        known = ", ".join(each or "nothing" for each in could)
         yield (
-            f"{path}: champion: it says {evidence.champion or 'nothing'}, {last} had {known} "
-            "since its commit"
+            f"{path}: champion: it says {evidence.champion or 'nothing'}; since its commit it was "
+            f"{known}"
         )
         return
     if evidence.champion is None:
@@ -195,6 +189,19 @@ def _of_another_champion(evidence: Evidence, base: Revision) -> Iterator[str]:
             f"{path}: verdict: it says {verdict or 'nothing'}, the model of {champion.id} is the "
             f"very same file, {_judged(champion)}: same"
         )
+
+
+def _champions(base: Revision, since: datetime) -> list[str | None]:
+    """The releases that were the champion at some time since then; None where there was none."""
+    could: list[str | None] = []
+    for environment in reversed(route(base)):
+        had = lived(environment.name, base)
+        could += [each.release.id for each in had if each.until is None or each.until > since]
+        if had and had[-1].since <= since:
+            break
+    else:
+        could.append(None)  # nothing had been released yet
+    return [*dict.fromkeys(could)]
 
 
 def _judged(evidence: Evidence) -> str:
