@@ -211,8 +211,8 @@ def test_a_registry_is_declared_before_it_is_used(
 
 def test_the_champion_is_one_that_was(repository: Repository, evidence: Evidence) -> None:
     for champion, verdict, told in (
-        (None, None, "champion: it says nothing, prod had r1 since its commit"),
-        (evidence.id, "same", "champion: it says r2, prod had r1 since its commit"),
+        (None, None, "champion: it says nothing; since its commit it was r1"),
+        (evidence.id, "same", "champion: it says r2; since its commit it was r1"),
     ):
         forged = evidence.model_copy(update={"champion": champion, "verdict": verdict})
         (line,) = repository.refused(repository.files(forged, "dev"))

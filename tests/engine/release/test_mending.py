@@ -107,7 +107,7 @@ def test_a_release_that_nobody_can_read_is_gone_back_from(repository: Repository
     first = repository.live("dev", "staging")
     second = repository.live("dev")
     file = str(release_path("staging"))
-    for bad in ("RELEASE_ID=\n", first.text().replace("r1", "r1\xff")):
+    for bad in ("RELEASE_ID=\n", first.text().replace(first.id, f"{first.id}\xff")):
         repository.commit({file: bad})
         assert repository.refused({"code": bad}) == []
         assert repository.refused(copy(second, "staging")) != []
@@ -127,7 +127,7 @@ def test_what_is_no_utf8_is_told_in_a_line(repository: Repository) -> None:
         assert told == f"{name}: not UTF-8 text"
         repository.git("reset", "--quiet", "--hard", str(base.commit))
     # Where it lists what must not run, its reasons alone may be anything.
-    Path(QUARANTINE).write_bytes(b"r1 it l\xffaks\n")
+    Path(QUARANTINE).write_bytes(release.id.encode() + b" it l\xffaks\n")
     repository.commit({})
     assert quarantined(head(repository)) == {release.id: "it l\\xffaks"}
 
@@ -358,18 +358,18 @@ def test_a_branch_from_before_a_first_release_passes(repository: Repository) -> 
 
 
 def test_quarantine_is_for_good(repository: Repository) -> None:
-    repository.live("dev")
-    other = repository.live("dev")
-    repository.commit({QUARANTINE: "r1 bad\nr2 worse\n"})
+    for _ in range(2):
+        repository.live("dev")
+    one, two = repository.ids.values()
+    repository.commit({QUARANTINE: f"{one} bad\n{two} worse\n"})
     told = "releases/quarantine.txt: r2 is taken out, and has to stay: make another release instead"
-    assert repository.refused({QUARANTINE: "r1 bad\n"}) == [told]
-    assert repository.refused({QUARANTINE: "r1 bad\n#r2 worse\n"}) == [told]
-    assert repository.refused({QUARANTINE: "r2 worse, see issue 7\nr1 bad\n"}) == []
+    assert repository.refused({QUARANTINE: f"{one} bad\n"}) == [told]
+    assert repository.refused({QUARANTINE: f"{one} bad\n#{two} worse\n"}) == [told]
+    assert repository.refused({QUARANTINE: f"{two} worse, see issue 7\n{one} bad\n"}) == []
     assert repository.refused({QUARANTINE: None})[0].startswith("releases/quarantine.txt: r")
-    assert repository.refused({QUARANTINE: "r1 bad\nr2 worse\nR3 x\n"}) == [
+    assert repository.refused({QUARANTINE: f"{one} bad\n{two} worse\nR3 x\n"}) == [
         "releases/quarantine.txt line 3: 'R3 x' begins with no id"
     ]
-    assert other.id == "r2"
 
 
 @pytest.mark.parametrize("there", ["r1 bad", "r1 bad\r\n", "# those that are bad", "\n\n", "r1"])
@@ -379,9 +379,10 @@ def test_what_is_put_into_quarantine_is_there(repository: Repository, there: str
     repository.commit({QUARANTINE: there})
     for number in (2, 3):
         repository.live("dev")
-        merge(repository, changes.quarantine(f"r{number}", head(repository), "wrong"))
+        known = repository.ids[f"r{number}"]
+        merge(repository, changes.quarantine(known, head(repository), "wrong"))
     found = quarantined(head(repository))
-    assert (found["r2"], found["r3"]) == ("wrong", "wrong")
+    assert [found[repository.ids[name]] for name in ("r2", "r3")] == ["wrong", "wrong"]
     assert ("r1" in found) == there.startswith("r1")
 
 
@@ -408,10 +409,11 @@ def test_status_says_what_is_held_and_what_must_not_run(
     assert code == 3
     assert "dev is on hold: incident 7; `mlops unhold dev` ends it" in said
     repository.policy("dev", POLICIES["dev"])
-    repository.commit({QUARANTINE: "r1 it leaks\n"})
+    (known,) = repository.ids.values()
+    repository.commit({QUARANTINE: f"{known} it leaks\n"})
     code, said = told("--check")
     assert code == 3
-    assert "staging: r1 is in quarantine: it leaks: mlops rollback staging" in said
+    assert f"staging: {known} is in quarantine: it leaks: mlops rollback staging" in said
     repository.commit({QUARANTINE: "# none\n"})
     repository.policy("dev", "requires: []\n")
     code, said = told("--check")
