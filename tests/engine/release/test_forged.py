@@ -1,6 +1,6 @@
 """Forged evidence: each field in turn, wherever it is, is refused with its name and both values.
 
-What Git alone cannot prove is listed in one place; nothing else passes. See mlops.release.told.
+What Git alone cannot prove is listed in one place; nothing else passes. See mlops.release.lineage.
 """
 
 import json
@@ -13,7 +13,7 @@ from engine.released import REGISTRY, Repository, copy, locked
 
 from mlops.errors import InputError
 from mlops.release.evidence import Evidence, Images, evidence_path, load_evidence, read_evidence
-from mlops.release.told import BELIEVED, flat
+from mlops.release.lineage import BELIEVED, flat
 from mlops.revision import Revision
 
 IMAGES = Images(
@@ -254,10 +254,10 @@ def test_the_very_same_model_is_neither_better_nor_worse(repository: Repository)
 
 def _told_again(repository: Repository, evidence: Evidence) -> Evidence:
     """The evidence of what is checked out now, in those fields that its commit tells of."""
-    from mlops.release.told import told
+    from mlops.release.lineage import of_commit
 
     commit = repository.git("rev-parse", "HEAD")
-    known = told(Revision(commit))
+    known = of_commit(Revision(commit))
     model = evidence.model.model_copy(update={"version": known["model.version"]})
     return evidence.model_copy(
         update={

@@ -15,7 +15,7 @@ from engine.stored import Stored
 from mlops import paths
 from mlops.errors import CheckError
 from mlops.release.evidence import Evidence, Images, Model, evidence_path, evidence_text
-from mlops.release.told import md5, told
+from mlops.release.lineage import md5, of_commit
 from mlops.release.trace import Hop, trace
 from mlops.revision import Revision
 
@@ -90,7 +90,7 @@ class Traced:
     def release(self, **changes: Any) -> None:
         """Release what is committed."""
         at = Revision(self.git("rev-parse", "HEAD"))
-        known = told(at)
+        known = of_commit(at)
         self.id = known["id"]
         evidence = Evidence(
             id=self.id,

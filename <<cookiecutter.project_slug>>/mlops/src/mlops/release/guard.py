@@ -15,6 +15,7 @@ from .commits import fork, lost, remembered
 from .declared import PYPROJECT, image_names, registry
 from .evidence import Evidence, evidence_path, load_evidence
 from .history import lived, require_whole, route, ways_back
+from .lineage import committed, facts
 from .state import (
     ENVIRONMENTS,
     QUARANTINE,
@@ -26,7 +27,6 @@ from .state import (
     quarantined,
     release_path,
 )
-from .told import committed, facts
 
 
 def refusals(base: Revision, head: Revision, now: datetime, merged: bool = False) -> list[str]:

@@ -21,7 +21,7 @@ from ..paths import LOCK, METRICS, ONNX, PROVENANCE
 from ..revision import WORKSPACE, Revision, is_clean
 from .evidence import Evidence, Images, Model, release_id
 from .history import route
-from .told import committed, md5, told
+from .lineage import committed, md5, of_commit
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def of_source(found: Source, base: Revision, images: Images, run: str | None) ->
         images: what was built of it.
         run: where that was.
     """
-    known = told(found.at)
+    known = of_commit(found.at)
     return Evidence(
         id=found.id,
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",

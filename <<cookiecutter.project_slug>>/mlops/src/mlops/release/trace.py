@@ -19,10 +19,10 @@ from ..serving.client import Client
 from .declared import PYPROJECT, image_names, registry
 from .docker import docker
 from .evidence import Evidence, evidence_path, load_evidence
+from .lineage import facts, md5
 from .settings import load
 from .state import Release, environments
 from .target import LOOK_SECONDS
-from .told import facts, md5
 
 State = Literal["ok", "wrong", "not checked"]
 

@@ -66,7 +66,7 @@ class Fact:
         return f"it says {_shown(self.said)}, {self.where} says {_shown(self.found)}"
 
 
-def told(at: Revision) -> dict[str, Any]:
+def of_commit(at: Revision) -> dict[str, Any]:
     """What evidence of a commit must say, by field. Raises InputError where a file is broken."""
     return {name: value for read in _READERS for name, value in read(at).items()}
 
