@@ -244,7 +244,7 @@ def test_the_very_same_model_is_neither_better_nor_worse(repository: Repository)
     )
     out["md5"] = same.judged_md5
     repository.commit({"dvc.lock": json.dumps(lock)})
-    renewed = _told_again(repository, later.model_copy(update={"model": same}))
+    renewed = _of_its_commit(repository, later.model_copy(update={"model": same}))
     lines = repository.refused(repository.files(renewed, "dev"))
     assert len(lines) == 1
     assert "verdict: it says better, the model of r1 is the very same file" in lines[0]
@@ -252,7 +252,7 @@ def test_the_very_same_model_is_neither_better_nor_worse(repository: Repository)
     assert repository.refused(repository.files(right, "dev")) == []
 
 
-def _told_again(repository: Repository, evidence: Evidence) -> Evidence:
+def _of_its_commit(repository: Repository, evidence: Evidence) -> Evidence:
     """The evidence of what is checked out now, in those fields that its commit tells of."""
     from mlops.release.lineage import of_commit
 
@@ -273,7 +273,7 @@ def test_reports_that_the_lock_does_not_name_are_refused(repository: Repository)
     """The evidence says what the file says, and the file was edited by hand."""
     evidence = repository.evidence()
     repository.commit({"reports/metrics.json": json.dumps({"roc_auc": 0.99})})
-    forged = _told_again(repository, evidence.model_copy(update={"metrics": {"roc_auc": 0.99}}))
+    forged = _of_its_commit(repository, evidence.model_copy(update={"metrics": {"roc_auc": 0.99}}))
     (line,) = repository.refused(repository.files(forged, "dev"))
     assert ": reports/metrics.json (md5): it says " in line
     assert ", dvc.lock of " in line
