@@ -104,3 +104,23 @@ def test_the_gate_goes_by_what_is_counted(project: Workspace) -> None:
     done = project.run("mlops", "gate")
     assert done.returncode == 3
     assert "data/split/test.parquet: 10 rows differ from those that split makes of" in done.stderr
+
+
+@pytest.mark.parametrize("what", ["binary", "regression", "clustering"])
+def test_what_is_served_must_be_the_model_that_was_judged(begin: Begin, what: str) -> None:
+    """Trained on all rows it has other bytes, and is as good on rows that it learned from."""
+    stored = begin(what)
+    stored.put("poor")
+    poor = paths.ONNX.read_bytes()
+    stored.put("twin")
+    twin = paths.ONNX.read_bytes()
+    base = stored.made("good")
+    for served, refused in ((twin, False), (poor, True)):
+        paths.ONNX.unlink()
+        paths.ONNX.write_bytes(served)
+        stored.ran()
+        stored.commit()
+        found = judged_by(stored.params(), Revision.of(base))
+        lines = [*map(str, found.contradictions)]
+        assert bool(lines) == refused, lines
+        assert all("models/model.onnx, which is served, is not its" in line for line in lines)

@@ -265,6 +265,24 @@ VALUE = "value"
 STABILITY = "stability"
 
 
+def errors(scored: Scored) -> tuple[float, float]:
+    """The error of answers, and that of the best constant: RMSE, or of classes Brier's score.
+
+    Args:
+        scored: with what is true. Brier, "Verification of forecasts expressed in terms of
+            probability", Monthly Weather Review 78, 1950: the sum over all classes, from 0 to 2.
+    """
+    assert scored.truth is not None
+    if scored.classes is None:
+        of_model = float(((scored.truth - scored.outputs["prediction"]) ** 2).mean() ** 0.5)
+        return of_model, float(scored.truth.std())
+    told, shares = scored.outputs["probability"].astype("float64"), scored.hits.mean(axis=0)
+    of_model, of_constant = (
+        float(((each - scored.hits) ** 2).sum(axis=1).mean()) for each in (told, shares)
+    )
+    return of_model, of_constant
+
+
 def catalogue(task: Task, worth: Value | None = None) -> dict[str, Metric]:
     """The task's metrics by name, and the value of its predictions where it is said."""
     found = METRICS[task] | own_metrics(task)

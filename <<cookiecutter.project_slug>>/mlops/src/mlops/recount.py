@@ -15,22 +15,26 @@ import pyarrow.parquet as pq
 
 from .answers import answers
 from .columns import frame
-from .comparison import joblib_file, obtain, onnx_file
+from .comparison import joblib_file, obtain, onnx_file, refitted_from
 from .config.terms import Terms
 from .contract import Contract, conform, load_contract
 from .files import read_json
 from .gate import Breach
 from .inference import OnnxModel
 from .inputs import model_inputs
-from .metrics import STABILITY, rounded, score
+from .metrics import STABILITY, Scored, errors, rounded, score
 from .model import Model
 from .parts import divide
-from .paths import METRICS, PARTS, SLICES, SNAPSHOT
+from .paths import METRICS, ONNX, PARTS, SLICES, SNAPSHOT
 from .revision import WORKSPACE, Revision
 from .slices import Slices, slices
 
 # Metrics are written with six digits, and a machine may add up in another order.
 TOLERANCE = 1e-4
+# By how much the error of the model that is served may be above its candidate's, on rows that it
+# has even learned from: shares of what the candidate is better than a constant, and of the
+# constant's error. What loses more is another model.
+LOSS, CHANCE = 0.1, 0.01
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,14 @@ class Recount:
             None where they cannot be counted without the workspace's own code.
         strangers: test rows that the split of the snapshot does not put there; None where both are
             the base's.
+        lost: how far the model that is served falls behind its candidate, where it was then trained
+            on all rows, and how far it may.
     """
 
     metrics: dict[str, float] | None
     slices: Slices | None
     strangers: int | None = None
+    lost: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,25 +104,41 @@ def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | 
         return None
     with tempfile.TemporaryDirectory() as folder:
         space_of = [joblib_file(WORKSPACE)] if terms.task == "clustering" and own else []
-        wanted = [model, PARTS["test"], *space_of]
+        final = [ONNX] if refitted_from(WORKSPACE) else []
+        wanted = [model, PARTS["test"], *space_of, *final]
         files = obtain(WORKSPACE, wanted, Path(folder, "judged"), own).files
-        served, test = OnnxModel(files[model]), pd.read_parquet(files[PARTS["test"]])
+        candidate, test = OnnxModel(files[model]), pd.read_parquet(files[PARTS["test"]])
         odd = strangers(terms, base, test, Path(folder, "data"), own)
         if terms.task == "clustering" and not own:
             return Recount(None, None, odd)  # its space is what the workspace's own steps make
-        contract = Contract.parse(served.metadata["contract"])
+        contract = Contract.parse(candidate.metadata["contract"])
         space = None
         if space_of:
             features = Model.load(files[space_of[0]]).pipeline[:-1]
             space = np.asarray(features.transform(model_inputs(test, contract)))
-        scored = answers(served, contract, test, space)
+        scored = answers(candidate, contract, test, space)
         found = score(terms.task, scored, terms.evaluate.value)
         parts = slices(terms.task, scored, test, contract, terms.evaluate)
-        return Recount(rounded(found), parts, odd)
+        lost = None
+        for path in final:
+            lost = _lost(scored, answers(OnnxModel(files[path]), contract, test, space))
+        return Recount(rounded(found), parts, odd, lost)
+
+
+def _lost(candidate: Scored, served: Scored) -> tuple[float, float]:
+    if candidate.truth is None:
+        one, other = (
+            next(iter(score("clustering", each).values())) for each in (candidate, served)
+        )
+        return one - other, LOSS * abs(one) + CHANCE  # of how clear clusters are, up to 1
+    (one, constant), (other, _) = errors(candidate), errors(served)
+    return other - one, LOSS * max(0.0, constant - one) + CHANCE * constant
 
 
 def _is_known(base: Revision, model: Path) -> bool:
-    same = (base.outputs.get(path) == WORKSPACE.outputs.get(path) for path in (model, *_rows()))
+    same = (
+        base.outputs.get(path) == WORKSPACE.outputs.get(path) for path in (model, ONNX, *_rows())
+    )
     return all(same) and all(base.read(path) == WORKSPACE.read(path) for path in (METRICS, SLICES))
 
 
@@ -149,6 +172,13 @@ def contradictions(found: Recount, metrics: dict[str, float], parts: Slices) -> 
         told = (
             f"{PARTS['test']}: {found.strangers:,} rows differ from those that split makes of "
             f"{SNAPSHOT}: run `uv run dvc repro`"
+        )
+        yield Breach(None, "evidence", told)
+    if found.lost is not None and found.lost[0] > found.lost[1]:
+        lost, may = found.lost
+        told = (
+            f"{ONNX}, which is served, is not its candidate trained on all rows: its error on the "
+            f"test rows is {lost:.4g} larger, {may:.4g} may be; run `uv run dvc repro`"
         )
         yield Breach(None, "evidence", told)
     if found.metrics is None or found.slices is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ..metrics import Scored
+from ..metrics import Scored, errors
 from .caveat import Caveat
 
 
@@ -25,16 +25,10 @@ def _unpredicted(scored: Scored) -> Iterator[Caveat]:
 
 def _no_better(scored: Scored) -> Iterator[Caveat]:
     """Whether one answer for all rows would do: the classes' shares, or the mean."""
-    assert scored.truth is not None
+    of_model, of_constant = errors(scored)
+    what, constant = "Brier score", "the shares of the classes"
     if scored.classes is None:
-        of_model = float(((scored.truth - scored.outputs["prediction"]) ** 2).mean() ** 0.5)
-        of_constant, what, constant = float(scored.truth.std()), "rmse", "their mean"
-    else:
-        shares = scored.hits.mean(axis=0)
-        known = scored.outputs["probability"].astype("float64")
-        of_model = float(((known - scored.hits) ** 2).sum(axis=1).mean())
-        of_constant = float(((shares - scored.hits) ** 2).sum(axis=1).mean())
-        what, constant = "Brier score", "the shares of the classes"
+        what, constant = "rmse", "their mean"
     if of_model >= of_constant:
         yield Caveat(
             "constant",
