@@ -61,6 +61,7 @@ REPEATED = {
         *("[classification-regression", "[regression-clustering", "[clustering-classification"),
     ),
     "update/test_update.py::test_what_the_owner_did_stays": ("-s3-", "-ssh-"),
+    "workflows/test_ci.py::test_among_many_comments": ("[29]", "[30]"),
     "deploy/test_faults.py::test_a_killed_proposal": ("promote",),
     "deploy/test_faults.py::test_a_killed_apply": ("processes",),
 }
