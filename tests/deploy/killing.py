@@ -33,6 +33,8 @@ def changes(event, arguments):
     if event == "subprocess.Popen":
         program, command = os.path.basename(os.fsdecode(arguments[0])), arguments[1]
         words = [program, *map(os.fsdecode, command[1:])]
+        while program == "git" and words[1:2] == ["-c"]:
+            del words[1:3]  # settings, before what Git is to do
         looks = words[1:2] and words[1] in LOOKS.get(program, "").split()
         further = program == "docker" and any(each <= {*words} for each in LOOKS_FURTHER)
         return None if looks or further else " ".join(words)
