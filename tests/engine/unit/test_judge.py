@@ -11,15 +11,24 @@ from engine.stored import Stored
 from mlops import paths
 from mlops.files import read_json, write_json, write_text
 from mlops.judge import Judgement, judge
+from mlops.project import VARIABLE
 from mlops.recount import recount
+from mlops.release.state import policy_path
 from mlops.revision import Revision
 
 Begin = Callable[[str], Stored]
 REGRESSION = {"roc_auc": {"regression": 0}}
 
 
+@pytest.fixture(autouse=True)
+def _environ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge takes the base's package for the owner's: not for tests that come later."""
+    monkeypatch.setenv(VARIABLE, "")
+
+
 def judged(base: str) -> Judgement:
     """What this engine, which is checked out elsewhere, says of what is checked out here."""
+    write_text(policy_path("dev"), "requires: null\n")
     found = judge(base, datetime.now(UTC))
     assert found.engine is not None
     assert found.base == Revision.of(base).commit  # type: ignore[union-attr]

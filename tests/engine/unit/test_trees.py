@@ -19,7 +19,7 @@ from sklearn.ensemble import (
     VotingRegressor,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
 from mlops.errors import CheckError
 from mlops.inputs import model_inputs, target_values
@@ -195,6 +195,17 @@ def test_rows_near_a_threshold_behind_a_step_that_computes_are_told() -> None:
     given = {0: np.unique(rows["a"].to_numpy()[[3, 7]])}
     assert not near_thresholds(rows, rows, as_it_is, given, NUMBERS).any()
     assert not near_thresholds(rows, rows, scaled, {}, NUMBERS).any()
+
+
+def test_a_threshold_close_to_the_0_of_a_category_excuses_no_row() -> None:
+    """LightGBM's are at 1e-35: else each row without that category could fall on either side."""
+    rows = pd.DataFrame({"a": np.arange(400, dtype="float32"), "colour": ["red", "blue"] * 200})
+    steps = ColumnTransformer(
+        [("n", StandardScaler(), ["a"]), ("c", OneHotEncoder(sparse_output=False), ["colour"])]
+    )
+    features = Pipeline([("features", steps)]).fit(rows)
+    trees = {column: np.array([1e-35, 1e-34]) for column in (1, 2)}
+    assert not near_thresholds(rows, rows, features, trees, ["a"]).any()
 
 
 @pytest.mark.parametrize("steps", STEPS)

@@ -127,8 +127,9 @@ def near_thresholds(
 ) -> np.ndarray:
     """Which rows lie so near a threshold, behind a step that computes, that either side is right.
 
-    What a step computes, two runtimes do not do bit by bit alike. Rows that were learned from lie
-    there: trees put their thresholds between neighbours.
+    What a step computes of numbers, two runtimes do not do bit by bit alike. Rows that were learned
+    from lie there: trees put their thresholds between neighbours. The 0 and 1 of categories are
+    exact, however near to 0 a threshold is: LightGBM's are at 1e-35.
 
     Args:
         rows: of inputs, as inputs.model_inputs.
@@ -143,7 +144,10 @@ def near_thresholds(
     matrix = _matrix(features, rows)
     names = _names(features, matrix.shape[1])
     largest = np.nanmax(np.abs(_matrix(features, usual)), axis=0, initial=0)
+    computed = _movers(usual, features, [*trees], numbers)
     for column, values in trees.items():
+        if column not in computed:
+            continue
         made, source = matrix[:, column].astype("float64"), _source(names[column], numbers)
         if source and _is_unchanged(matrix[:, column], rows[source].to_numpy()):
             continue
