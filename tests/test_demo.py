@@ -28,7 +28,7 @@ def test_make_demo_tells_the_whole_story(template: Path, tmp_path: Path) -> None
     assert "wrong  " not in trace
     assert trace.splitlines()[-1].startswith("ok  source data/example/flights.parquet: ")
     assert "worse" in told
-    assert "roc_auc" in re.findall(r"error: .+", told)[0]
+    assert "roc_auc" in re.findall(r"^error: .+", told, re.MULTILINE)[0]
     assert "error: prod is on hold: answers are wrong since noon" in told
     alarms = re.findall(r"^(?:error: |       )(\w+): (\w+): ", told, re.MULTILINE)
     assert {("drift", "carrier"), ("performance", "roc_auc")} <= {*alarms}
