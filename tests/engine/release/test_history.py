@@ -96,6 +96,23 @@ def test_evidence_that_changes_on_the_way_is_refused(repository: Repository, for
     assert [line.partition(":")[0] for line in told] == [f"releases/{evidence.id}.json"]
 
 
+def test_what_main_has_meanwhile_is_no_excuse(repository: Repository) -> None:
+    """A rebase leaves out what main has already, and then takes that back."""
+    first, second = repository.live("dev", "staging"), repository.live("dev")
+    branch = repository.branch(copy(second, "staging"), copy(first, "staging"))
+    repository.commit(copy(second, "staging"))
+    (told,) = repository.judged(repository.merged(branch))
+    assert "has there what neither" in told
+
+
+def test_what_main_has_already_changes_nothing(repository: Repository) -> None:
+    before = repository.git("rev-parse", "HEAD")
+    repository.live("dev")
+    for commit in (before, repository.git("rev-parse", "HEAD")):
+        assert repository.judged(commit) == []
+        assert repository.judged(commit, commit, merged=True) == []
+
+
 def test_a_side_branch_is_looked_at_too(repository: Repository) -> None:
     """A rebase takes each of its commits."""
     first, second = repository.live("dev", "staging"), repository.live("dev")

@@ -82,7 +82,9 @@ def wrong(facts: Facts) -> set[tuple[str, str]]:
     return found
 
 
-def allowed(main: Main, fork: Facts, branch: list[Facts], end: Facts, now: datetime) -> bool:
+def allowed(
+    main: Main, fork: Facts, branch: list[Facts], end: Facts, now: datetime, updated: bool = False
+) -> bool:
     """Whether a branch may be merged, by what the manual says.
 
     Args:
@@ -91,15 +93,17 @@ def allowed(main: Main, fork: Facts, branch: list[Facts], end: Facts, now: datet
         branch: what its commits have, after what they began with.
         end: what main would have.
         now: the time.
+        updated: whether main was merged into the branch, so that it has all of `end` itself.
     """
-    begin, banned = branch[0], {*main.facts[("bad", "")], *end[("bad", "")]}
+    begin, last = branch[0], end if updated else branch[-1]
+    banned = {*main.facts[("bad", "")], *end[("bad", "")]}
     names, bad = environments(end), {name for name, _ in wrong(main.facts)}
     retired = environments(fork) - names
     moved = [n for n in names if end.get(("release", n)) != fork.get(("release", n))]
     once = all(end.get(key) == fork.get(key) for key in main.facts if key[0] == "evidence") and all(
-        each.get(key) in (begin.get(key), end.get(key))
+        each.get(key) in (begin.get(key), last.get(key))
         for each in branch
-        for key in {*each, *begin, *end}
+        for key in {*each, *begin, *last}
         if key[0] in ("release", "evidence")
     )
     held = {n for n in names | retired if main.facts.get(("policy", n), ("", 0, None))[2]}
@@ -306,8 +310,9 @@ def tried(world: World) -> bool | None:
         repository.git("merge", "--quiet", "--no-ff", "--no-edit", "main")
         updated = repository.git("rev-parse", "HEAD")
         repository.git("checkout", "--quiet", "main")
-        assert (repository.judged(updated) == []) == verdict, repository.judged(updated)
-        assert (repository.judged(repository.merged(updated)) == []) == verdict
+        anew = allowed(main, main.facts, branch, end, repository.now, updated=True) and not odd
+        assert (repository.judged(updated) == []) == anew, repository.judged(updated)
+        assert (repository.judged(repository.merged(updated)) == []) == anew
     if verdict:
         slow = land(world, head, fork, branch, end, [] if moves_on else times)
         after, before = repository.git("rev-parse", "main", "main@{1}").split()

@@ -58,7 +58,9 @@ def remembered(base: Revision, head: Revision, now: datetime) -> Iterator[str]:
         now: the time.
     """
     known = _commits(base, head)
-    final, latest = _kept(head), max([now, *(c.made for c in known.values() if not c.is_new)])
+    if str(head.commit) not in known:  # main has it already
+        return
+    final, latest = _tip(head, known), max([now, *(c.made for c in known.values() if not c.is_new)])
     for commit in known.values():
         if not commit.is_new:
             continue
@@ -70,7 +72,8 @@ def remembered(base: Revision, head: Revision, now: datetime) -> Iterator[str]:
         # Machines that merge have clocks of their own, and what they merged is told by its commits.
         if len(before) == 1 and commit.made < before[0].made:
             yield f"commit {commit} is older than {before[0]}, which it stands on; {_AGAIN}"
-        yield from _passing(commit, base, final)
+        if commit.name != head.commit:
+            yield from _passing(commit, base, final.kept)
 
 
 def lost(base: Revision, head: Revision) -> Iterator[str]:
@@ -81,6 +84,14 @@ def lost(base: Revision, head: Revision) -> Iterator[str]:
             f"{str(head.commit)[:7]}: what environments had would be lost to `mlops rollback`; "
             "merge the branch into main, not main into the branch"
         )
+
+
+def _tip(head: Revision, known: dict[str, _Commit]) -> _Commit:
+    """The last commit of a branch: of one that is merged on trial what main is merged with."""
+    last = known[str(head.commit)]
+    if len(last.parents) > 1 and not known[last.parents[0]].is_new:
+        return known[last.parents[1]]
+    return last
 
 
 def _passing(commit: _Commit, base: Revision, final: dict[Path, Entry]) -> Iterator[str]:

@@ -203,7 +203,11 @@ def named_in_quarantine(text: str) -> dict[str, str]:
 
 
 def quarantine_problems(at: Revision) -> list[str]:
-    """Lines of the list of releases in quarantine that name none, and why."""
+    """What is wrong with the list of releases in quarantine, a line each."""
+    try:
+        at.read(QUARANTINE)
+    except InputError as error:
+        return [str(error)]
     return [
         f"{QUARANTINE} line {number}: {f'{name} {reason}'.strip()!r:.60} begins with no id"
         for number, name, reason in _banned(_quarantine(at))
