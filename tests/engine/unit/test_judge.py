@@ -14,7 +14,7 @@ from mlops.judge import Judgement, judge
 from mlops.project import VARIABLE
 from mlops.recount import recount
 from mlops.release.state import policy_path
-from mlops.revision import Revision
+from mlops.revision import Revision, git
 
 Begin = Callable[[str], Stored]
 REGRESSION = {"roc_auc": {"regression": 0}}
@@ -29,6 +29,9 @@ def _environ(monkeypatch: pytest.MonkeyPatch) -> None:
 def judged(base: str) -> Judgement:
     """What this engine, which is checked out elsewhere, says of what is checked out here."""
     write_text(policy_path("dev"), "requires: null\n")
+    git("add", str(policy_path("dev")))
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+    git(*who, "commit", "--quiet", "--allow-empty", "--message=x", "--", str(policy_path("dev")))
     found = judge(base, datetime.now(UTC))
     assert found.engine is not None
     assert found.base == Revision.of(base).commit  # type: ignore[union-attr]
