@@ -18,8 +18,15 @@ from sklearn.ensemble import (
     RandomForestRegressor,
     VotingRegressor,
 )
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    OneHotEncoder,
+    PolynomialFeatures,
+    StandardScaler,
+)
 
 from mlops.errors import CheckError
 from mlops.inputs import model_inputs, target_values
@@ -206,6 +213,37 @@ def test_a_threshold_close_to_the_0_of_a_category_excuses_no_row() -> None:
     features = Pipeline([("features", steps)]).fit(rows)
     trees = {column: np.array([1e-35, 1e-34]) for column in (1, 2)}
     assert not near_thresholds(rows, rows, features, trees, ["a"]).any()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        KBinsDiscretizer(3, encode="onehot-dense", strategy="uniform"),
+        FunctionTransformer(lambda given: np.maximum(given - 300, 0)),
+        SimpleImputer(add_indicator=True),
+    ],
+)
+def test_a_threshold_close_to_what_does_not_move_excuses_no_row(step: Any) -> None:
+    """But for those at the very edge of a bin, or of what is cut off: they may be told apart."""
+    rows = pd.DataFrame({"a": np.arange(400, dtype="float32")})
+    if isinstance(step, SimpleImputer):
+        rows["a"] = rows["a"].where(rows["a"] % 10 > 0)
+    features = Pipeline([("features", ColumnTransformer([("n", step, ["a"])]))]).fit(rows)
+    columns = features.transform(rows).shape[1]
+    trees = {column: np.array([1e-35, 1e-34]) for column in range(columns)}
+    assert near_thresholds(rows, rows, features, trees, ["a"]).sum() <= columns
+
+
+def test_a_missing_number_that_a_step_computes_may_fall_on_either_side() -> None:
+    """What stands in for it is scaled by both runtimes as any other number is."""
+    rows = pd.DataFrame({"a": np.arange(401, dtype="float32")})
+    asked = rows.assign(a=rows["a"].where(rows["a"] % 10 > 0))
+    step = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    features = Pipeline([("features", ColumnTransformer([("n", step, ["a"])]))]).fit(rows)
+    on = {0: np.unique(features.transform(asked)[[0, 0]])}
+    near = near_thresholds(asked, rows, features, on, ["a"])
+    assert near[asked["a"].isna()].all()
+    assert near.mean() < 0.11
 
 
 @pytest.mark.parametrize("steps", STEPS)

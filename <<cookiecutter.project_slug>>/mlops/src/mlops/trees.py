@@ -128,8 +128,9 @@ def near_thresholds(
     """Which rows lie so near a threshold, behind a step that computes, that either side is right.
 
     What a step computes of numbers, two runtimes do not do bit by bit alike. Rows that were learned
-    from lie there: trees put their thresholds between neighbours. The 0 and 1 of categories are
-    exact, however near to 0 a threshold is: LightGBM's are at 1e-35.
+    from lie there: trees put their thresholds between neighbours. What does not move with the
+    numbers is exact, as the 0 of a category, of a bin, or of what is cut off, however near to it a
+    threshold is: LightGBM's are at 1e-35.
 
     Args:
         rows: of inputs, as inputs.model_inputs.
@@ -144,18 +145,32 @@ def near_thresholds(
     matrix = _matrix(features, rows)
     names = _names(features, matrix.shape[1])
     largest = np.nanmax(np.abs(_matrix(features, usual)), axis=0, initial=0)
-    computed = _movers(usual, features, [*trees], numbers)
+    moves = _moves(rows, usual, features, numbers)
     for column, values in trees.items():
-        if column not in computed:
-            continue
         made, source = matrix[:, column].astype("float64"), _source(names[column], numbers)
         if source and _is_unchanged(matrix[:, column], rows[source].to_numpy()):
             continue
         after = np.clip(np.searchsorted(values, made), 1, max(len(values) - 1, 1))
         around = np.array([values[after - 1], values[np.minimum(after, len(values) - 1)]])
         distance = np.abs(around - made).min(axis=0)
-        near |= distance <= EITHER * largest[column]
+        near |= moves[:, column] & (distance <= EITHER * largest[column])
     return near
+
+
+def _moves(
+    rows: pd.DataFrame, usual: pd.DataFrame, features: Pipeline, numbers: list[str]
+) -> np.ndarray:
+    """Whether what the steps make of each row moves with its numbers, shape (rows, columns).
+
+    They move by some steps of float32; one that is missing counts as the usual one.
+    """
+    known = rows.fillna(usual[numbers].median().astype("float32"))
+    beside = {
+        name: known[name] + EITHER * np.fmax(known[name].abs(), usual[name].abs().max())
+        for name in numbers
+    }
+    before, after = _matrix(features, known), _matrix(features, known.assign(**beside))
+    return (before != after) & ~(np.isnan(before) & np.isnan(after))
 
 
 def follows_numbers(

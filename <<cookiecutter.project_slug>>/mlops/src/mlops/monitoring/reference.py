@@ -80,10 +80,10 @@ def reference(release: Release, params: Params) -> Reference:
     with tempfile.TemporaryDirectory() as folder:
         # Only the candidate has not seen the test rows. But clusters are numbered anew by each
         # training, so that only the model that is served gives them the numbers that are logged.
-        judged = ONNX if params.task == "clustering" else onnx_file(commit)
-        wanted = [judged, PARTS["train"], PARTS["test"]]
+        file = ONNX if params.task == "clustering" else onnx_file(commit)
+        wanted = [file, PARTS["train"], PARTS["test"]]
         files = obtain(commit, wanted, Path(folder, "release")).files
-        model = OnnxModel(files[judged])
+        model = OnnxModel(files[file])
         contract = Contract.parse(model.metadata["contract"])
         train, test = (
             conform(pd.read_parquet(files[PARTS[part]]), contract) for part in ("train", "test")
