@@ -29,7 +29,7 @@ CHANGE = """
 import sys
 from pathlib import Path
 import numpy as np, pandas as pd
-for path in sorted(Path(sys.argv[1]).glob("*-*-*/*.parquet")):
+for path in sorted(Path(sys.argv[1]).glob("*-*-*/[!.]*.parquet")):
     data = pd.read_parquet(path)
     {change}
     data.to_parquet(path, index=False)
@@ -39,7 +39,8 @@ COUNT = """
 import sys
 from pathlib import Path
 import pyarrow.parquet as pq
-paths = Path(sys.argv[1]).glob("*-*-*/*.parquet")
+# A file whose name begins with a dot is not whole yet, and is about to get another name.
+paths = Path(sys.argv[1]).glob("*-*-*/[!.]*.parquet")
 print(sum(pq.read_metadata(path).num_rows for path in paths))
 """
 ASKED = 600

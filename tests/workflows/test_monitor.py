@@ -36,7 +36,9 @@ print(rows.to_json(orient="records", date_format="iso"))
 """
 COUNT = """
 import sys, pathlib, pyarrow.parquet as pq
-print(sum(pq.read_metadata(path).num_rows for path in pathlib.Path(sys.argv[1]).rglob("*.parquet")))
+# A file whose name begins with a dot is not whole yet, and is about to get another name.
+paths = pathlib.Path(sys.argv[1]).rglob("[!.]*.parquet")
+print(sum(pq.read_metadata(path).num_rows for path in paths))
 """
 QUIET, WINDY = 400, 300
 
