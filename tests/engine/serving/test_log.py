@@ -20,6 +20,8 @@ from mlops.serving.model import Batch, ServedModel
 from mlops.serving.settings import Settings
 
 Save = Callable[..., Path]
+# Bytes that rows may take until they are stored.
+SHARE = 64 * 2**20
 
 
 class Logged:
@@ -30,7 +32,7 @@ class Logged:
         self.settings = Settings(model=model, log=str(folder), log_seconds=0.05, **settings)
         self.model = ServedModel(self.settings)
         self.metrics = Metrics("r1")
-        self.log = PredictionLog(self.model, self.settings, self.metrics)
+        self.log = PredictionLog(self.model, self.settings, self.metrics, SHARE)
 
     def answer(self, *sizes: int, flight: str | None = None) -> Batch:
         """Answer and log requests of so many rows."""
@@ -132,7 +134,7 @@ def test_a_store_that_fsspec_knows(tmp_path: Path) -> None:
     logged = Logged(model, tmp_path / "x", log_sample=1)
     logged.log.close()
     settings = Settings(model=model, log="memory://log", log_seconds=0.05)
-    log = PredictionLog(logged.model, settings, Metrics("r1"))
+    log = PredictionLog(logged.model, settings, Metrics("r1"), SHARE)
     log.add(logged.model.run([logged.model.job_of_rows(_rows(2), "id")]))
     log.close()
     import fsspec
@@ -159,4 +161,4 @@ def test_a_log_that_cannot_be_written_is_told_at_once(tmp_path: Path, address: s
     where = address if "://" in address else str(tmp_path / address)
     settings = Settings(model=model, log=where)
     with pytest.raises(InputError, match="MLOPS_LOG"):
-        PredictionLog(ServedModel(settings), settings, Metrics("r1"))
+        PredictionLog(ServedModel(settings), settings, Metrics("r1"), SHARE)

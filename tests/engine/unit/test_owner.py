@@ -295,7 +295,7 @@ def test_hooks_that_the_server_cannot_use(write: Write, model: Path, code: str, 
 def test_hooks_that_go_wrong_on_some_rows_alone(write: Write, model: Path) -> None:
     write("hooks", HOOKS + "def after(o): return o if len(o['prediction']) < 2 else None")
     found = ServedModel(Settings(model=model))
-    job = found._example()
+    job = found._example(1)
     two = Job("", 2, [each * 2 for each in job.columns])
     with pytest.raises(InputError, match=line("hooks", "after: returns None")):
         found.run([two])

@@ -10,14 +10,15 @@ from typing import Any
 
 import msgspec
 
-from . import openapi, protocol
-from .batching import Batcher
+from . import coded, openapi, protocol
+from .batching import Batcher, Form
+from .budget import SMALL, Budget, Held
 from .errors import Busy, Refused, Violation
 from .http import JSON, RETRY, Request, Respond, Response, header
 from .log import PredictionLog
 from .metrics import Metrics
-from .model import UNKNOWN, Batch, Job, ServedModel
-from .protocol import InferRequest, InferResponse, Tensor
+from .model import UNKNOWN, Answer, Batch, Job, Output, ServedModel
+from .protocol import InferRequest
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,12 @@ BINARY = header("content-type", "application/octet-stream")
 
 _rows = msgspec.json.Decoder(list[dict[str, Any]] | dict[str, Any])
 
-# Takes an answer of the model to what answers the request.
-Form = Callable[[InferResponse], Response]
+# Bodies from here on are read in a thread: to decode one may take as long as many small ones.
+LONG_BYTES = 256 * 1024
+# Reads a request's body.
+Make = Callable[[bytes | bytearray], tuple[Job, Form]]
+# What an answer takes for a row, and for each value of it, in memory and as JSON.
+ROW_BYTES, VALUE_BYTES = 512, 192
 
 
 class App:
@@ -37,13 +42,21 @@ class App:
 
     Attributes:
         ready: whether it says that it takes requests; it answers them in any case.
+        held: the memory that requests take.
     """
 
-    def __init__(self, model: ServedModel, settings: Settings) -> None:
+    def __init__(self, model: ServedModel, settings: Settings, budget: Budget) -> None:
         self._model = model
         self.ready = True
+        self.held = Held(budget.requests)
+        self._max_bytes = settings.max_bytes
         self._metrics = Metrics(model.version)
-        self._log = PredictionLog(model, settings, self._metrics) if settings.log else None
+        self._log = (
+            PredictionLog(model, settings, self._metrics, budget.log) if settings.log else None
+        )
+        values = sum(each.width or 1 for each in model.outputs)
+        labels = sum(map(len, model.metadata.get("classes") or ()))
+        self._answer_bytes = ROW_BYTES + VALUE_BYTES * values + 2 * labels
         self._batcher = Batcher(model, settings, self._ran)
         self._start = f"{uuid.uuid4().hex[:12]}-{os.getpid()}-"
         self._count = itertools.count(1)
@@ -94,9 +107,7 @@ class App:
             else:
                 counted(self._about(path, request.method))
         except Exception as error:
-            if isinstance(error, Violation):
-                self._metrics.violation(error.column)
-            counted(_failed(error))
+            counted(self._failed(error))
 
     def _about(self, path: str, method: str) -> Response:
         """Answer what is not for the model."""
@@ -104,7 +115,7 @@ class App:
         if get is not None and method in ("GET", "HEAD"):
             return get()
         if get is not None or path in self._post:
-            allowed = "GET" if get else "POST"
+            allowed = "GET, HEAD" if get else "POST"
             body = protocol.error(f"{path} takes {allowed}")
             return Response(405, JSON + header("allow", allowed), body)
         known = "see /openapi.json"
@@ -112,44 +123,97 @@ class App:
             known = f"the model is {self._model.name}, its version {self._model.version}"
         raise Refused(f"there is no {path:.100}; {known}", 404)
 
+    def turned(self, status: int) -> None:
+        """Count an answer that was given for want of a whole request, or of room for one."""
+        self._metrics.request("none", status, 0)
+
     def _infer(self, request: Request, respond: Respond) -> None:
-        json_bytes = request.headers.get(JSON_BYTES.encode())
-        if json_bytes is not None and not (json_bytes.isdigit() and len(json_bytes) < 20):
+        written = request.headers.get(JSON_BYTES.encode())
+        if written is not None and not (written.isdigit() and len(written) < 20):
             raise Refused(f"{JSON_BYTES} is not a number")
-        asked = protocol.decode(_body(request), None if json_bytes is None else int(json_bytes))
-        job = self._model.job(asked, asked.id or self._new_id())
-        plain = not asked.outputs and not asked.parameters
-        self._submit(job, respond, _json if plain else lambda answer: _chosen(asked, answer))
+        json_bytes = None if written is None else int(written)
+
+        def make(body: bytes | bytearray) -> tuple[Job, Form]:
+            asked = protocol.decode(body, json_bytes)
+            job = self._model.job(asked, asked.id or self._new_id())
+            job.text_bytes = 4 * len(body)
+            if asked.outputs or asked.parameters:
+                return job, lambda answer: _chosen(self._model, asked, answer)
+            return job, self._tensors
+
+        self._submit(request, respond, make, json_bytes)
 
     def _predict(self, request: Request, respond: Respond) -> None:
-        rows = protocol.read(_rows, _body(request))
-        job = self._model.job_of_rows([rows] if isinstance(rows, dict) else rows, self._new_id())
-        self._submit(job, respond, self._plain)
+        def make(body: bytes | bytearray) -> tuple[Job, Form]:
+            rows = protocol.read(_rows, body)
+            rows = [rows] if isinstance(rows, dict) else rows
+            job = self._model.job_of_rows(rows, self._new_id())
+            job.text_bytes = 4 * len(body)
+            return job, self._plain
 
-    def _submit(self, job: Job, respond: Respond, form: Form) -> None:
-        def done(answer: InferResponse | Exception) -> None:
-            try:
-                if isinstance(answer, Exception):
-                    raise answer
-                response = form(answer)
-            except Exception as error:
-                response = _failed(error)
-            respond(response)
+        self._submit(request, respond, make)
 
-        self._batcher.submit(job, done)
+    def _submit(
+        self, request: Request, respond: Respond, make: Make, json_bytes: int | None = None
+    ) -> None:
+        """Answer a request that `make` reads, once there is memory for it."""
+        taken = 0
+        try:
+            body = request.body
+            if coding := request.headers.get(b"content-encoding"):
+                most = min(self._max_bytes, coded.GROWTH * len(body))
+                self.held.take(most, large=True)
+                taken = most
+                body = coded.decoded(body, coding, self._max_bytes)
+            large, long = len(body) > SMALL, len(body) >= LONG_BYTES
+            needed = protocol.cost(body, json_bytes) + self._answer_cost(body, json_bytes)
+            self.held.take(needed, large)
+            taken += needed
+            if coded.accepted(request.headers.get(b"accept-encoding", b"")):
+                make = _coded(make)
 
-    def _plain(self, answer: InferResponse) -> Response:
+            def done(answer: Response | Exception) -> None:
+                self.held.bytes -= taken
+                respond(self._failed(answer) if isinstance(answer, Exception) else answer)
+
+            if long:
+                self._batcher.submit_apart(lambda: make(body), done)
+            else:
+                self._batcher.submit(*make(body), done)
+        except Exception:
+            self.held.bytes -= taken
+            raise
+
+    def _answer_cost(self, body: bytes | bytearray, json_bytes: int | None) -> int:
+        """Bytes that the answer takes at most: a row has a value for each input."""
+        values = body.count(b",", 0, json_bytes) + 1
+        if json_bytes is not None:
+            values += len(body)
+        return self._answer_bytes * min(self._model.max_rows, values // len(self._model.inputs) + 1)
+
+    def _tensors(self, answer: Answer) -> Response:
+        """The protocol's answer."""
+        return _json(self._model.response(answer))
+
+    def _plain(self, answer: Answer) -> Response:
         """An object a row; probabilities by class."""
         classes = self._model.metadata.get("classes")
-        (rows, *_) = answer.outputs[0].shape
-        columns = {tensor.name: _cells(tensor, classes) for tensor in answer.outputs}
-        predictions = [{name: cells[row] for name, cells in columns.items()} for row in range(rows)]
-        about = {"id": answer.id, "model_version": answer.model_version}
-        unknown = {
-            name.removeprefix(f"{UNKNOWN}."): rows for name, rows in answer.parameters.items()
-        }
-        told = {UNKNOWN: unknown} if unknown else {}
-        return _json({**about, "predictions": predictions, **told})
+        columns = {each.name: _cells(each, answer, classes) for each in answer.outputs}
+        predictions = [
+            {name: cells[row] for name, cells in columns.items()} for row in range(answer.rows)
+        ]
+        about = {"id": answer.id, "model_version": self._model.version}
+        unknown = {UNKNOWN: answer.unknown} if answer.unknown else {}
+        return _json({**about, "predictions": predictions, **unknown})
+
+    def _failed(self, error: Exception) -> Response:
+        if isinstance(error, Violation):
+            self._metrics.violation(error.column)
+        if isinstance(error, Refused):
+            head = JSON + RETRY if isinstance(error, Busy) else JSON
+            return Response(error.status, head, protocol.error(str(error)))
+        logger.error("a request failed", exc_info=error)
+        return Response(500, JSON, protocol.error("internal error; the server's log has more"))
 
     def _new_id(self) -> str:
         return f"{self._start}{next(self._count)}"
@@ -188,46 +252,42 @@ def _json(content: Any) -> Response:
     return Response(200, JSON, protocol.encode(content))
 
 
-def _failed(error: Exception) -> Response:
-    if isinstance(error, Refused):
-        head = JSON + RETRY if isinstance(error, Busy) else JSON
-        return Response(error.status, head, protocol.error(str(error)))
-    logger.error("a request failed", exc_info=error)
-    return Response(500, JSON, protocol.error("internal error; the server's log has more"))
+def _coded(make: Make) -> Make:
+    """As `make`, for a client that takes compressed answers."""
+
+    def packed(body: bytes | bytearray) -> tuple[Job, Form]:
+        job, form = make(body)
+        return job, lambda answer: coded.encoded(form(answer))
+
+    return packed
 
 
-def _body(request: Request) -> bytes:
-    if request.headers.get(b"content-encoding", b"identity") != b"identity":
-        raise Refused("send the body without Content-Encoding", 415)
-    return request.body
-
-
-def _cells(tensor: Tensor, classes: list[str] | None) -> list[Any]:
+def _cells(output: Output, answer: Answer, classes: list[str] | None) -> list[Any]:
     """What an output says of each row."""
-    values = tensor.data or []
-    if len(tensor.shape) == 1:
+    values, width = output.values(answer.start, answer.rows), output.width
+    if width is None:
         return values
-    rows, width = tensor.shape
-    parts = [values[row * width : (row + 1) * width] for row in range(rows)]
+    parts = [values[at : at + width] for at in range(0, len(values), width)]
     return [dict(zip(classes, part, strict=True)) for part in parts] if classes else parts
 
 
-def _chosen(asked: InferRequest, answer: InferResponse) -> Response:
+def _chosen(model: ServedModel, asked: InferRequest, answer: Answer) -> Response:
     """The outputs that were asked for, in the form that was asked for."""
-    by_name = {tensor.name: tensor for tensor in answer.outputs}
-    all_binary = asked.parameters.get("binary_data_output", False)
+    by_name = {each.name: each for each in answer.outputs}
+    all_binary = (asked.parameters or {}).get("binary_data_output", False)
     wanted = [
-        (each.name, each.parameters.get("binary_data", all_binary)) for each in asked.outputs
+        (each.name, (each.parameters or {}).get("binary_data", all_binary))
+        for each in asked.outputs or ()
     ] or [(name, all_binary) for name in by_name]
-    answer.outputs, blobs = [], []
+    tensors, blobs = [], []
     for name, binary in wanted:
-        tensor = by_name[name]
         if binary is True:
-            blob = protocol.binary(tensor.datatype, tensor.data or [])
-            tensor.data, tensor.parameters = None, {"binary_data_size": len(blob)}
+            tensor, blob = by_name[name].binary(answer.start, answer.rows)
             blobs.append(blob)
-        answer.outputs.append(tensor)
-    head = protocol.encode(answer)
+        else:
+            tensor = by_name[name].tensor(answer.start, answer.rows)
+        tensors.append(tensor)
+    head = protocol.encode(model.response(answer, tensors))
     if not blobs:
         return Response(200, JSON, head)
     return Response(200, BINARY + header(JSON_BYTES, len(head)), b"".join([head, *blobs]))

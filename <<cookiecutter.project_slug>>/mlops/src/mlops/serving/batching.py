@@ -5,16 +5,19 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from .errors import Busy
-from .model import Batch, Job, ServedModel
-from .protocol import InferResponse
+from .http import Response
+from .model import Answer, Batch, Job, ServedModel
 from .settings import Settings
 
 # From so many rows on a request is worth a call of the model of its own, in a thread, so that the
 # loop goes on with other requests meanwhile.
 ALONE = 256
 
-# Takes the answer, or what went wrong.
-Done = Callable[[InferResponse | Exception], None]
+# Makes the answer of the model to what answers the request.
+Form = Callable[[Answer], Response]
+# Takes what answers the request, or what went wrong.
+Done = Callable[[Response | Exception], None]
+Apart = Future[tuple[Batch, Response]]
 
 
 class Batcher:
@@ -30,23 +33,22 @@ class Batcher:
         self._model = model
         self._settings = settings
         self._ran = ran
-        self._pending: list[tuple[Job, Done]] = []
+        self._pending: list[tuple[Job, Form, Done]] = []
         self._pending_rows = 0
         self._timer: asyncio.Handle | None = None
         self._pool = ThreadPoolExecutor(1, "model")
         self._loop = asyncio.get_running_loop()
         self.waiting_rows = 0
 
-    def submit(self, job: Job, done: Done) -> None:
+    def submit(self, job: Job, form: Form, done: Done) -> None:
         """Call `done` with the answer to a job, later. Raises Busy when too many rows wait."""
         if self.waiting_rows and self.waiting_rows + job.rows > self._settings.queue_rows:
             raise Busy(f"{self.waiting_rows} rows are waiting; try again in a second")
-        self.waiting_rows += job.rows
         if job.rows >= ALONE:
-            future = self._pool.submit(self._run, [job])
-            future.add_done_callback(lambda ended: self._ended(ended, job, done))
+            self.submit_apart(lambda: (job, form), done, job.rows)
             return
-        self._pending.append((job, done))
+        self.waiting_rows += job.rows
+        self._pending.append((job, form, done))
         self._pending_rows += job.rows
         if self._pending_rows >= self._settings.batch_rows:
             self._flush()
@@ -57,6 +59,22 @@ class Batcher:
                 else self._loop.call_soon(self._flush)
             )
 
+    def submit_apart(self, make: Callable[[], tuple[Job, Form]], done: Done, rows: int = 0) -> None:
+        """As `submit`, in the thread for long work, where `make` is called, too.
+
+        Args:
+            make: reads the request; may raise what is wrong with it.
+            done: is called in the event loop.
+            rows: that the request has, as far as that is known yet.
+        """
+        self.waiting_rows += rows
+
+        def ended(future: Apart) -> None:
+            if not future.cancelled():
+                self._loop.call_soon_threadsafe(self._end_apart, future, done, rows)
+
+        self._pool.submit(self._run_apart, make).add_done_callback(ended)
+
     def close(self) -> None:
         """End the thread. What it has not begun is given up."""
         self._pool.shutdown(cancel_futures=True)
@@ -66,35 +84,36 @@ class Batcher:
             self._timer.cancel()
             self._timer = None
         pending, self._pending, self._pending_rows = self._pending, [], 0
-        ended: Future[tuple[Batch, list[InferResponse]]] = Future()
+        jobs = [job for job, _, _ in pending]
+        self.waiting_rows -= sum(job.rows for job in jobs)
         try:
-            ended.set_result(self._run([job for job, _ in pending]))
+            batch = self._model.run(jobs)
+            answers = list(self._model.answers(batch))
         except Exception as error:
-            ended.set_exception(error)
-        self._end(ended, pending)
-
-    def _run(self, jobs: list[Job]) -> tuple[Batch, list[InferResponse]]:
-        batch = self._model.run(jobs)
-        return batch, list(self._model.answers(batch))
-
-    def _ended(
-        self, ended: Future[tuple[Batch, list[InferResponse]]], job: Job, done: Done
-    ) -> None:
-        if not ended.cancelled():
-            self._loop.call_soon_threadsafe(self._end, ended, [(job, done)])
-
-    def _end(
-        self,
-        ended: Future[tuple[Batch, list[InferResponse]]],
-        pending: list[tuple[Job, Done]],
-    ) -> None:
-        self.waiting_rows -= sum(job.rows for job, _ in pending)
-        error = ended.exception()
-        if isinstance(error, Exception):
-            for _, done in pending:
+            for _, _, done in pending:
                 done(error)
             return
-        batch, answers = ended.result()
-        for (_, done), answer in zip(pending, answers, strict=True):
-            done(answer)
+        for (_, form, done), answer in zip(pending, answers, strict=True):
+            try:
+                response = form(answer)
+            except Exception as error:
+                done(error)
+            else:
+                done(response)
         self._ran(batch)
+
+    def _run_apart(self, make: Callable[[], tuple[Job, Form]]) -> tuple[Batch, Response]:
+        job, form = make()
+        batch = self._model.run([job])
+        (answer,) = self._model.answers(batch)
+        return batch, form(answer)
+
+    def _end_apart(self, future: Apart, done: Done, rows: int) -> None:
+        self.waiting_rows -= rows
+        error = future.exception()
+        if isinstance(error, Exception):
+            done(error)
+        elif error is None:
+            batch, response = future.result()
+            done(response)
+            self._ran(batch)

@@ -1,5 +1,8 @@
 """HTTP/1.1 on httptools: a connection, with bounds on what comes in and how long it may take.
 
+What a connection holds, from a request's first byte to the last of its answer, is taken from the
+worker's share of memory first (budget.Held), and given back.
+
 A request is answered by a callback, not by a coroutine of its own, and an answer is one write: that
 is what most of the time of a small request goes into. A response is sent when it is there; requests
 that a client sends before the answer to an earlier one (pipelining) wait for their turn.
@@ -19,9 +22,17 @@ from urllib.parse import unquote
 import httptools
 
 from . import protocol
+from .budget import CONNECTION, SMALL, Held
 
-# Bytes that a request's first line and headers may have together.
+# Bytes that a request's first line and headers may have together; those after a body, as well.
 HEAD_BYTES = 64 * 1024
+# How many headers.
+HEADERS = 100
+# The parser knows no pause: it is given so many bytes at a time, and no more while so many requests
+# wait for the answer to an earlier one.
+SLICE, PIPELINED = 4 * 1024, 16
+# From so many bytes on that a client has not read of its answers, it is not read from.
+UNREAD = 16 * 1024
 
 
 def header(name: str, value: str | int) -> bytes:
@@ -37,14 +48,20 @@ _KEEP = header("connection", "keep-alive")
 
 @dataclass(slots=True)
 class Request:
-    """A request, whole. Names of headers are in lower case; `started` is when its head came."""
+    """A request, whole. Names of headers are in lower case.
+
+    Attributes:
+        started: when its head came.
+        held: bytes that it came in, taken until it is answered.
+    """
 
     method: str = ""
     path: str = ""
     headers: dict[bytes, bytes] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes | bytearray = b""
     keep_alive: bool = True
     started: float = 0.0
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +75,8 @@ class Response:
 
 Respond = Callable[[Response], None]
 Handle = Callable[[Request, Respond], None]
+# Is told the status of each answer that was given without the application.
+Turned = Callable[[int], None]
 
 
 @dataclass
@@ -74,13 +93,16 @@ class Site:
     """The connections of a server, and what they share.
 
     Attributes:
+        held: the memory that requests may take.
         connections: those that are open.
         closing: each answer is the last on its connection.
     """
 
-    def __init__(self, handle: Handle, limits: Limits) -> None:
+    def __init__(self, handle: Handle, turned: Turned, limits: Limits, held: Held) -> None:
         self.handle = handle
+        self.turned = turned
         self.limits = limits
+        self.held = held
         self.connections: set[Connection] = set()
         self.closing = False
         self.date = b""
@@ -94,16 +116,17 @@ class Site:
                 connection.expire()
 
     def close_idle(self) -> None:
-        """Close connections without a request under way; the others close after their answer."""
+        """Have connections end after their answer, or soon where no request is on its way."""
         self.closing = True
         for connection in list(self.connections):
-            if not connection.busy:
-                connection.close()
+            connection.close_when_idle()
 
 
 NEVER = float("inf")
 # What a client that was refused may go on sending, before it is cut off.
 LINGER_SECONDS = 2
+# While the server stops: what a connection without a request is given for one that is on its way.
+LAST_SECONDS = 1
 
 
 class Part(Enum):
@@ -125,17 +148,23 @@ class Connection(asyncio.Protocol):
     def __init__(self, site: Site) -> None:
         self._site = site
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         # Of the request that is coming in.
         self._part = Part.NONE
         self._request = Request()
         self._url = b""
-        self._body: list[bytes] = []
-        self._body_bytes = 0
+        self._body: bytes | bytearray = b""
         self._head_bytes: int | None = None
-        # Those that have come in while another one is being answered.
+        self._between_bytes = 0
+        self._hosts = 0
+        self._held = 0
+        # Those that have come in while another one is being answered, and what came after them.
         self._waiting: deque[Request] = deque()
+        self._unparsed = b""
+        self._unread = 0
+        self._fresh = True  # no request has begun to come
+        self._ended = False
         self._done_reading = False
         self._slow_reader = False
         self.busy = False
@@ -144,26 +173,78 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self._transport = cast(asyncio.Transport, transport)
-        self._site.connections.add(self)
-        self._end_in(self._site.limits.receive_seconds)
-        if len(self._site.connections) > self._site.limits.connections:
+        self._transport.set_write_buffer_limits(high=UNREAD)
+        site = self._site
+        site.connections.add(self)
+        self._end_in(site.limits.receive_seconds)
+        fits = site.held.fits(CONNECTION, large=True)
+        site.held.bytes += CONNECTION
+        if not fits or len(site.connections) > site.limits.connections:
             self._refuse(503, "too many connections; try again in a second", RETRY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._site.connections.discard(self)
         self._done_reading = True
+        waiting = sum(request.held for request in self._waiting)
+        self._site.held.bytes -= CONNECTION + self._held + self._unread + waiting
+        self._held = self._unread = 0
         self._waiting.clear()
+        # The parser and this refer to each other: left so, both would wait for Python's collector,
+        # which counts objects, and not the megabytes of a body that hang on one of them.
+        self._parser = None
+        self._body = self._unparsed = b""
 
     def eof_received(self) -> bool:
         """The client sends no more, but may wait for answers: the connection stays for those."""
+        self._ended = True
+        if self._unparsed:
+            return True  # what came before the end is yet to be looked at
         self._done_reading = True
         return self.busy
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
-        if self._done_reading:
-            return  # read and left aside, so that the client gets to read why
+        if len(data) <= SLICE and not self._unparsed:
+            self._parse(data)
+        else:
+            self._parse_slices(data)
+
+    def _parse_slices(self, data: bytes) -> None:
+        """Parse until there is no more, or enough requests wait; the rest is kept until then."""
+        data, at = self._unparsed + data, 0
+        self._keep(b"")
+        while at < len(data):
+            if len(self._waiting) >= PIPELINED:
+                self._keep(data[at:])
+                break
+            self._parse(data[at : at + SLICE])
+            at += SLICE
+
+    def _keep(self, data: bytes) -> None:
+        """Hold what is not parsed yet. A connection is read from no more meanwhile."""
+        held = self._site.held
+        held.bytes -= len(self._unparsed)
+        self._held -= len(self._unparsed)
+        self._unparsed = data
+        if data:
+            self._take(len(data))
+
+    def _take(self, size: int) -> bool:
+        """Take memory for what came in, or refuse it."""
+        held = self._site.held
+        if not held.fits(size, self._held > SMALL):
+            self._refuse(503, "other requests have taken the memory; try again in a second", RETRY)
+            return False
+        held.bytes += size
+        self._held += size
+        return True
+
+    def _parse(self, data: bytes) -> None:
+        # Of a request that was refused: read and left aside, so that the client gets to read why.
+        if self._done_reading or self._parser is None or not self._take(len(data)):
+            return
+        body_bytes = len(self._body)
         try:
             while data:
                 try:
@@ -173,12 +254,18 @@ class Connection(asyncio.Protocol):
                     data = self._without_offer() + data[upgrade.args[0] :]
         except httptools.HttpParserError:
             self._refuse(400, "this is not HTTP/1.1")
-        else:
-            if self._part is Part.HEAD:
-                # Its first piece may follow other requests in `data`: the later ones are counted.
-                self._head_bytes = 0 if self._head_bytes is None else self._head_bytes + len(data)
-                if self._head_bytes > HEAD_BYTES:
-                    self._refuse(431, f"the headers are longer than {HEAD_BYTES} bytes")
+            return
+        if self._part is Part.HEAD:
+            # Its first piece may follow other requests in `data`: the later ones are counted.
+            self._head_bytes = 0 if self._head_bytes is None else self._head_bytes + len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._refuse(431, f"the headers are longer than {HEAD_BYTES} bytes")
+        elif self._part is Part.BODY:
+            # Extensions of chunks and headers after the last one are no body, and have no length.
+            grown = len(self._body) > body_bytes
+            self._between_bytes = 0 if grown else self._between_bytes + len(data)
+            if self._between_bytes > HEAD_BYTES:
+                self._refuse(431, f"more than {HEAD_BYTES} bytes are between parts of the body")
 
     def _without_offer(self) -> bytes:
         """The head of a request that offers another protocol, to be read anew without the offer.
@@ -189,6 +276,7 @@ class Connection(asyncio.Protocol):
         if request.method == "CONNECT":
             self._refuse(405, "this is no proxy")
             return b""
+        assert self._parser is not None
         version = self._parser.get_http_version()
         self._parser = httptools.HttpRequestParser(self)
         headers = {k: v for k, v in request.headers.items() if k not in (b"connection", b"upgrade")}
@@ -199,25 +287,31 @@ class Connection(asyncio.Protocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it asks: it is not read from meanwhile."""
+        """The client reads more slowly than it asks: nothing more is answered meanwhile."""
         self._slow_reader = True
+        self._unread = self._transport.get_write_buffer_size()
+        self._site.held.bytes += self._unread
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """See pause_writing."""
         self._slow_reader = False
+        self._site.held.bytes -= self._unread
+        self._unread = 0
         self._read_on()
+        self._loop.call_soon(self._next)
 
     # What the parser calls.
 
     def on_message_begin(self) -> None:
         """A request begins."""
         self._part = Part.HEAD
+        self._fresh = False
         self._request = Request(started=perf_counter())
         self._url = b""
-        self._body = []
-        self._body_bytes = 0
+        self._body = b""
         self._head_bytes = None
+        self._between_bytes = self._hosts = 0
         if not self.busy:
             self._end_in(self._site.limits.receive_seconds)
 
@@ -228,17 +322,31 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; those that come after the body count for nothing."""
         if self._part is Part.HEAD:
-            self._request.headers[name.lower()] = value
+            name = name.lower()
+            self._hosts += name == b"host"
+            headers = self._request.headers
+            headers[name] = value
+            if len(headers) > HEADERS:
+                self._refuse(431, f"there are more than {HEADERS} headers")
 
     def on_headers_complete(self) -> None:
         """The head is there."""
         self._part = Part.BODY
-        request = self._request
-        request.method = self._parser.get_method().decode("ascii")
-        request.keep_alive = self._parser.should_keep_alive()
+        parser, request = self._parser, self._request
+        assert parser is not None
+        request.method = parser.get_method().decode("ascii")
+        request.keep_alive = parser.should_keep_alive()
         request.path = _path(self._url)
-        if self._parser.should_upgrade():
+        if self._hosts != 1 and (self._hosts or parser.get_http_version() != "1.0"):
+            # https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+            self._refuse(400, "a request has one header Host")
+            return
+        if parser.should_upgrade():
             return  # see _without_offer
+        codings = request.headers.get(b"transfer-encoding")
+        if codings is not None and codings.strip().lower() != b"chunked":
+            self._refuse(501, "of transfer codings the server knows chunked")
+            return
         if self._too_long(int(request.headers.get(b"content-length", b"0"))):
             return
         if request.headers.get(b"expect", b"").lower() == b"100-continue" and not self.busy:
@@ -246,18 +354,23 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        self._body_bytes += len(body)
-        if not self._done_reading and not self._too_long(self._body_bytes):
-            self._body.append(body)
+        if self._done_reading or self._too_long(len(self._body) + len(body)):
+            return
+        if not self._body:
+            self._body = body
+            return
+        if isinstance(self._body, bytes):
+            self._body = bytearray(self._body)
+        self._body += body
 
     def on_message_complete(self) -> None:
         """The request is there, whole."""
         self._part = Part.NONE
-        request, body = self._request, self._body
-        if self._done_reading or self._parser.should_upgrade():
+        request = self._request
+        if self._done_reading or self._parser is None or self._parser.should_upgrade():
             return
-        request.body = body[0] if len(body) == 1 else b"".join(body)
-        self._body = []
+        request.body, self._body = self._body, b""
+        request.held, self._held = self._held, 0
         if self.busy:
             self._waiting.append(request)
             self._transport.pause_reading()
@@ -272,6 +385,7 @@ class Connection(asyncio.Protocol):
         self._site.handle(request, lambda response: self._respond(request, response))
 
     def _respond(self, request: Request, response: Response) -> None:
+        self._site.held.bytes -= request.held
         if self._transport.is_closing():
             return
         no_more = self._done_reading and not self._waiting
@@ -282,7 +396,7 @@ class Connection(asyncio.Protocol):
         if last:
             self._transport.close()
             self._end_in(limits.receive_seconds)
-        elif self._waiting:
+        elif self._waiting or self._unparsed:
             # Not at once: a long pipeline would answer itself deeper and deeper in the stack.
             self._loop.call_soon(self._next)
         else:
@@ -290,12 +404,18 @@ class Connection(asyncio.Protocol):
             self._end_in(limits.idle_seconds if idle else limits.receive_seconds)
 
     def _next(self) -> None:
-        if self._waiting and not self.busy:
+        if self.busy or self._slow_reader:
+            return
+        if self._waiting:
             self._answer(self._waiting.popleft())
-            self._read_on()
+        elif self._unparsed:
+            self._parse_slices(b"")
+        if self._ended and not self._unparsed:
+            self._done_reading = True
+        self._read_on()
 
     def _read_on(self) -> None:
-        if not self._waiting and not self._slow_reader:
+        if not self._waiting and not self._slow_reader and not self._unparsed:
             self._transport.resume_reading()
 
     def _write(self, request: Request, response: Response, last: bool) -> None:
@@ -327,8 +447,13 @@ class Connection(asyncio.Protocol):
         if self._done_reading:
             return
         self._done_reading = True
+        self._body = b""
+        self._site.held.bytes -= self._held
+        self._held = 0
+        self._unparsed = b""
         if self.busy or self._waiting:
             return
+        self._site.turned(status)
         response = Response(status, JSON + head, protocol.error(message))
         self._write(self._request, response, last=True)
         if self._transport.can_write_eof():
@@ -350,9 +475,17 @@ class Connection(asyncio.Protocol):
         else:
             self._refuse(408, "the request took too long to come")
 
-    def close(self) -> None:
-        """Close at once."""
-        self._transport.close()
+    def close_when_idle(self) -> None:
+        """Close, unless a request is being answered or coming in: then after its answer.
+
+        On a connection that was just made a request is on its way: there is a while for it.
+        """
+        if self.busy or self._part is not Part.NONE:
+            return
+        if self._fresh:
+            self._end_in(LAST_SECONDS)
+        else:
+            self._transport.close()
 
 
 _STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}

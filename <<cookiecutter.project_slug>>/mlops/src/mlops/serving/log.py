@@ -44,6 +44,8 @@ Store = Callable[[str, bytes], None]
 # How often what has come in is put into the file that is open, and in groups of how many rows.
 ENCODE_SECONDS = 0.2
 GROUP_ROWS = 2048
+# And of what size, as their requests were counted: a page of a file has an end.
+GROUP_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Entry:
     time: int
     batch: Batch
     rows: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -62,21 +65,34 @@ class Closed:
     name: str
     content: bytes
     rows: int
+    bytes: int
 
 
 class PredictionLog:
     """Takes batches from the event loop and writes them in a thread of its own."""
 
-    def __init__(self, model: ServedModel, settings: Settings, metrics: Metrics) -> None:
-        """Raises InputError when nothing can be written to settings.log."""
+    def __init__(
+        self, model: ServedModel, settings: Settings, metrics: Metrics, share: int
+    ) -> None:
+        """Begin to write to settings.log.
+
+        Args:
+            model, settings, metrics: the server's.
+            share: bytes that rows may take until they are stored.
+        Raises:
+            InputError: nothing can be written there.
+        """
         self._model = model
         self._settings = settings
         self._metrics = metrics
         self._store = open_store(settings.log)
         self._entries: deque[Entry] = deque()
-        self._rows = 0  # those of entries, of the open file and of closed ones
+        # Those of entries, of the open file and of closed ones.
+        self._rows = self._bytes = 0
+        self._share = share
         self._lock = threading.Lock()
         self._file: File | None = None
+        self._file_bytes = 0
         self._opened = 0.0
         self._moment = datetime.now(UTC)
         self._closed: deque[Closed] = deque()
@@ -94,10 +110,14 @@ class PredictionLog:
         if entry is None:
             return
         with self._lock:
-            fits = self._rows + entry.rows <= self._settings.log_buffer_rows
+            fits = (
+                self._rows + entry.rows <= self._settings.log_buffer_rows
+                and self._bytes + entry.bytes <= self._share
+            )
             if fits:
                 self._entries.append(entry)
                 self._rows += entry.rows
+                self._bytes += entry.bytes
         if not fits:
             self._metrics.log_dropped.inc(entry.rows)
 
@@ -124,43 +144,78 @@ class PredictionLog:
                 list(compress(batch.unknown, kept)),
                 {name: values[of_rows] for name, values in batch.inputs.items()},
                 {name: values[of_rows] for name, values in batch.outputs.items()},
+                batch.bytes,
             )
-        return Entry(now, batch, batch.rows)
+        return Entry(now, batch, batch.rows, batch.bytes)
 
     def _write_all(self) -> None:
         tick = min(ENCODE_SECONDS, self._settings.log_seconds)
         stopping = False
         while not stopping:
             stopping = self._stop.wait(tick)
-            while self._entries:
-                self._encode()
-            if stopping or time.monotonic() >= self._opened + self._settings.log_seconds:
-                self._close_file()
-            if stopping or time.monotonic() >= self._retry_at:
-                self._store_closed()
+            try:
+                self._write(stopping)
+            except Exception as error:  # for want of memory, say: what comes after is to be logged
+                self._metrics.log_failures.inc()
+                logger.error("the prediction log lost rows: %s", error or type(error).__name__)
+            self._metrics.log_pass.set_to_current_time()
+
+    def _write(self, stopping: bool) -> None:
+        while self._entries:
+            self._encode()
+        if stopping or time.monotonic() >= self._opened + self._settings.log_seconds:
+            self._close_file()
+        if stopping or time.monotonic() >= self._retry_at:
+            self._store_closed()
 
     def _encode(self) -> None:
         """Put a group of rows into the open file; close it when it is full."""
         entries: list[Entry] = []
-        rows = 0
+        rows = taken = 0
         most = min(GROUP_ROWS, self._settings.log_rows)
-        while self._entries and (not rows or rows + self._entries[0].rows <= most):
+        while self._entries and (not rows or self._next_fits(rows, taken, most)):
             entries.append(self._entries.popleft())
             rows += entries[-1].rows
-        if self._file is not None and self._file.rows + rows > self._settings.log_rows:
-            self._close_file()
-        if self._file is None:
-            about = {"model": self._model.name, "release": self._model.version}
-            self._file = File(about | {"model_sha256": self._model.sha256})
-            self._opened = time.monotonic()
-            self._moment = datetime.fromtimestamp(entries[0].time / 1e6, UTC)
-        self._file.add(dict(self._fields(entries)))
+            taken += entries[-1].bytes
+        try:
+            if self._file is not None and self._file.rows + rows > self._settings.log_rows:
+                self._close_file()
+            if self._file is None:
+                about = {"model": self._model.name, "release": self._model.version}
+                self._file = File(about | {"model_sha256": self._model.sha256})
+                self._opened = time.monotonic()
+                self._moment = datetime.fromtimestamp(entries[0].time / 1e6, UTC)
+            before = self._file.size
+            self._file.add(dict(self._fields(entries)))
+        except Exception:
+            self._gone(rows, taken)
+            self._metrics.log_dropped.inc(rows)
+            raise
+        packed = self._file.size - before
+        self._file_bytes += packed
+        self._gone(0, taken - packed)
+
+    def _next_fits(self, rows: int, taken: int, most: int) -> bool:
+        entry = self._entries[0]
+        return rows + entry.rows <= most and taken + entry.bytes <= GROUP_BYTES
+
+    def _gone(self, rows: int, taken: int) -> None:
+        """Count no longer as waiting what is stored, or lost."""
+        with self._lock:
+            self._rows -= rows
+            self._bytes -= taken
 
     def _close_file(self) -> None:
         if self._file is not None:
             name = f"{self._moment:%Y-%m-%d/%H%M%S}-{self._name}-{next(self._count):06d}.parquet"
-            self._closed.append(Closed(name, self._file.content(), self._file.rows))
-            self._file = None
+            file, taken, self._file, self._file_bytes = self._file, self._file_bytes, None, 0
+            try:
+                content = file.content()
+            except Exception:
+                self._gone(file.rows, taken)
+                self._metrics.log_dropped.inc(file.rows)
+                raise
+            self._closed.append(Closed(name, content, file.rows, taken))
 
     def _store_closed(self) -> None:
         """Store files until there is none, or the store refuses: then the rest waits a while."""
@@ -174,8 +229,7 @@ class PredictionLog:
                 self._retry_at = time.monotonic() + self._settings.log_seconds
                 return
             self._closed.popleft()
-            with self._lock:
-                self._rows -= file.rows
+            self._gone(file.rows, file.bytes)
             self._metrics.log_rows.inc(file.rows)
 
     def _fields(self, entries: list[Entry]) -> Iterator[tuple[str, Field]]:

@@ -70,6 +70,11 @@ class Metrics:
         self.log_failures = Counter(
             "mlops_log_failures_total", "Failed writes of the log", registry=registry
         )
+        self.log_pass = Gauge(
+            "mlops_log_pass_seconds",
+            "When the log last looked for rows to write, in seconds since 1970; 0 without one",
+            registry=registry, multiprocess_mode="livemin",
+        )  # fmt: skip
         Gauge(
             "mlops_release", "1 for the release that is served", ["release"],
             registry=registry, multiprocess_mode="max",

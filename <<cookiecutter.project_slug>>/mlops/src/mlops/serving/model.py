@@ -14,10 +14,17 @@ from ..inference import OnnxModel
 from ..project import module, takes, wrong
 from ..project import shown as a_value
 from ..reading import Unreadable
+from . import protocol
 from .errors import Refused, Violation
-from .protocol import InferRequest, InferResponse, Tensor, flat
+from .protocol import InferRequest, InferResponse, Tensor, Values, flat
 from .settings import Settings
-from .signature import Category, Values, columns, readers, shown, signature
+from .signature import CATEGORY_CHARACTERS, Category, columns, listed, readers, shown, signature
+
+# Rows that the model is given at a time.
+PART_ROWS = 2048
+
+# Bytes that a text takes beside its characters, and a number.
+TEXT, NUMBER = 64, 8
 
 # A step before or after the model, on the arrays of a whole batch by name.
 Step = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
@@ -80,31 +87,69 @@ class Job:
         columns: the model's inputs in its order, each a list of one value a row.
         others: columns of the contract that the model does not take but the log keeps, such as ids.
         unknown: rows by column, of categories that training never saw.
+        text_bytes: that its values may take in memory where they are texts.
     """
 
     id: str
     rows: int
     columns: list[Values]
-    others: dict[str, Values] = field(default_factory=dict)
+    others: dict[str, list[Any]] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
+    text_bytes: int = 0
+
+
+class Output:
+    """An output of the rows of a batch.
+
+    Attributes:
+        datatype: the protocol's name of its type.
+        width: values a row; None for one that is no list.
+        array: of shape (rows,) or (rows, width).
+    """
+
+    __slots__ = ("_values", "array", "datatype", "name", "width")
+
+    def __init__(self, name: str, array: np.ndarray) -> None:
+        kind = array.dtype.kind
+        self.name = name
+        self.datatype = "BYTES" if kind == "O" else DATATYPES[kind, array.dtype.itemsize]
+        self.width: int | None = array.shape[1] if array.ndim == 2 else None
+        self.array = array
+        self._values: list[Any] | None = None
+
+    def shape(self, rows: int) -> list[int]:
+        """That of the tensor of so many rows."""
+        return [rows] if self.width is None else [rows, self.width]
+
+    def tensor(self, start: int, rows: int) -> Tensor:
+        """That of `rows` rows from `start`."""
+        values, shape = self.values(start, rows), self.shape(rows)
+        return Tensor(name=self.name, datatype=self.datatype, shape=shape, data=values)
+
+    def binary(self, start: int, rows: int) -> tuple[Tensor, bytes]:
+        """As `tensor`, with the values beside it."""
+        blob = protocol.binary(self.datatype, self.array[start : start + rows])
+        size = {"binary_data_size": len(blob)}
+        shape = self.shape(rows)
+        return Tensor(name=self.name, datatype=self.datatype, shape=shape, parameters=size), blob
+
+    def values(self, start: int, rows: int) -> list[Any]:
+        """Those of `rows` rows from `start`, one after the other."""
+        if self._values is None:  # of all the rows at once, many requests' together
+            self._values = self.array.reshape(-1).tolist()
+        width = self.width or 1
+        return self._values[start * width : (start + rows) * width]
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """An output of some rows: `width` values a row, one after the other."""
+class Answer:
+    """What the model says to a job: `rows` rows of the outputs of its batch, from `start`."""
 
-    name: str
-    datatype: str
-    width: int | None
-    values: list[Any]
-
-    def of(self, start: int, rows: int) -> Tensor:
-        """That of `rows` rows from `start`."""
-        if self.width is None:
-            some = self.values[start : start + rows]
-            return Tensor(name=self.name, datatype=self.datatype, shape=[rows], data=some)
-        some = self.values[start * self.width : (start + rows) * self.width]
-        return Tensor(name=self.name, datatype=self.datatype, shape=[rows, self.width], data=some)
+    id: str
+    outputs: list[Output]
+    start: int
+    rows: int
+    unknown: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +163,17 @@ class Batch:
         ids: of the jobs.
         sizes: how many rows each of them has.
         others, unknown: of each job, see Job.
+        bytes: of memory that it takes at most.
         inputs, outputs: of the model, arrays of all rows.
     """
 
     ids: list[str]
     sizes: list[int]
-    others: list[dict[str, Values]]
+    others: list[dict[str, list[Any]]]
     unknown: list[dict[str, int]]
     inputs: dict[str, np.ndarray]
     outputs: dict[str, np.ndarray]
+    bytes: int = 0
 
     @property
     def rows(self) -> int:
@@ -180,10 +227,7 @@ class ServedModel:
             if name not in self.inputs and "target" not in column.role
         }
         self._index = {name: i for i, name in enumerate(self.inputs)}
-        self._checks = [
-            (each.datatypes, each.check, isinstance(each, Category))
-            for each in self.inputs.values()
-        ]
+        self._checks = [each.check_tensor for each in self.inputs.values()]
         self._known = [
             (name, self._index[name], each.known)
             for name, each in self.inputs.items()
@@ -193,18 +237,24 @@ class ServedModel:
         target = [column.kind for column in described.values() if "target" in column.role]
         self._boolean = target == ["boolean"]
         self.max_rows = settings.max_rows
+        self._row_bytes = 0
         self._before, self._after = own_step("before", "inputs"), own_step("after", "outputs")
-        self.outputs = self._outputs(self.run([self._example()]))
+        self.outputs = self._outputs(self.run([self._example(1)]))
+        texts = len(self.others) + sum(each.dtype is object for each in self.inputs.values())
+        texts += sum(each.datatype == "BYTES" for each in self.outputs)
+        numbers = len(self.inputs) + sum(each.width or 1 for each in self.outputs)
+        self._row_bytes = TEXT * texts + NUMBER * numbers
 
     def job(self, request: InferRequest, id_: str) -> Job:
         """Check a request of the protocol. Raises Refused, naming the input and the row."""
         found: list[Any] = [None] * len(self._checks)
-        others: dict[str, Values] = {}
+        others: dict[str, list[Any]] = {}
         shape = request.inputs[0].shape if request.inputs else []
         rows = shape[0] if shape else 0
         self._check_rows(rows)
+        filled = 0
         for tensor in request.inputs:
-            values = tensor.data
+            values: Values | None = tensor.data
             if values is None or len(shape) != 1 or tensor.shape != shape or len(values) != rows:
                 values = flat(tensor)
                 if len(values) != rows:
@@ -213,23 +263,15 @@ class ServedModel:
             if i is None:
                 others[tensor.name] = self._other(tensor.name, values, others)
                 continue
-            datatypes, check, is_text = self._checks[i]
-            if tensor.datatype not in datatypes:
-                raise Violation(
-                    f"input {tensor.name}: datatype {tensor.datatype:.40}, not "
-                    f"{' or '.join(sorted(datatypes))}",
-                    tensor.name,
-                )
             if found[i] is not None:
                 raise Refused(f"input {tensor.name}: given twice")
-            if is_text and tensor.datatype != "BYTES":
-                values = _numbers_of(tensor, values)
-            found[i] = check(values)
-        if None in found:
+            found[i] = self._checks[i](values, tensor.datatype)
+            filled += 1
+        if filled < len(found):
             missing = [name for name, i in self._index.items() if found[i] is None]
             raise Violation(f"inputs missing: {', '.join(missing)}", missing[0])
         asked: set[str] = set()
-        for wanted in request.outputs:
+        for wanted in request.outputs or ():
             if all(each.name != wanted.name for each in self.outputs):
                 names = ", ".join(each.name for each in self.outputs)
                 raise Refused(f"output {wanted.name:.60}: there is none; there are {names}")
@@ -272,7 +314,7 @@ class ServedModel:
             name: each.array(parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)])
             for (name, each), parts in zip(self.inputs.items(), by_column, strict=True)
         }
-        outputs = self._after(self._model.predict(self._before(inputs)))
+        outputs = self._after(self._predict(self._before(inputs)))
         if self._boolean:
             outputs["prediction"] = outputs["prediction"].astype(bool)
         return Batch(
@@ -282,16 +324,36 @@ class ServedModel:
             [job.unknown for job in jobs],
             inputs,
             outputs,
+            sum(job.text_bytes + job.rows * self._row_bytes for job in jobs),
         )
 
-    def answers(self, batch: Batch) -> Iterable[InferResponse]:
-        """The response to each job of a batch, in order."""
+    def _predict(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the model says; of many rows in parts, so that what it takes has an end."""
+        rows = len(next(iter(inputs.values())))
+        if rows <= PART_ROWS:
+            return self._model.predict(inputs)
+        parts = [
+            self._model.predict(
+                {name: array[at : at + PART_ROWS] for name, array in inputs.items()}
+            )
+            for at in range(0, rows, PART_ROWS)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def answers(self, batch: Batch) -> Iterable[Answer]:
+        """The answer to each job of a batch, in order."""
         outputs, start = self._outputs(batch), 0
         for id_, rows, unknown in zip(batch.ids, batch.sizes, batch.unknown, strict=True):
-            tensors = [each.of(start, rows) for each in outputs]
-            told = {f"{UNKNOWN}.{name}": n for name, n in unknown.items()} if unknown else {}
-            yield InferResponse(self.name, self.version, id_, tensors, told)
+            yield Answer(id_, outputs, start, rows, unknown)
             start += rows
+
+    def response(self, answer: Answer, tensors: list[Tensor] | None = None) -> InferResponse:
+        """The protocol's form of an answer: with these tensors, else with all of its outputs."""
+        if tensors is None:
+            tensors = [each.tensor(answer.start, answer.rows) for each in answer.outputs]
+        unknown = answer.unknown
+        told = {f"{UNKNOWN}.{name}": n for name, n in unknown.items()} if unknown else {}
+        return InferResponse(self.name, self.version, answer.id, tensors, told)
 
     def described(self) -> dict[str, Any]:
         """The protocol's metadata of the model, with its lineage as parameters."""
@@ -306,28 +368,14 @@ class ServedModel:
                 for name, each in self.inputs.items()
             ],
             "outputs": [
-                {
-                    "name": each.name,
-                    "datatype": each.datatype,
-                    "shape": [-1] if each.width is None else [-1, each.width],
-                }
+                {"name": each.name, "datatype": each.datatype, "shape": each.shape(-1)}
                 for each in self.outputs
             ],
             "parameters": lineage,
         }
 
     def _outputs(self, batch: Batch) -> list[Output]:
-        return [
-            Output(
-                name,
-                DATATYPES[values.dtype.kind, values.dtype.itemsize]
-                if values.dtype.kind != "O"
-                else "BYTES",
-                values.shape[1] if values.ndim == 2 else None,
-                values.reshape(-1).tolist(),
-            )
-            for name, values in batch.outputs.items()
-        ]
+        return [Output(name, array) for name, array in batch.outputs.items()]
 
     def _check_rows(self, rows: int) -> None:
         if not 1 <= rows <= self.max_rows:
@@ -335,40 +383,33 @@ class ServedModel:
                 f"{rows} rows: send 1 to {self.max_rows} at a time", 413 if rows > 0 else 400
             )
 
-    def _other(self, name: str, values: Values, given: dict[str, Values]) -> Values:
+    def _other(self, name: str, values: Values, given: dict[str, list[Any]]) -> list[Any]:
         if name not in self.others:
             known = ", ".join(self.inputs)
             raise Violation(f"input {name:.60}: there is none; there are {known}", "")
         if name in given:
             raise Refused(f"input {name}: given twice")
         read, found = self._readers[name], []
-        for row, value in enumerate(values, 1):
+        for row, value in enumerate(listed(values), 1):
             try:
-                found.append(read.category(value))
+                text = read.category(value)
             except Unreadable:
                 wrong = f"input {name}, row {row}: {shown(value)} is no single value"
                 raise Refused(wrong) from None
+            if text is not None and len(text) > CATEGORY_CHARACTERS:
+                wrong = f"has more than {CATEGORY_CHARACTERS} characters"
+                raise Refused(f"input {name}, row {row}: {shown(value)} {wrong}")
+            found.append(text)
         return found
 
-    def _example(self) -> Job:
+    def warm(self) -> None:
+        """Take what memory the model takes for a call, at most: what is left can be shared out."""
+        self.run([self._example(PART_ROWS)])
+
+    def _example(self, rows: int) -> Job:
         values = {"categorical": "", "boolean": False, "numeric": 0.0}
-        return Job("", 1, [[values[each.column.kind]] for each in self.inputs.values()])
+        return Job("", rows, [[values[each.column.kind]] * rows for each in self.inputs.values()])
 
-
-def _numbers_of(tensor: Tensor, values: Values) -> Values:
-    """The values of a tensor of numbers or booleans that are categories. Raises Violation."""
-    for row, value in enumerate(values, 1):
-        if isinstance(value, str):
-            wrong = f"datatype {tensor.datatype}, and row {row} is text: {shown(value)}"
-            raise Violation(f"input {tensor.name}: {wrong}", tensor.name)
-    short = SHORT.get(tensor.datatype)
-    if short is None:
-        return values
-    return [short(value) if isinstance(value, float) else value for value in values]
-
-
-# Floats whose digits are few: as a category 0.1 is 0.1, not 0.10000000149011612.
-SHORT: dict[str, Callable[[float], Any]] = {"FP16": np.float16, "FP32": np.float32}
 
 # A parameter of the answer for each column that it is true of: how many rows hold a category that
 # training never saw.

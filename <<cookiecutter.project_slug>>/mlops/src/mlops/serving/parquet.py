@@ -62,6 +62,11 @@ class File:
         self._groups.append(_struct((1, chunks), (2, Long(size)), (3, Long(rows))))
         self.rows += rows
 
+    @property
+    def size(self) -> int:
+        """Bytes that it has until now."""
+        return self._at
+
     def content(self) -> bytes:
         """The whole file."""
         footer = _struct(

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -12,11 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+import msgspec
 import uvloop
 
 from ..errors import InputError, ProjectError
 from . import metrics
 from .app import App
+from .budget import Budget, limit, used
 from .http import Connection, Limits, Site
 from .log import open_store
 from .model import ServedModel
@@ -31,6 +34,11 @@ BACKLOG = 2048
 # A worker that ends sooner than this after its start is not started again at once.
 SHORT_SECONDS = 1.0
 
+# A process whose loop has not turned for so long is ended by SIGALRM, and replaced.
+STALLED_SECONDS = 30
+# Files that a worker has open beside its connections: libraries, the log, metrics of all workers.
+FILES = 128
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -43,6 +51,8 @@ def serve(settings: Settings) -> None:
     workers = settings.workers or processors
     # A model's threads do not outlive a fork, so that workers have one each.
     model = ServedModel(settings, processors if workers == 1 else 1)
+    budget = _budget(model, settings, workers)
+    settings = msgspec.structs.replace(settings, connections=_connections(settings.connections))
     if settings.log:
         open_store(settings.log)  # each worker does, too; here it is told once, and in a line
     sockets = _listen(settings, workers)
@@ -50,9 +60,34 @@ def serve(settings: Settings) -> None:
     host = f"[{host}]" if ":" in host else host
     print(f"{model.name} {model.version}: http://{host}:{port}", flush=True)
     if workers == 1:
-        _Server(model, settings, sockets[0]).run()
+        _Server(model, settings, budget, sockets[0]).run()
     else:
-        _Workers(model, settings, sockets).run()
+        _Workers(model, settings, budget, sockets).run()
+
+
+def _budget(model: ServedModel, settings: Settings, workers: int) -> Budget:
+    """The memory of each worker. Raises InputError when it is too little."""
+    loaded = used()
+    model.warm()
+    warm = used()
+    # Workers share what the model is; what it takes for a call each of them has anew.
+    return Budget.of(limit(settings.memory), warm, workers, own=warm - loaded)
+
+
+def _connections(wanted: int) -> int:
+    """How many connections each worker may have: as set, or as many files as it may open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    possible = max(1, soft - FILES)
+    logger.warning(
+        "%d connections, not %d: the process may open %d files (ulimit -n)", possible, wanted, soft
+    )
+    return possible
 
 
 def usable_processors() -> int:
@@ -73,11 +108,13 @@ class _Server:
         self,
         model: ServedModel,
         settings: Settings,
+        budget: Budget,
         listening: socket.socket,
         parent: int | None = None,
     ) -> None:
         self._model = model
         self._settings = settings
+        self._budget = budget
         self._listening = listening
         self._parent = parent
         self._stopping = asyncio.Event()
@@ -96,11 +133,11 @@ class _Server:
         # The log's thread gives way to requests ten times sooner than Python would have it.
         sys.setswitchinterval(0.0005)
         settings, loop = self._settings, asyncio.get_running_loop()
-        self._app = app = App(self._model, settings)
+        self._app = app = App(self._model, settings, self._budget)
         limits = Limits(
             settings.max_bytes, settings.receive_seconds, IDLE_SECONDS, settings.connections
         )
-        self._site = site = Site(app.handle, limits)
+        self._site = site = Site(app.handle, app.turned, limits, app.held)
         for sig in SIGNALS:
             loop.add_signal_handler(sig, self._stop, sig)
         server = await loop.create_server(
@@ -132,6 +169,8 @@ class _Server:
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            # Its default action is the kernel's own, whatever Python is busy with.
+            signal.setitimer(signal.ITIMER_REAL, STALLED_SECONDS)
             self._site.tick(loop.time())
             self._app.tick()
             if self._parent is not None and os.getppid() != self._parent:
@@ -143,13 +182,14 @@ class _Workers:
     """Processes forked from one that has loaded the model: its memory is shared by all of them."""
 
     def __init__(
-        self, model: ServedModel, settings: Settings, sockets: list[socket.socket]
+        self, model: ServedModel, settings: Settings, budget: Budget, sockets: list[socket.socket]
     ) -> None:
         """A worker for each of `sockets`, which stay open here: what comes for a worker that has
         ended waits for the one that takes its place.
         """
         self._model = model
         self._settings = settings
+        self._budget = budget
         self._sockets = sockets
         self._started: dict[int, tuple[int, float]] = {}  # which socket, and when
         self._stopping = False
@@ -191,7 +231,8 @@ class _Workers:
             for other in self._sockets:
                 if other is not self._sockets[number]:
                     other.close()
-            _Server(self._model, self._settings, self._sockets[number], parent).run()
+            listening = self._sockets[number]
+            _Server(self._model, self._settings, self._budget, listening, parent).run()
             code = 0
         except BaseException:
             logger.exception("a worker failed")

@@ -27,6 +27,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         release: the id of the release, which every answer carries as model_version; by default the
             start of the model file's SHA-256.
         workers: processes; 0 for one a processor that this container may use.
+        memory: megabytes that all processes together may use; 0 for what the container may, or for
+            half of the machine's where it is in none.
         max_rows: rows that a request may have.
         max_bytes: bytes that its body may have.
         queue_rows: rows that may wait for the model; beyond it a request is answered 503.
@@ -50,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     share_port: bool = False
     release: str = ""
     workers: Annotated[int, msgspec.Meta(ge=0)] = 0
+    memory: Annotated[int, msgspec.Meta(ge=0)] = 0
     max_rows: Count = 10_000
     max_bytes: Count = 16 * 2**20
     queue_rows: Count = 50_000

@@ -2,9 +2,9 @@
 
 JSON and tensors have types, which say what a value is: a number is never read from a text. What is
 missing, and how a category is spelled, is as everywhere: see reading. Values come as lists without
-NaN, from JSON or from the binary extension alike. The checks use what Python does in C (`set`,
-`min`, `max`), which is quick for one row and for thousands; rows are looked at one by one only to
-tell which of them is wrong.
+NaN from JSON, and as arrays from binary tensors of numbers. The checks use what Python and numpy do
+in C (`set`, `min`, `max`), which is quick for one row and for thousands; rows are looked at one by
+one only to tell which of them is wrong.
 """
 
 from collections.abc import Callable, Collection
@@ -15,13 +15,21 @@ import numpy as np
 
 from ..reading import Reader, Unreadable, reader
 from .errors import Violation
+from .protocol import DTYPES, Values
 
 # The largest number that the model computes with.
 LARGEST = float(np.finfo(np.float32).max)
 # A missing category, as in training: see inputs.NO_CATEGORY, which pandas would come along with.
 NO_CATEGORY = ""
 
-Values = list[Any]
+# Characters that a category may have, unless training saw a longer one.
+CATEGORY_CHARACTERS = 1000
+# The least and the most of each integer type of the protocol.
+_BOUNDS = {
+    name: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    for name, dtype in DTYPES.items()
+    if "INT" in name
+}
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,13 +86,37 @@ class Input:
             self._check_types(values)
         return values
 
+    def check_tensor(self, values: Values, datatype: str) -> Values:
+        """As `check`, of a tensor: its datatype is checked first, and that the values are of it."""
+        if datatype not in self.datatypes:
+            names = " or ".join(sorted(self.datatypes))
+            raise Violation(f"input {self.name}: datatype {datatype:.40}, not {names}", self.name)
+        if isinstance(values, np.ndarray):
+            return self._check_array(values)
+        if datatype in _BOUNDS:
+            self._check_integers(values, datatype)
+        return self.check(values)
+
     def array(self, values: Values) -> np.ndarray:
         """Checked values as an array of shape (rows,)."""
-        return np.array(values, dtype=self.dtype)
+        return np.asarray(values, dtype=self.dtype)
+
+    def _check_array(self, values: np.ndarray) -> Values:
+        return self.check(listed(values))
+
+    def _check_integers(self, values: Values, datatype: str) -> None:
+        low, high = _BOUNDS[datatype]
+
+        def holds(value: Any) -> bool:
+            # JSON has no integers of their own: 7.0 is one.
+            whole = type(value) is int or (type(value) is float and value.is_integer())
+            return whole and bool(low <= value <= high)
+
+        self._check_each(values, holds, f"is no {datatype}")
 
     def _check_types(self, values: Values) -> None:
         self._check_each(values, lambda value: type(value) in self.types, f"is not {self.kind}")
-        self._check_missing(values, None)
+        self._check_missing(listed(values), None)
 
     def _check_each(self, values: Values, holds: Callable[[Any], bool], what: str) -> None:
         for row, value in enumerate(values, 1):
@@ -92,11 +124,13 @@ class Input:
                 wrong = f"input {self.name}, row {row}: {shown(value)} {what}"
                 raise Violation(wrong, self.name)
 
-    def _check_missing(self, values: Values, missing: str | None) -> None:
+    def _check_missing(self, values: list[Any], missing: str | None) -> None:
         if not self.column.nullable and missing in values:
-            row = values.index(missing) + 1
-            wrong = "missing, and the contract does not have it nullable"
-            raise Violation(f"input {self.name}, row {row}: {wrong}", self.name)
+            raise self._missing(values.index(missing) + 1)
+
+    def _missing(self, row: int) -> Violation:
+        wrong = "missing, and the contract does not have it nullable"
+        return Violation(f"input {self.name}, row {row}: {wrong}", self.name)
 
 
 class Number(Input):
@@ -134,14 +168,41 @@ class Number(Input):
             self._check_missing(values, None)
             present = [value for value in values if value is not None]
         if present and (min(present) < self.low or max(present) > self.high):
-            bounds = ("" if each is None else f"{each:.12g}" for each in self.column.range or [])
-            whose = (
-                f"the contract's range [{', '.join(bounds)}]" if self.column.range else "float32"
-            )
             self._check_each(
-                values, lambda value: self.low <= value <= self.high, f"is outside {whose}"
+                values, lambda value: self.low <= value <= self.high, f"is outside {self._whose()}"
             )
         return values
+
+    def _check_array(self, values: np.ndarray) -> Values:
+        """As `check`: what is missing in an array is NaN, or what the contract calls missing."""
+        missing = np.isnan(values) if values.dtype.kind == "f" else None
+        if self._none:
+            # -999.9 of float32 is what the contract calls -999.9.
+            kind = values.dtype if values.dtype.kind == "f" else np.dtype("float64")
+            called = np.isin(values, np.array([*self._none], kind))
+            missing = called if missing is None else missing | called
+        present = values
+        if missing is not None and missing.any():
+            if not self.column.nullable:
+                raise self._missing(int(missing.argmax()) + 1)
+            present = values[~missing]
+        if len(present) and (present.min().item() < self.low or present.max().item() > self.high):
+            wide = values.astype(np.float64)
+            outside = (wide < self.low) | (wide > self.high)
+            if missing is not None:
+                outside &= ~missing
+            row = int(outside.argmax())
+            wrong = f"{shown(values[row].item())} is outside {self._whose()}"
+            raise Violation(f"input {self.name}, row {row + 1}: {wrong}", self.name)
+        taken = values.astype(np.float32, copy=False)
+        return taken if missing is None else np.where(missing, np.float32(np.nan), taken)
+
+    def _whose(self) -> str:
+        """Whose range it is that values are to be in."""
+        if not self.column.range:
+            return "float32"
+        bounds = ("" if each is None else f"{each:.12g}" for each in self.column.range)
+        return f"the contract's range [{', '.join(bounds)}]"
 
 
 class Boolean(Input):
@@ -152,6 +213,9 @@ class Boolean(Input):
     dtype = np.float32
     types = frozenset([bool])
     kind = "true or false"
+
+    def _check_array(self, values: np.ndarray) -> Values:
+        return (values.view(np.uint8) != 0).astype(np.float32)
 
 
 class Category(Input):
@@ -178,6 +242,8 @@ class Category(Input):
         # Values of which nothing needs to be looked at: they are spelled rightly, and allowed.
         right = self.known if self.known is not None else self.allowed or frozenset()
         self._right = (right & self.allowed if self.allowed is not None else right) - {NO_CATEGORY}
+        self._longest = max(map(len, self._right), default=0)
+        self._longest = max(self._longest, CATEGORY_CHARACTERS)
 
     def check(self, values: Values) -> Values:
         """See Input.check."""
@@ -193,13 +259,30 @@ class Category(Input):
             self._check_each(values, self.allowed.__contains__, f"is none of {listed:.200}")
         return values
 
+    def check_tensor(self, values: Values, datatype: str) -> Values:
+        """See Input.check_tensor. In a tensor of numbers or booleans there is no text."""
+        if datatype == "BYTES" or datatype not in self.datatypes:
+            return super().check_tensor(values, datatype)
+        short, found = SHORT.get(datatype), listed(values)
+        for row, value in enumerate(found, 1):
+            if isinstance(value, str):
+                wrong = f"datatype {datatype}, and row {row} is text: {shown(value)}"
+                raise Violation(f"input {self.name}: {wrong}", self.name)
+        if short is not None:
+            found = [short(value) if isinstance(value, float) else value for value in found]
+        return super().check_tensor(found, datatype)
+
     def _category(self, row: int, value: Any) -> str:
         try:
-            return self.read.category(value) or NO_CATEGORY
+            text = self.read.category(value) or NO_CATEGORY
         except Unreadable:
-            raise Violation(
-                f"input {self.name}, row {row}: {shown(value)} is not {self.kind}", self.name
-            ) from None
+            raise self._wrong(row, value, f"is not {self.kind}") from None
+        if len(text) > self._longest:
+            raise self._wrong(row, value, f"has more than {self._longest} characters")
+        return text
+
+    def _wrong(self, row: int, value: Any, what: str) -> Violation:
+        return Violation(f"input {self.name}, row {row}: {shown(value)} {what}", self.name)
 
 
 def columns(contract: dict[str, Any]) -> dict[str, Column]:
@@ -238,5 +321,20 @@ def signature(
 
 def shown(value: Any) -> str:
     """A value in an error, shortened."""
-    text = repr(value)
+    text = repr(value[:61] if isinstance(value, str) else value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def listed(values: Values) -> list[Any]:
+    """Values as a list, None for NaN."""
+    if isinstance(values, list):
+        return values
+    found: list[Any] = values.tolist()
+    if values.dtype.kind == "f":
+        for row in np.flatnonzero(np.isnan(values)).tolist():
+            found[row] = None
+    return found
+
+
+# Floats whose digits are few: as a category 0.1 is 0.1, not 0.10000000149011612.
+SHORT: dict[str, Callable[[float], Any]] = {"FP16": np.float16, "FP32": np.float32}
