@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from pipeline.running import Project
+from typing import Any, Protocol
 
 # Longer than anything takes here; whoever waits for it finds something that hangs.
 PATIENCE = 30.0
@@ -220,9 +218,20 @@ class Server:
         return self.errors.read_text(encoding="utf-8")
 
 
+class Started(Protocol):
+    """Where a server is started: in a project, say."""
+
+    @property
+    def folder(self) -> Path:
+        """Its working directory."""
+
+    def environ(self) -> dict[str, str]:
+        """Its environment."""
+
+
 @contextmanager
 def serving(
-    project: Project,
+    project: Started,
     folder: Path,
     *arguments: str,
     command: Sequence[str] = COMMAND,

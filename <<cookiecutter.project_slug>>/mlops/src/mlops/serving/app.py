@@ -62,15 +62,17 @@ class App:
         self._count = itertools.count(1)
         at = f"/v2/models/{model.name}"
         version = f"{at}/versions/{model.version}"
+        described = _json(model.described())
+        document = _json(openapi.document(model))
         self._get: dict[str, Callable[[], Response]] = {
             "/v2": self._server,
             "/v2/health/live": self._live,
             "/v2/health/ready": self._is_ready,
-            at: self._metadata,
+            at: lambda: described,
             f"{at}/ready": self._is_ready,
-            version: self._metadata,
+            version: lambda: described,
             f"{version}/ready": self._is_ready,
-            "/openapi.json": self._openapi,
+            "/openapi.json": lambda: document,
             "/metrics": self._scrape,
         }
         self._post: dict[str, Callable[[Request, Respond], None]] = {
@@ -88,7 +90,7 @@ class App:
 
     def tick(self) -> None:
         """To be called every second: only the worker that is scraped would tell how it is."""
-        self._metrics.look(self._batcher.waiting_rows)
+        self._metrics.look(self._batcher.waiting_rows, self.held)
 
     def handle(self, request: Request, respond: Respond) -> None:
         """Answer a request, now or later."""
@@ -186,7 +188,7 @@ class App:
 
     def _answer_cost(self, body: bytes | bytearray, json_bytes: int | None) -> int:
         """Bytes that the answer takes at most: a row has a value for each input."""
-        values = body.count(b",", 0, json_bytes) + 1
+        values = protocol.count(body, b",") + 1
         if json_bytes is not None:
             values += len(body)
         return self._answer_bytes * min(self._model.max_rows, values // len(self._model.inputs) + 1)
@@ -237,11 +239,6 @@ class App:
         about = {"name": self._model.name, "ready": self.ready}
         return Response(200 if self.ready else 503, JSON, protocol.encode(about))
 
-    def _metadata(self) -> Response:
-        return _json(self._model.described())
-
-    def _openapi(self) -> Response:
-        return _json(openapi.document(self._model))
 
     def _scrape(self) -> Response:
         self.tick()

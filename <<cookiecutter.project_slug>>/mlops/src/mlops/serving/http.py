@@ -31,6 +31,9 @@ HEADERS = 100
 # The parser knows no pause: it is given so many bytes at a time, and no more while so many requests
 # wait for the answer to an earlier one.
 SLICE, PIPELINED = 4 * 1024, 16
+# What a connection's data is parsed for without a break, in seconds: a body may come in chunks of a
+# byte each.
+TURN_SECONDS = 0.005
 # From so many bytes on that a client has not read of its answers, it is not read from.
 UNREAD = 16 * 1024
 
@@ -211,11 +214,12 @@ class Connection(asyncio.Protocol):
             self._parse_slices(data)
 
     def _parse_slices(self, data: bytes) -> None:
-        """Parse until there is no more, or enough requests wait; the rest is kept until then."""
+        """Parse until there is no more, enough requests wait, or others are to have their turn."""
         data, at = self._unparsed + data, 0
         self._keep(b"")
+        until = perf_counter() + TURN_SECONDS
         while at < len(data):
-            if len(self._waiting) >= PIPELINED:
+            if len(self._waiting) >= PIPELINED or (at and perf_counter() > until):
                 self._keep(data[at:])
                 break
             self._parse(data[at : at + SLICE])
@@ -227,8 +231,10 @@ class Connection(asyncio.Protocol):
         held.bytes -= len(self._unparsed)
         self._held -= len(self._unparsed)
         self._unparsed = data
-        if data:
-            self._take(len(data))
+        if data and self._take(len(data)):
+            self._transport.pause_reading()
+            if not self._waiting:
+                self._loop.call_soon(self._next)
 
     def _take(self, size: int) -> bool:
         """Take memory for what came in, or refuse it."""

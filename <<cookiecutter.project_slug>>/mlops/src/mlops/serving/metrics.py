@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .budget import Held
+
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
@@ -51,8 +53,16 @@ class Metrics:
             buckets=[1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096, 16384],
             registry=registry,
         )  # fmt: skip
-        self.waiting_rows = Gauge(
+        self._waiting_rows = Gauge(
             "mlops_waiting_rows", "Rows that wait for the model",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self._held = Gauge(
+            "mlops_request_memory_bytes", "Memory that requests hold, at most",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self._share = Gauge(
+            "mlops_request_memory_limit_bytes", "Memory that requests may hold",
             registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
         self._violations = Counter(
@@ -112,9 +122,11 @@ class Metrics:
         """Count rows of a category that training never saw."""
         self._unknown.labels(column).inc(rows)
 
-    def look(self, waiting_rows: int) -> None:
-        """Take down what is so at the moment: rows that wait, and processor time until now."""
-        self.waiting_rows.set(waiting_rows)
+    def look(self, waiting_rows: int, held: Held) -> None:
+        """Take down what is so at the moment: what waits and is held, processor time until now."""
+        self._waiting_rows.set(waiting_rows)
+        self._held.set(held.bytes)
+        self._share.set(held.share)
         used = time.process_time()
         self._processor.inc(used - self._processor_seconds)
         self._processor_seconds = used

@@ -74,6 +74,8 @@ class InferResponse(msgspec.Struct, omit_defaults=True):
     parameters: Parameters = {}
 
 
+# Bytes that are counted at a time.
+STRIDE = 2**20
 # Dimensions of a wrong shape that are shown.
 SHOWN = 8
 
@@ -90,9 +92,9 @@ def error(message: str) -> bytes:
 def cost(body: bytes | bytearray, json_bytes: int | None = None) -> int:
     """Bytes of memory that decoding a request takes at most, beside the body's own.
 
-    Measured on CPython 3.11 with sys.getsizeof, and rounded up: a value takes up to 64 with its
-    place in a list, a list 80, a dictionary 240, each of its entries 110; a text has up to four
-    bytes for each of JSON's, once one of its characters needs as many.
+    As CPython 3.11 allocates, rounded up: a number takes 40 with its place in a list, a text 64, a
+    list 80, a dictionary 240, each of its entries 110. A text's characters are there twice while it
+    is read, and have four bytes each once one of them needs as many.
 
     Args:
         body, json_bytes: see decode.
@@ -100,11 +102,23 @@ def cost(body: bytes | bytearray, json_bytes: int | None = None) -> int:
     if json_bytes is None and len(body) <= SMALL:
         return 32 * len(body)  # of which all but `{"":0},` over and over again stays clear
     text = body if json_bytes is None else body[:json_bytes]
-    wide = 1 if text.isascii() and b"\\u" not in text else 4
-    taken = wide * len(text) + 64 * text.count(b",") + 110 * text.count(b":")
-    taken += 80 * text.count(b"[") + 240 * text.count(b"{")
+    wide = 2 if text.isascii() and b"\\u" not in text else 7
+    taken = wide * len(text) + sum(each * count(text, mark) for mark, each in _TAKES.items())
     # A text in a binary tensor has at least the four bytes of its length.
     return taken + (16 if b"BYTES" in text else 2) * (len(body) - len(text))
+
+
+# What comes with each of these marks: see cost.
+_TAKES = {b",": 40, b'"': 12, b"[": 80, b"{": 240, b":": 110}
+
+
+def count(text: bytes | bytearray, mark: bytes) -> int:
+    """How often a byte stands in a text: as its method, but as fast where it often does."""
+    if len(text) <= SMALL:
+        return text.count(mark)
+    array, code = np.frombuffer(text, np.uint8), mark[0]
+    parts = (array[at : at + STRIDE] for at in range(0, len(array), STRIDE))
+    return sum(int(np.count_nonzero(part == code)) for part in parts)
 
 
 def decode(body: bytes | bytearray, json_bytes: int | None = None) -> InferRequest:
