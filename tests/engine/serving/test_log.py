@@ -1,6 +1,7 @@
 """The prediction log: every row that was answered, in whole files, whatever the store does."""
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from engine import made
 from engine.served import write
+from serving.running import wait_for
 
 from mlops.errors import InputError
 from mlops.serving.log import PredictionLog
 from mlops.serving.metrics import Metrics
 from mlops.serving.model import Batch, ServedModel
+from mlops.serving.parquet import File
 from mlops.serving.settings import Settings
 
 Save = Callable[..., Path]
@@ -27,12 +30,12 @@ SHARE = 64 * 2**20
 class Logged:
     """A log in a folder, and the model that it is of."""
 
-    def __init__(self, model: Path, folder: Path, **settings: Any) -> None:
+    def __init__(self, model: Path, folder: Path, share: int = SHARE, **settings: Any) -> None:
         self.folder = folder
         self.settings = Settings(model=model, log=str(folder), log_seconds=0.05, **settings)
         self.model = ServedModel(self.settings)
         self.metrics = Metrics("r1")
-        self.log = PredictionLog(self.model, self.settings, self.metrics, SHARE)
+        self.log = PredictionLog(self.model, self.settings, self.metrics, share)
 
     def answer(self, *sizes: int, flight: str | None = None) -> Batch:
         """Answer and log requests of so many rows."""
@@ -162,3 +165,37 @@ def test_a_log_that_cannot_be_written_is_told_at_once(tmp_path: Path, address: s
     settings = Settings(model=model, log=where)
     with pytest.raises(InputError, match="MLOPS_LOG"):
         PredictionLog(ServedModel(settings), settings, Metrics("r1"), SHARE)
+
+
+def test_a_log_that_could_not_write_goes_on(
+    begin: Callable[..., Logged], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For want of memory, say: what it lost is counted, and what comes after is logged."""
+    logged, tries = begin(), []
+
+    def add(self: File, fields: Any) -> None:
+        tries.append(self)
+        if len(tries) == 1:
+            raise MemoryError
+        whole(self, fields)
+
+    whole = File.add
+    monkeypatch.setattr(File, "add", add)
+    logged.answer(3)
+    wait_for(lambda: logged.counted("mlops_log_dropped_rows_total") == 3, "lost")
+    logged.answer(2)
+    assert logged.read().num_rows == 2
+    assert logged.counted("mlops_log_failures_total") == 1
+    assert logged.counted("mlops_log_pass_seconds") > time.time() - 60
+
+
+def test_rows_wait_for_no_more_memory_than_there_is_for_them(begin: Callable[..., Logged]) -> None:
+    logged = begin(share=20_000)
+    shutil.rmtree(logged.folder)
+    logged.folder.touch()  # no folder can be made here
+    for _ in range(40):
+        logged.answer(50)
+    logged.folder.unlink()
+    kept = logged.read().num_rows
+    assert kept > 0
+    assert kept + logged.counted("mlops_log_dropped_rows_total") == 2000

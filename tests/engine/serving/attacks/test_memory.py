@@ -8,7 +8,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -218,6 +218,24 @@ class Crowd:
         self._stop.set()
 
 
+@contextmanager
+def crowd(server: Server) -> Iterator[Crowd]:
+    """All attackers together; every other one never reads what it is answered."""
+    found = Crowd(server)
+    threads = [
+        threading.Thread(target=found.attack, args=(attack(server.name), i % 2 == 0), daemon=True)
+        for i, attack in enumerate(ATTACKS)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+        for thread in threads:
+            thread.join(30)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_worst_requests_together_kill_nothing(
@@ -225,15 +243,8 @@ def test_the_worst_requests_together_kill_nothing(
 ) -> None:
     """Within 512 MB that the kernel enforces; others are served meanwhile."""
     server = start(caged, memory=MEMORY, workers=workers, log=tmp_path / "log", receive_seconds=3)
-    row, crowd = server.example(), Crowd(server)
-    threads = [
-        threading.Thread(target=crowd.attack, args=(attack(server.name), i % 2 == 0), daemon=True)
-        for i, attack in enumerate(ATTACKS)
-    ]
-    for thread in threads:
-        thread.start()
-    answered = 0
-    try:
+    row, answered = server.example(), 0
+    with crowd(server) as attackers:
         for _ in range(30):
             # Each within the time that a usual client has, whatever else goes on.
             with server.wire() as wire:
@@ -247,18 +258,24 @@ def test_the_worst_requests_together_kill_nothing(
                 assert answer is not None
                 assert answer.status in (200, 503), answer
                 answered += answer.status == 200
-    finally:
-        crowd.stop()
-        for thread in threads:
-            thread.join(30)
-    assert crowd.failures == []
-    assert crowd.statuses <= {200, 400, 408, 413, 431, 503}
-    assert crowd.statuses >= {413}
+    assert attackers.failures == []
+    assert attackers.statuses <= {200, 400, 408, 413, 431, 503}
+    assert attackers.statuses >= {413}
     assert answered >= 20
     assert caged.killed == 0
     assert server.process.poll() is None
     assert server.predict(row)
     assert "MemoryError" not in server.told()
+
+
+@pytest.mark.slow
+def test_a_server_that_counts_on_more_than_there_is_would_be_killed(
+    caged: Cage, start: Start
+) -> None:
+    """What the attacks are worth: without the bound they are the end of it."""
+    server = start(caged, memory=64 * MEMORY, receive_seconds=3)
+    with crowd(server):
+        wait_for(lambda: caged.killed, "killed")
 
 
 def test_memory_that_is_too_little_is_told(model: Path, start: Start) -> None:
