@@ -17,6 +17,7 @@ from .dialect import Decimal, Dialect, Texts, Thousands, Unit
 from .errors import InputError
 from .files import load
 from .paths import CONTRACT, SNAPSHOT
+from .printable import shown as as_text
 from .reading import Reader, reader
 from .rules import Rules
 
@@ -290,4 +291,4 @@ def violation(column: str, rule: str, values: pd.Series) -> Violation:
 
 def shown(value: object) -> str:
     """A value as it stands in a violation."""
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else as_text(value)

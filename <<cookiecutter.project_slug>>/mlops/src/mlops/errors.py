@@ -33,11 +33,6 @@ class RowsError(ProjectError):
     exit_code = 4
 
 
-def printable(text: str) -> str:
-    """`text` on one line of a terminal: what cannot be printed is escaped, as Python writes it."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-
-
 def first_line(error: Exception) -> str:
     """What `error` says, in a line: every store of data has exceptions of its own."""
     return (str(error).splitlines() or [type(error).__name__])[0]

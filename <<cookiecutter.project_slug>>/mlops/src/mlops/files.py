@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from .errors import InputError, first_line, printable
+from .errors import InputError, first_line
+from .printable import printable
 
 # Git and DVC ignore what begins so: a killed process leaves such a folder behind.
 TEMPORARY = ".tmp-"

@@ -17,6 +17,7 @@ from .config.section import Task
 from .files import significant, write_json
 from .metrics import Scored, calibration_bins
 from .paths import PLOT_TEMPLATES
+from .printable import all_shown
 
 # A curve is thinned to this many points: more cannot be seen, and every one is stored.
 POINTS = 200
@@ -163,7 +164,8 @@ def write(folder: Path, name: str, plot: Plot, data: Records) -> None:
 
 def draw(path: Path, name: str, plot: Plot, data: Records) -> None:
     """Write a picture of `data`, in which `rev` may tell several models apart."""
-    path.write_bytes(vl_convert.vegalite_to_png(json.dumps(filled(name, plot, data)), scale=2))
+    spec = json.dumps(filled(name, plot, all_shown(data)))
+    path.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
 
 
 def filled(name: str, plot: Plot, data: Records, rev: str = "workspace") -> dict[str, Any]:

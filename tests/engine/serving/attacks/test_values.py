@@ -92,3 +92,16 @@ def test_a_category_has_an_end(server: Server) -> None:
     assert answer.status == 400
     assert "more than 1000 characters" in answer.json["error"]
     assert len(answer.body) < 300
+
+
+def test_the_id_of_tests_hides_no_other_row(server: Server) -> None:
+    """Monitoring leaves it out: under it there is the model's example, and nothing else."""
+    row = server.example()
+    content = {"id": "mlops-example", "inputs": server.tensors([row, row])}
+    assert server.ask(server.infer, content).status == 200
+    number = next(each for each, value in row.items() if isinstance(value, float))
+    for rows in ([row | {number: 0.25}], [row, row | {number: 0.25}]):
+        content["inputs"] = server.tensors(rows)
+        answer = server.ask(server.infer, content)
+        assert answer.status == 400
+        assert "for requests of the model's example alone" in answer.json["error"]

@@ -57,12 +57,13 @@ def monitor(
         temporary.mkdir()
         monitoring.write(found, temporary)
         problems.write(found, load_params().retraining, temporary)
+        undrawn = monitoring.draw(found, temporary / "report.html")
     if json:
         print_json(found)
     else:
         for line in monitoring.summary(found):
             typer.echo(line)
-        typer.echo(f"{folder}/report.html")
+        typer.echo(undrawn or f"{folder}/report.html")
     if found.alarms:
         raise CheckError("\n".join(map(str, found.alarms)))
 

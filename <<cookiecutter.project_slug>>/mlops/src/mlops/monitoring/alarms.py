@@ -6,6 +6,9 @@ from .feedback import Labels
 from .log import Account
 from .result import Alarm, Kind, Shift, WindowResult
 
+# Rows that are left out before it is told, and their share.
+UNCOUNTED, UNCOUNTED_SHARE = 100, 0.2
+
 
 def of_window(window: WindowResult) -> Iterator[Alarm]:
     """What is wrong with a window's rows."""
@@ -37,6 +40,13 @@ def of_log(account: Account, labels: Labels) -> Iterator[Alarm]:
     """What could not be read."""
     for broken in account.broken:
         yield Alarm(Kind.LOG, broken.name, f"{broken.rows:,} rows read, then {broken.why}")
+    for rows, what in (
+        (account.duplicates, "bear an id that was used before: give each request one of its own"),
+        (account.examples, "are the model's example, as smoke and load tests ask for it"),
+    ):
+        if rows >= UNCOUNTED and rows > UNCOUNTED_SHARE * account.rows:
+            told = f"{rows:,} of {account.rows:,} rows are not counted, since they {what}"
+            yield Alarm(Kind.LOG, "rows", told)
     for name, why in labels.broken:
         yield Alarm(Kind.FEEDBACK, name, why)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+from ..printable import shown
 from .sketch import Names, Numbers, Sketch
 
 # Fewer rows than this are no cell of a chi-squared test (Cochran, Biometrics 10, 1954).
@@ -151,7 +152,11 @@ def _of_names(reference: Names, live: Names) -> Difference:
 
 
 def _largest(shares: dict[str, float], most: int = 10) -> dict[str, float]:
-    return dict(sorted(shares.items(), key=lambda each: -each[1])[:most])
+    """The largest by name; names come from clients, and are made to be shown."""
+    found: dict[str, float] = {}
+    for name, share in sorted(shares.items(), key=lambda each: -each[1])[:most]:
+        found[shown(name)] = found.get(shown(name), 0) + share
+    return found
 
 
 def _chi_squared(counts: np.ndarray) -> float:

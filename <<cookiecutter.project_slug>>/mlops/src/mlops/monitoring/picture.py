@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..printable import shown
 from .result import Histogram
 from .sketch import Numbers, Sketch
 
@@ -22,7 +23,7 @@ def histogram(before: Sketch, now: Sketch) -> Histogram:
         names.append("others")
         for side in shares:
             side.append(max(0.0, 1 - sum(side)))
-    return Histogram(names, [], shares[0], shares[1])
+    return Histogram([*map(shown, names)], [], shares[0], shares[1])
 
 
 def _of_numbers(before: Numbers, now: Numbers) -> Histogram:

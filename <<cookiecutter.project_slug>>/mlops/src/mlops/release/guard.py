@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ..errors import InputError, printable
+from ..errors import InputError
+from ..printable import printable
 from ..revision import PLAIN, Revision, git
 from .commits import fork, lost, remembered
 from .declared import PYPROJECT, image_names, registry

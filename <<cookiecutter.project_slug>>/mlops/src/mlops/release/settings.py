@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError, printable
+from ..errors import InputError
+from ..printable import printable
 from ..revision import Revision
 from ..serving.settings import PREFIX, load_settings
 from .state import ENVIRONMENTS

@@ -14,8 +14,9 @@ from pydantic import Field, field_validator, model_validator
 
 from ..config.gates import Gate
 from ..config.section import Section
-from ..errors import InputError, printable
+from ..errors import InputError
 from ..files import parse
+from ..printable import printable
 from ..revision import Revision
 
 ENVIRONMENTS = Path("environments")

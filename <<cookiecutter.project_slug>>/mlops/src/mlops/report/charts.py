@@ -7,6 +7,7 @@ from typing import Any
 import vl_convert
 
 from ..monitoring.result import Histogram, Result, WindowResult
+from ..printable import all_shown
 
 WIDTH = 340
 Spec = dict[str, Any]
@@ -36,7 +37,7 @@ def svg(spec: Spec, width: int = WIDTH) -> str:
         "autosize": {"type": "fit", "contains": "padding"},
         "width": width,
         "config": CONFIG,
-        **spec,
+        **all_shown(spec),
     }
     return str(vl_convert.vegalite_to_svg(json.dumps(whole)))
 

@@ -1,5 +1,6 @@
 """What monitoring found, for people: a page, a few lines for an issue, and for the terminal."""
 
+import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,16 +11,38 @@ from . import charts
 from .layout import layout
 from .markdown import tidy
 
+# What the pictures of a page may take.
+DRAW_SECONDS = 120
 # Pictures of distributions, and lines of the picture of all windows: those furthest off.
 PICTURES = 12
 COLUMNS = 30
 
 
 def write(result: Result, folder: Path) -> None:
-    """Write result.json, report.md and report.html."""
+    """Write result.json and report.md."""
     write_text(folder / "result.json", as_json(result))
     write_text(folder / "report.md", markdown(result))
-    write_text(folder / "report.html", page(result))
+
+
+def draw(result: Result, path: Path) -> str | None:
+    """Write the page, in a process of its own; say why it could not be.
+
+    What draws its pictures ends the process where it fails, and takes minutes for what it was not
+    made for. Alarms do not wait for pictures.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=_draw, args=(result, path))
+    process.start()
+    process.join(DRAW_SECONDS)
+    if process.exitcode == 0:
+        return None
+    why = "it takes too long" if process.exitcode is None else f"exit code {process.exitcode}"
+    process.kill()
+    path.unlink(missing_ok=True)
+    return f"the page with pictures could not be drawn: {why}"
+
+
+def _draw(result: Result, path: Path) -> None:
+    write_text(path, page(result))
 
 
 def _ordered(result: Result) -> dict[str, ColumnResult]:

@@ -13,6 +13,7 @@ import msgspec
 from . import coded, openapi, protocol
 from .batching import Batcher, Form
 from .budget import SMALL, Budget, Held
+from .client import EXAMPLE
 from .errors import Busy, Refused, Violation
 from .http import JSON, RETRY, Request, Respond, Response, header
 from .log import PredictionLog
@@ -139,6 +140,8 @@ class App:
             asked = protocol.decode(body, json_bytes)
             job = self._model.job(asked, asked.id or self._new_id())
             job.text_bytes = 4 * len(body)
+            if asked.id == EXAMPLE and not self._model.is_example(job):
+                raise Refused(f"the id {EXAMPLE} is for requests of the model's example alone")
             if asked.outputs or asked.parameters:
                 return job, lambda answer: _chosen(self._model, asked, answer)
             return job, self._tensors
@@ -238,7 +241,6 @@ class App:
     def _is_ready(self) -> Response:
         about = {"name": self._model.name, "ready": self.ready}
         return Response(200 if self.ready else 503, JSON, protocol.encode(about))
-
 
     def _scrape(self) -> Response:
         self.tick()

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from ..errors import CheckError, InputError
 
-# The id of requests for the example: monitoring leaves them out.
+# The id of requests for the example, and for nothing else: monitoring leaves them out.
 EXAMPLE = "mlops-example"
 DATATYPES = {str: "BYTES", bool: "BOOL", float: "FP32", int: "FP32"}
 

@@ -402,6 +402,17 @@ class ServedModel:
             found.append(text)
         return found
 
+    def is_example(self, job: Job) -> bool:
+        """Whether all rows are the one that the model carries, which smoke and load ask for."""
+        row = self.metadata.get("example", {}).get("row")
+        if row is None:
+            return False
+        example = self.job_of_rows([row], "").columns
+        return all(
+            listed(found) == listed(expected) * job.rows
+            for found, expected in zip(job.columns, example, strict=True)
+        )
+
     def warm(self) -> None:
         """Take what memory the model takes for a call, at most: what is left can be shared out."""
         self.run([self._example(PART_ROWS)])
