@@ -14,11 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ..errors import CheckError, InputError
 from ..files import replacing, sha256
@@ -29,6 +31,8 @@ from .target import STOP_SECONDS, WITHIN, Running, Target, answering
 
 WHERE = "as a process"
 FOLDER = Path("build/environments")
+# How long a server that was killed may take to be gone.
+KILLED_SECONDS = 10
 _SERVER = ".server"
 _TRIAL = "-trial"
 # The shell writes its number, which is the server's, even when whoever started it was killed.
@@ -73,8 +77,13 @@ class Server:
                 return True
         return False
 
-    def start(self, variables: dict[str, str]) -> None:
-        """Start it with these variables beside those of the environment."""
+    def start(self, variables: dict[str, str], port: IO[str] | None = None) -> None:
+        """Start it.
+
+        Args:
+            variables: beside those of the environment.
+            port: what `_port` yields; the server has it as long as it lives.
+        """
         module = f"{__name__.partition('.')[0]}.serving"
         # What the file says is lost with the lock alone: it is how a server that lives is reached.
         with self.file.open("a") as held, self.log.open("wb") as log:
@@ -86,7 +95,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=[held.fileno()],
+                pass_fds=[each.fileno() for each in (held, port) if each is not None],
                 start_new_session=True,
             )
 
@@ -104,20 +113,42 @@ class Server:
             time.sleep(0.02)
 
     def end(self) -> None:
-        """Tell it to go, and wait until it has. Raises CheckError when it does not go."""
+        """Tell it to go, and wait until it has; kill it when its time is over, or it cannot go.
+
+        Raises CheckError when it lives all the same.
+        """
         deadline, told = time.monotonic() + STOP_SECONDS, False
         while self.lives:
             number = self.file.read_text(encoding="utf-8").strip()
             if number and not told:
-                with suppress(ProcessLookupError):
-                    os.kill(int(number), signal.SIGTERM)
+                _signal(int(number), signal.SIGTERM)
                 told = True
-            if time.monotonic() > deadline:
+            if number and (_stopped(int(number)) or time.monotonic() > deadline):
+                _signal(int(number), signal.SIGKILL)
+            if time.monotonic() > deadline + KILLED_SECONDS:
                 raise CheckError(
                     f"{self.release}: its process {number} does not end; see {self.log}"
                 )
             time.sleep(0.02)
         self.file.unlink(missing_ok=True)
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    """Send a signal: to the server, and where it is to be killed to its workers, too."""
+    with suppress(ProcessLookupError):
+        if number is signal.SIGKILL:
+            os.killpg(process, number)  # it is the first of its session
+        else:
+            os.kill(process, number)
+
+
+def _stopped(process: int) -> bool:
+    """Whether it was stopped, as by SIGSTOP: it answers nobody, nor hears that it is to go."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] == "T"
 
 
 def apply(target: Target) -> Iterator[str]:
@@ -136,7 +167,9 @@ def apply(target: Target) -> Iterator[str]:
                 variables = _variables(target)
                 _try(target, variables)
                 yield f"tried: {target.release.id} answers as it should"
-                wanted.start(variables | {"MLOPS_SHARE_PORT": "true"})
+                variables["MLOPS_HANDOVER"] = str(_folder(target.environment))
+                with _port(target) as port:
+                    wanted.start(variables, port)
             wanted.url(target.settings.ready_seconds)
             _await(target)
         except CheckError as error:
@@ -209,6 +242,7 @@ def _variables(target: Target) -> dict[str, str]:
     if log and "://" not in log:  # a folder within a container; here it lies beside the server
         log = str(log_folder(target.environment))
     return {
+        "MLOPS_MEMORY": str(target.settings.memory),
         **target.settings.server,
         "MLOPS_LOG": log,
         "MLOPS_HOST": host,
@@ -241,6 +275,33 @@ def _await(target: Target) -> None:
         if time.monotonic() > deadline:
             raise CheckError(f"{target.settings.listen} answers with {found or 'nothing'}")
         time.sleep(0.02)
+
+
+@contextmanager
+def _port(target: Target) -> Iterator[IO[str]]:
+    """Hold the environment's port for it among all projects and clones on this machine.
+
+    Raises CheckError where another one is served there: two of them would share its requests.
+    """
+    folder = Path(tempfile.gettempdir()) / f"mlops-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    listen, whose = target.settings.listen, str(_folder(target.environment).resolve())
+    with (folder / f"port-{listen.rpartition(':')[2]}").open("a+") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.seek(0)
+            other = held.read()
+            if other != whose:
+                raise CheckError(
+                    f"{listen} is served from {other}; stop that, or set another LISTEN"
+                ) from None
+        else:
+            held.truncate(0)
+            held.write(whose)
+            held.flush()
+        fcntl.flock(held, fcntl.LOCK_SH)
+        yield held
 
 
 @contextmanager

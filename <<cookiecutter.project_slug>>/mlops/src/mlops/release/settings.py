@@ -38,6 +38,7 @@ class Settings:
         listen: the address and port on which the environment answers, on the machine it runs on.
         ready_seconds: how long new servers may take until they are ready.
         url: where it is reached from elsewhere; by default what `listen` says.
+        memory: megabytes that the servers of a machine may use.
         server: what servers are told beside: MLOPS_ variables by name.
     """
 
@@ -45,6 +46,7 @@ class Settings:
     listen: str
     ready_seconds: int
     url: str
+    memory: int
     server: dict[str, str]
 
 
@@ -81,8 +83,13 @@ def load(environment: str, at: Revision) -> Settings:
         listen=listen,
         ready_seconds=int(found.get("READY_SECONDS", 60)),
         url=found.get("URL", f"http://{listen}"),
+        memory=_megabytes(found["MEMORY"]),
         server=server,
     )
+
+
+def _megabytes(size: str) -> int:
+    return int(size[:-1]) * {"M": 1, "G": 1024}[size[-1]]
 
 
 def _problem(name: str, equals: str, value: str) -> str | None:

@@ -16,11 +16,12 @@ from types import FrameType
 import msgspec
 import uvloop
 
-from ..errors import InputError, ProjectError
+from ..errors import ProjectError
 from . import metrics
 from .app import App
 from .budget import Budget, limit, used
 from .http import Connection, Limits, Site
+from .listening import BACKLOG, Offer, listen
 from .log import open_store
 from .model import ServedModel
 from .settings import Settings
@@ -29,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 # How long a connection may be open without a request: longer than the proxies before it keep one.
 IDLE_SECONDS = 75
-# Connections that may wait to be taken.
-BACKLOG = 2048
 # A worker that ends sooner than this after its start is not started again at once.
 SHORT_SECONDS = 1.0
 
@@ -55,7 +54,7 @@ def serve(settings: Settings) -> None:
     settings = msgspec.structs.replace(settings, connections=_connections(settings.connections))
     if settings.log:
         open_store(settings.log)  # each worker does, too; here it is told once, and in a line
-    sockets = _listen(settings, workers)
+    sockets = listen(settings, workers)
     host, port = sockets[0].getsockname()[:2]
     host = f"[{host}]" if ":" in host else host
     print(f"{model.name} {model.version}: http://{host}:{port}", flush=True)
@@ -110,12 +109,14 @@ class _Server:
         settings: Settings,
         budget: Budget,
         listening: socket.socket,
+        number: int = 0,
         parent: int | None = None,
     ) -> None:
         self._model = model
         self._settings = settings
         self._budget = budget
         self._listening = listening
+        self._number = number
         self._parent = parent
         self._stopping = asyncio.Event()
         self._app: App
@@ -143,11 +144,16 @@ class _Server:
         server = await loop.create_server(
             lambda: Connection(site), sock=self._listening, backlog=BACKLOG
         )
+        offer = None
+        if settings.handover:
+            offer = Offer(self._listening, Path(settings.handover), self._number)
+            loop.add_reader(offer, offer.give)
         ticker = loop.create_task(self._tick())
         await self._stopping.wait()
-        # Let no more in, and take those that wait at the door: closed upon, they would be reset.
-        self._listening.listen(0)
-        await asyncio.sleep(0.05)
+        if offer is None or not offer.given:
+            # Let no more in, and take those that wait: closed upon, they would be reset.
+            self._listening.listen(0)
+            await asyncio.sleep(0.05)
         server.close()
         site.close_idle()
         with suppress(TimeoutError):
@@ -232,7 +238,8 @@ class _Workers:
                 if other is not self._sockets[number]:
                     other.close()
             listening = self._sockets[number]
-            _Server(self._model, self._settings, self._budget, listening, parent).run()
+            own = self._model, self._settings, self._budget, listening
+            _Server(*own, number, parent).run()
             code = 0
         except BaseException:
             logger.exception("a worker failed")
@@ -255,26 +262,3 @@ class _Workers:
                 os.kill(pid, sig)
             except ProcessLookupError:
                 continue
-
-
-def _listen(settings: Settings, count: int) -> list[socket.socket]:
-    """A socket a worker: Linux deals connections out to all that listen at the same address.
-
-    One that they shared would give most connections to whoever wakes up first.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        address = settings.host, settings.port
-        if not (settings.share_port and settings.port):
-            # Alone at first: another server of ours would not be told from a further worker.
-            with socket.create_server(address, family=family) as first:
-                address = first.getsockname()[:2]
-        return [
-            socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True)
-            for _ in range(count)
-        ]
-    except OSError as error:
-        why = str(error.strerror).partition(" (while")[0]  # with the address once more
-        raise InputError(
-            f"{settings.host}:{settings.port}: {why}; choose another port with --port"
-        ) from None

@@ -23,7 +23,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         model: the ONNX file.
         host, port: where to listen.
-        share_port: listen there beside another server that shares it, too, to take its place.
+        handover: a folder in which a server that is to be replaced offers its sockets, and the next
+            one finds them, to listen there, too; empty for a server that is alone at its port.
         release: the id of the release, which every answer carries as model_version; by default the
             start of the model file's SHA-256.
         workers: processes; 0 for one a processor that this container may use.
@@ -49,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: Path = Path("models/model.onnx")
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
-    share_port: bool = False
+    handover: str = ""
     release: str = ""
     workers: Annotated[int, msgspec.Meta(ge=0)] = 0
     memory: Annotated[int, msgspec.Meta(ge=0)] = 0
