@@ -166,6 +166,7 @@ def test_parts_of_the_report_are_functions_of_the_bake(
     assert function in defined
 
 
+@pytest.mark.long  # it measures servers that other tests ask, one after the other
 @pytest.mark.skipif(
     shutil.which("wrk") is None, reason="wrk, which makes the load, is not installed"
 )

@@ -42,9 +42,11 @@ def start(model: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """What starts a server: `start(memory=512, connections=9)`; within a cage, if one is given."""
     with ExitStack() as stack:
 
-        def run(cage: Cage | None = None, **settings: object) -> Server:
+        def run(
+            cage: Cage | None = None, command: tuple[str, ...] = COMMAND, **settings: object
+        ) -> Server:
             env = {f"MLOPS_{name.upper()}": str(value) for name, value in settings.items()}
-            command = COMMAND if cage is None else (*cage.within, *COMMAND)
+            command = command if cage is None else (*cage.within, *command)
             place = Place(tmp_path, model)
             return stack.enter_context(serving(place, tmp_path, command=command, env=env))
 

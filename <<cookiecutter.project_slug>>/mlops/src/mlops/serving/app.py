@@ -128,7 +128,7 @@ class App:
 
     def turned(self, status: int) -> None:
         """Count an answer that was given for want of a whole request, or of room for one."""
-        self._metrics.request("none", status, 0)
+        self._metrics.turned(status)
 
     def _infer(self, request: Request, respond: Respond) -> None:
         written = request.headers.get(JSON_BYTES.encode())

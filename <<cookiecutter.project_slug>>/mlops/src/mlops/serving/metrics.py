@@ -137,6 +137,10 @@ class Metrics:
         counter.inc()
         histogram.observe(seconds)
 
+    def turned(self, status: int) -> None:
+        """Count an answer to what was no whole request, and so took no time to be answered."""
+        self._requests.labels("none", str(status)).inc()
+
     def _of(self, path: str, status: int) -> "tuple[Counter, Histogram]":
         found = self._requests.labels(path, str(status)), self._seconds.labels(path)
         self._children[path, status] = found
