@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from . import coded, openapi, protocol
-from .batching import Batcher, Form
+from .batching import ALONE, Batcher, Form
 from .budget import SMALL, Budget, Held
 from .client import EXAMPLE
 from .errors import Busy, Refused, Violation
@@ -161,40 +161,44 @@ class App:
     def _submit(
         self, request: Request, respond: Respond, make: Make, json_bytes: int | None = None
     ) -> None:
-        """Answer a request that `make` reads, once there is memory for it."""
+        """Answer a request that `make` reads, taking memory for each step before it."""
         taken = 0
+
+        def take(amount: int, large: bool = True) -> None:
+            nonlocal taken
+            self.held.take(amount, large)
+            taken += amount
+
+        def done(answer: Response | Exception) -> None:
+            nonlocal taken
+            self.held.bytes -= taken
+            taken = 0
+            respond(self._failed(answer) if isinstance(answer, Exception) else answer)
+
+        def run(made: tuple[Job, Form] | Exception) -> None:
+            try:
+                if isinstance(made, Exception):
+                    raise made
+                job, form = made
+                take(self._answer_bytes * job.rows, large=job.rows >= ALONE)
+                self._batcher.submit(job, form, done)
+            except Exception as error:
+                done(error)
+
         try:
             body = request.body
             if coding := request.headers.get(b"content-encoding"):
-                most = min(self._max_bytes, coded.GROWTH * len(body))
-                self.held.take(most, large=True)
-                taken = most
+                take(min(self._max_bytes, coded.GROWTH * len(body)))
                 body = coded.decoded(body, coding, self._max_bytes)
-            large, long = len(body) > SMALL, len(body) >= LONG_BYTES
-            needed = protocol.cost(body, json_bytes) + self._answer_cost(body, json_bytes)
-            self.held.take(needed, large)
-            taken += needed
+            take(protocol.cost(body, json_bytes), large=len(body) > SMALL)
             if coded.accepted(request.headers.get(b"accept-encoding", b"")):
                 make = _coded(make)
-
-            def done(answer: Response | Exception) -> None:
-                self.held.bytes -= taken
-                respond(self._failed(answer) if isinstance(answer, Exception) else answer)
-
-            if long:
-                self._batcher.submit_apart(lambda: make(body), done)
+            if len(body) >= LONG_BYTES:
+                self._batcher.apart(lambda: make(body), run)
             else:
-                self._batcher.submit(*make(body), done)
-        except Exception:
-            self.held.bytes -= taken
-            raise
-
-    def _answer_cost(self, body: bytes | bytearray, json_bytes: int | None) -> int:
-        """Bytes that the answer takes at most: a row has a value for each input."""
-        values = protocol.count(body, b",") + 1
-        if json_bytes is not None:
-            values += len(body)
-        return self._answer_bytes * min(self._model.max_rows, values // len(self._model.inputs) + 1)
+                run(make(body))
+        except Exception as error:
+            done(error)
 
     def _tensors(self, answer: Answer) -> Response:
         """The protocol's answer."""

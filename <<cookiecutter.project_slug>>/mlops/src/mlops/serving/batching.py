@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from .errors import Busy
 from .http import Response
@@ -17,7 +18,7 @@ ALONE = 256
 Form = Callable[[Answer], Response]
 # Takes what answers the request, or what went wrong.
 Done = Callable[[Response | Exception], None]
-Apart = Future[tuple[Batch, Response]]
+T = TypeVar("T")
 
 
 class Batcher:
@@ -44,10 +45,10 @@ class Batcher:
         """Call `done` with the answer to a job, later. Raises Busy when too many rows wait."""
         if self.waiting_rows and self.waiting_rows + job.rows > self._settings.queue_rows:
             raise Busy(f"{self.waiting_rows} rows are waiting; try again in a second")
-        if job.rows >= ALONE:
-            self.submit_apart(lambda: (job, form), done, job.rows)
-            return
         self.waiting_rows += job.rows
+        if job.rows >= ALONE:
+            self._submit_alone(job, form, done)
+            return
         self._pending.append((job, form, done))
         self._pending_rows += job.rows
         if self._pending_rows >= self._settings.batch_rows:
@@ -59,21 +60,16 @@ class Batcher:
                 else self._loop.call_soon(self._flush)
             )
 
-    def submit_apart(self, make: Callable[[], tuple[Job, Form]], done: Done, rows: int = 0) -> None:
-        """As `submit`, in the thread for long work, where `make` is called, too.
+    def apart(self, work: Callable[[], T], then: Callable[[T | Exception], None]) -> None:
+        """Do long work in a thread; call `then`, in the event loop, with what came of it."""
 
-        Args:
-            make: reads the request; may raise what is wrong with it.
-            done: is called in the event loop.
-            rows: that the request has, as far as that is known yet.
-        """
-        self.waiting_rows += rows
-
-        def ended(future: Apart) -> None:
+        def ended(future: Future[T]) -> None:
             if not future.cancelled():
-                self._loop.call_soon_threadsafe(self._end_apart, future, done, rows)
+                error = future.exception()
+                came = error if isinstance(error, Exception) else future.result()
+                self._loop.call_soon_threadsafe(then, came)
 
-        self._pool.submit(self._run_apart, make).add_done_callback(ended)
+        self._pool.submit(work).add_done_callback(ended)
 
     def close(self) -> None:
         """End the thread. What it has not begun is given up."""
@@ -102,18 +98,19 @@ class Batcher:
                 done(response)
         self._ran(batch)
 
-    def _run_apart(self, make: Callable[[], tuple[Job, Form]]) -> tuple[Batch, Response]:
-        job, form = make()
-        batch = self._model.run([job])
-        (answer,) = self._model.answers(batch)
-        return batch, form(answer)
+    def _submit_alone(self, job: Job, form: Form, done: Done) -> None:
+        def run() -> tuple[Batch, Response]:
+            batch = self._model.run([job])
+            (answer,) = self._model.answers(batch)
+            return batch, form(answer)
 
-    def _end_apart(self, future: Apart, done: Done, rows: int) -> None:
-        self.waiting_rows -= rows
-        error = future.exception()
-        if isinstance(error, Exception):
-            done(error)
-        elif error is None:
-            batch, response = future.result()
+        def end(came: tuple[Batch, Response] | Exception) -> None:
+            self.waiting_rows -= job.rows
+            if isinstance(came, Exception):
+                done(came)
+                return
+            batch, response = came
             done(response)
             self._ran(batch)
+
+        self.apart(run, end)

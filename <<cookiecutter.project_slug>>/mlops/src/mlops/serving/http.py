@@ -460,6 +460,8 @@ class Connection(asyncio.Protocol):
         if self.busy or self._waiting:
             return
         self._site.turned(status)
+        if not self._slow_reader:
+            self._transport.resume_reading()
         response = Response(status, JSON + head, protocol.error(message))
         self._write(self._request, response, last=True)
         if self._transport.can_write_eof():

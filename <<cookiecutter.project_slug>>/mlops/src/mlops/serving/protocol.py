@@ -99,7 +99,7 @@ def cost(body: bytes | bytearray, json_bytes: int | None = None) -> int:
     Args:
         body, json_bytes: see decode.
     """
-    if json_bytes is None and len(body) <= SMALL:
+    if len(body) <= SMALL:
         return 32 * len(body)  # of which all but `{"":0},` over and over again stays clear
     text = body if json_bytes is None else body[:json_bytes]
     wide = 2 if text.isascii() and b"\\u" not in text else 7
