@@ -150,7 +150,8 @@ def test_rows_that_are_there_twice_count_once(own: Copied) -> None:
     found = own.logged
     for path in [*own.log.glob("*/*.parquet")]:
         shutil.copy(path, path.with_name(f"235959-copy-{path.stem[-6:]}.parquet"))
-    found.monitor(log=own.log)
+    done = found.monitor(log=own.log, code=3)
+    assert f"{ASKED:,} of {2 * ASKED:,} rows are not counted, since they bear an id" in done.stderr
     assert balanced(found.result) == 2 * ASKED
     assert found.result["account"]["duplicates"] == ASKED
     assert found.result["windows"][-1]["rows"] == ASKED

@@ -157,8 +157,8 @@ def test_stop_has_an_end(start: Start, slow: Project) -> None:
     half, *whole = wires
     half.send(b"POST /predict HTTP/1.1\r\n")
     for wire in whole:
-        wire.send(request("/predict", [server.example()] * 1000))
-    wait_for(lambda: server.metric("mlops_waiting_rows") == 7000, "waiting")
+        wire.send(request("/predict", [server.example()] * 500))
+    wait_for(lambda: server.metric("mlops_waiting_rows") == 3500, "waiting")
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     answers = [wire.answer() for wire in wires]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pipeline.running import OWN, Project
 from serving.conftest import Start
-from serving.running import Row, Server, kill, serving, wait_for
+from serving.running import Row, Server, kill, request, serving, wait_for
 
 READ = """
 import json, sys
@@ -335,7 +335,7 @@ def test_wall_clock_that_jumps(project: Project, tmp_path: Path) -> None:
         with server.wire() as kept:
             for i, offset in enumerate(["+0", "+40d", "-40d", "+0"], 1):
                 clock.write_text(offset)
-                kept.send(b"GET /v2 HTTP/1.1\r\n\r\n")
+                kept.send(request("/v2"))
                 assert kept.answer() is not None
                 assert server.ask("/predict", body).status == 200
                 wait_for(partial(has_written, server, i), "written")
