@@ -488,7 +488,7 @@ class Connection(asyncio.Protocol):
 
         On a connection that was just made a request is on its way: there is a while for it.
         """
-        if self.busy or self._part is not Part.NONE:
+        if self.busy or self._unparsed or self._part is not Part.NONE:
             return
         if self._fresh:
             self._end_in(LAST_SECONDS)
