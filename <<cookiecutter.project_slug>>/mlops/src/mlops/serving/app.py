@@ -19,6 +19,7 @@ from .http import JSON, RETRY, Request, Respond, Response, header
 from .log import PredictionLog
 from .metrics import Metrics
 from .model import UNKNOWN, Answer, Batch, Job, Output, ServedModel
+from .page import page
 from .protocol import InferRequest
 from .settings import Settings
 
@@ -65,7 +66,9 @@ class App:
         version = f"{at}/versions/{model.version}"
         described = _json(model.described())
         document = _json(openapi.document(model))
+        form = page(model)
         self._get: dict[str, Callable[[], Response]] = {
+            "": lambda: form,
             "/v2": self._server,
             "/v2/health/live": self._live,
             "/v2/health/ready": self._is_ready,
@@ -80,6 +83,7 @@ class App:
             f"{at}/infer": self._infer,
             f"{version}/infer": self._infer,
             "/predict": self._predict,
+            "/v2/repository/index": self._index,
         }
         self._metrics.expect(self._post, model.inputs, model.categories)
 
@@ -234,6 +238,11 @@ class App:
                 self._metrics.unknown(name, rows)
         if self._log is not None:
             self._log.add(batch)
+
+    def _index(self, request: Request, respond: Respond) -> None:
+        """The one model that there is, as Triton lists them; whatever a request would leave out."""
+        about = {"name": self._model.name, "version": self._model.version}
+        respond(_json([{**about, "state": "READY", "reason": ""}]))
 
     def _server(self) -> Response:
         about = {"name": self._model.name, "version": self._model.version}
