@@ -167,6 +167,11 @@ def named(week: Week) -> set[str]:
     return {alert for alerts in week[1].values() for alert in alerts.split()}
 
 
+def early(alerts: Mapping[int, str]) -> Mapping[int, str]:
+    """Return the alerts of the first hour."""
+    return {minute: names for minute, names in alerts.items() if minute <= 60}
+
+
 @pytest.mark.parametrize("broken", ["never", "at once"])
 def test_every_alert_is_tested(monitoring: Path, tmp_path: Path, broken: str) -> None:
     alerts = alerts_of(monitoring)
@@ -180,8 +185,11 @@ def test_every_alert_is_tested(monitoring: Path, tmp_path: Path, broken: str) ->
             if rule["alert"] == alert["alert"]:
                 rule |= {"expr": "vector(1) > 2"} if broken == "never" else {"for": "0s"}
         file.write_text(yaml.safe_dump(content), encoding="utf-8")
-        weeks = {name: week for name, week in WEEKS.items() if alert["alert"] in named(week)}
-        told = tried(tmp_path, WEEKS if broken == "at once" else weeks, code=1)
+        if broken == "never":
+            weeks = {name: week for name, week in WEEKS.items() if alert["alert"] in named(week)}
+        else:  # what an alert waits for shows early, and hours more take promtool as much longer
+            weeks = {name: (series, early(found)) for name, (series, found) in WEEKS.items()}
+        told = tried(tmp_path, weeks, code=1)
         assert alert["alert"] in told
 
 
