@@ -99,7 +99,7 @@ def work_on(project: Project) -> None:
         '        "share": Metric("lower", _share),\n',
     )
     replace(package / "serving/hooks.py", "    return outputs\n", "    return dict(outputs)\n")
-    append(package / "serving/batching.py", "\nOURS = 1\n")
+    append(package / "serving/load.py", "\nOURS = 1\n")
     project.write(f"{PACKAGE}/holidays.py", HOLIDAYS)
     project.write("tests/unit/test_holidays.py", OWN_TEST)
     append(project.folder / "tests/unit/test_gate.py", "\n# Ours.\n")
@@ -182,8 +182,8 @@ def test_what_could_not_be_is_told(migrated: tuple[Project, str]) -> None:
     assert "your change of `tests/unit/test_gate.py` has no place of its own any more" in said
     assert "+# Ours." in project.read("docs/update-0.2.0.patch")
     assert "config.py" not in project.read("docs/update-0.2.0.patch")
-    module = "mlops/src/mlops/serving/batching.py"
-    assert "your change of `src/flight_delays/serving/batching.py` is one of the engine now" in said
+    module = "mlops/src/mlops/serving/load.py"
+    assert "your change of `src/flight_delays/serving/load.py` is one of the engine now" in said
     assert "OURS = 1" in project.read(module)
     assert f"changed: {module}" in project.mlops("engine").stdout
 

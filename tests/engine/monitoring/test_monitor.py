@@ -285,3 +285,31 @@ def test_labels_come_later_than_their_rows(tmp_path: Path) -> None:
     assert len(result.measured.metrics) > 1
     assert result.measured.slices
     assert "Of the newest window with enough labels" in monitoring.page(result)
+
+
+def test_categories_that_cannot_be_drawn_hold_nothing_up(tmp_path: Path) -> None:
+    """A terminal's escape, what is no character, and two million of them."""
+    environment = Environment("binary", tmp_path)
+    names = ["\x1b[31m", "\ufffe", "::error::gone"]
+    colours = ["x" * 2_000_000, *(names[i % 3] for i in range(499))]
+    environment.log(1, 500)
+    environment.log(8, 500, change=lambda rows: rows.assign(colour=colours))
+    result = environment.monitor()
+    assert result.alarms
+    assert all(str(alarm).isprintable() and len(str(alarm)) < 1000 for alarm in result.alarms)
+    assert monitoring.draw(result, tmp_path / "report.html") is None
+    page = (tmp_path / "report.html").read_text()
+    assert "\x1b" not in page
+    assert len(page) < 1_000_000
+
+
+def test_pictures_that_cannot_be_drawn_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = Environment("binary", tmp_path)
+    environment.log(1, 500)
+    result = environment.monitor()
+    monkeypatch.setattr(monitoring, "DRAW_SECONDS", 0)
+    told = monitoring.draw(result, tmp_path / "report.html")
+    assert told == "the page with pictures could not be drawn: it takes too long"
+    assert not (tmp_path / "report.html").exists()
