@@ -15,9 +15,9 @@ from engine.stored import Stored
 from mlops import paths
 from mlops.errors import CheckError
 from mlops.release.evidence import Evidence, Images, Model, evidence_path, evidence_text
-from mlops.release.lineage import md5, of_commit
+from mlops.release.lineage import committed, md5, of_commit
 from mlops.release.trace import Hop, trace
-from mlops.revision import Revision
+from mlops.revision import Revision, git
 
 QUERY = "select 1\n"
 SOURCES = {
@@ -105,7 +105,7 @@ class Traced:
                 judged_md5=known["model.judged_md5"],
             ),
             images=Images(serving="", training=""),
-            metrics=at.load(paths.METRICS),
+            metrics=at.load(paths.METRICS) or {},
         )
         self.write(evidence.model_copy(update=changes))
 
@@ -287,6 +287,26 @@ def test_a_lock_that_lacks_something_is_wrong(
     others = traced.others()
     assert wrong <= others.keys()
     assert {others[what].state for what in wrong} == {"wrong"}
+
+
+def test_a_report_that_is_nowhere_is_wrong(traced: Traced) -> None:
+    """Neither the commit nor its lock has it: nothing and nothing do not fit."""
+    content = traced.stored.load("dvc.lock")
+    outs = content["stages"]["evaluate"]["outs"]
+    content["stages"]["evaluate"]["outs"] = [
+        each for each in outs if each["path"] != str(paths.METRICS)
+    ]
+    traced.stored.write("dvc.lock", content)
+    paths.METRICS.unlink()
+    traced.stored.commit()
+    traced.release()
+    assert traced.others()[f"{paths.METRICS} (md5)"].state == "wrong"
+
+
+def test_a_commit_may_be_of_a_year_that_python_knows_not(traced: Traced) -> None:
+    tree = traced.git("rev-parse", "HEAD^{tree}")
+    commit = git("commit-tree", tree, "-m", "x", env={"GIT_COMMITTER_DATE": "@253402300900 +0000"})
+    assert committed(commit).year == 9999
 
 
 def test_a_source_of_dvc_that_is_not_what_was_read_is_wrong(traced: Traced) -> None:

@@ -1,9 +1,11 @@
 """Recounts: metrics, slices and test rows that somebody wrote are found by what makes them."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from engine import made
@@ -14,7 +16,8 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 from mlops import paths
 from mlops.files import read_json, write_json
 from mlops.inputs import model_inputs
-from mlops.recount import contradictions, judged_by, recount
+from mlops.metrics import Scored
+from mlops.recount import Recount, contradictions, judged_by, loss, recount
 from mlops.revision import Revision
 
 Begin = Callable[[str], Stored]
@@ -124,3 +127,21 @@ def test_what_is_served_must_be_the_model_that_was_judged(begin: Begin, what: st
         lines = [*map(str, found.contradictions)]
         assert bool(lines) == refused, lines
         assert all("models/model.onnx, which is served, is not its" in line for line in lines)
+
+
+@pytest.mark.parametrize("error", [0.2, math.nan])
+def test_an_error_that_is_large_or_no_number_is_refused(error: float) -> None:
+    (breach,) = contradictions(Recount({}, {}, lost=(error, 0.1)), {}, {})
+    assert breach.rule == "evidence"
+    assert [*contradictions(Recount({}, {}, lost=(0.1, 0.1)), {}, {})] == []
+
+
+def test_a_model_with_one_cluster_for_all_is_not_its_candidate() -> None:
+    """It has no silhouette: nothing could be compared."""
+    space = np.random.default_rng(0).normal(size=(40, 2))
+    one, two = np.zeros(40, int), (space[:, 0] > 0).astype(int)
+    candidate, served = (Scored({"prediction": each}, space=space) for each in (two, one))
+    found = Recount({}, {}, lost=loss(candidate, served))
+    assert len([*contradictions(found, {}, {})]) == 1
+    same = Recount({}, {}, lost=loss(candidate, candidate))
+    assert [*contradictions(same, {}, {})] == []

@@ -136,7 +136,7 @@ def compare(terms: Terms, base: Revision | None, own: bool = True) -> Comparison
             space = None
             if space_of:
                 features = (after if own else before).files[space_of[0]]
-                space = _space(features, contract if own else known, test)
+                space = space_by(features, contract if own else known, test)
         except InputError as error:
             return Comparison(None, str(error), undecided=True)
     notes = [
@@ -326,8 +326,14 @@ def _contract(challenger: OnnxModel, terms: Terms) -> Contract:
     return Contract.parse(challenger.metadata["contract"])
 
 
-def _space(path: Path, contract: Contract, test: pd.DataFrame) -> np.ndarray:
-    """Where clusters are judged: the features of one model, for both."""
+def space_by(path: Path, contract: Contract, test: pd.DataFrame) -> np.ndarray:
+    """Where clusters are judged: rows as the steps before a kept model make them.
+
+    Args:
+        path: the model's joblib file, whose code is run.
+        contract: by which it was made.
+        test: the rows.
+    """
     pipeline = Model.load(path).pipeline
     return np.asarray(pipeline[:-1].transform(model_inputs(test, contract)))
 

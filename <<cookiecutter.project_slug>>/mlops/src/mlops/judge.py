@@ -4,7 +4,7 @@ CI checks out the engine of the base beside the change and runs it on the change
 of the change's own code takes part, so that no change can loosen what it is judged by.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -102,7 +102,7 @@ def judge(name: str, now: datetime) -> Judgement:
     return Judgement(
         base=base.commit if base else None,
         engine=elsewhere,
-        changed=[*_changed(base, head)],
+        changed=_changed(base, head, engine.ENGINE),
         refusals=refusals,
         notes=notes,
         is_unreadable=unreadable,
@@ -120,11 +120,13 @@ def _elsewhere() -> str | None:
         return None
 
 
-def _changed(base: Revision | None, head: Revision) -> Iterator[str]:
-    if base is not None:
-        between = f"{base.commit}...{head.commit}"
-        names = git("diff", "--name-only", "--relative", "-z", between, "--", str(engine.ENGINE))
-        yield from (name for name in names.split("\0") if name)
+def _changed(base: Revision | None, head: Revision, folder: Path) -> list[str]:
+    """Files of a folder that the change alters."""
+    if base is None:
+        return []
+    between = f"{base.commit}...{head.commit}"
+    names = git("diff", "--name-only", "--relative", "-z", between, "--", str(folder))
+    return [name for name in names.split("\0") if name]
 
 
 def _few(files: list[str]) -> str:
@@ -163,8 +165,7 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
 def _strange(terms: Terms, base: Revision, head: Revision) -> frozenset[str]:
     """Metrics that only code of the change can compute: its own ones, where that code differs."""
     package = project.package()
-    between = f"{base.commit}...{head.commit}"
-    if not package or not git("diff", "--name-only", between, "--", f"src/{package}"):
+    if not package or not _changed(base, head, Path("src", package)):
         return frozenset()
     said = WORKSPACE.load(METRICS) or {}
     return frozenset({*terms.gates, *said} - {*OF_ENGINE[terms.task], VALUE, STABILITY})

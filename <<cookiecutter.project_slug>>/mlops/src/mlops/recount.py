@@ -4,26 +4,24 @@ What a file of metrics says is not believed where it can be computed. Nothing is
 everything is as it was at the base, which was judged then.
 """
 
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
 from .answers import answers
 from .columns import frame
-from .comparison import joblib_file, obtain, onnx_file, refitted_from
+from .comparison import joblib_file, obtain, onnx_file, refitted_from, space_by
 from .config.terms import Terms
 from .contract import Contract, conform, load_contract
 from .files import read_json
 from .gate import Breach
 from .inference import OnnxModel
-from .inputs import model_inputs
-from .metrics import STABILITY, Scored, errors, rounded, score
-from .model import Model
+from .metrics import STABILITY, Scored, catalogue, errors, rounded, score
 from .parts import divide
 from .paths import METRICS, ONNX, PARTS, SLICES, SNAPSHOT
 from .revision import WORKSPACE, Revision
@@ -114,21 +112,23 @@ def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | 
         contract = Contract.parse(candidate.metadata["contract"])
         space = None
         if space_of:
-            features = Model.load(files[space_of[0]]).pipeline[:-1]
-            space = np.asarray(features.transform(model_inputs(test, contract)))
+            space = space_by(files[space_of[0]], contract, test)
         scored = answers(candidate, contract, test, space)
         found = score(terms.task, scored, terms.evaluate.value)
         parts = slices(terms.task, scored, test, contract, terms.evaluate)
         lost = None
-        for path in final:
-            lost = _lost(scored, answers(OnnxModel(files[path]), contract, test, space))
+        if final:
+            lost = loss(scored, answers(OnnxModel(files[ONNX]), contract, test, space))
         return Recount(rounded(found), parts, odd, lost)
 
 
-def _lost(candidate: Scored, served: Scored) -> tuple[float, float]:
+def loss(candidate: Scored, served: Scored) -> tuple[float, float]:
+    """How far the model that is served falls behind its candidate, and how far it may."""
     if candidate.truth is None:
+        clear = next(iter(catalogue("clustering")))
+        # One cluster for all rows has no value, and is no number that could be near another.
         one, other = (
-            next(iter(score("clustering", each).values())) for each in (candidate, served)
+            score("clustering", each).get(clear, math.nan) for each in (candidate, served)
         )
         return one - other, LOSS * abs(one) + CHANCE  # of how clear clusters are, up to 1
     (one, constant), (other, _) = errors(candidate), errors(served)
@@ -174,7 +174,8 @@ def contradictions(found: Recount, metrics: dict[str, float], parts: Slices) -> 
             f"{SNAPSHOT}: run `uv run dvc repro`"
         )
         yield Breach(None, "evidence", told)
-    if found.lost is not None and found.lost[0] > found.lost[1]:
+    # An error that is no number is within no bound.
+    if found.lost is not None and not found.lost[0] <= found.lost[1]:
         lost, may = found.lost
         told = (
             f"{ONNX}, which is served, is not its candidate trained on all rows: its error on the "

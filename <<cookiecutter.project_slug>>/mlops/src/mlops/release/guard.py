@@ -2,7 +2,7 @@
 
 An environment changes by a copy of a release that was live in the one before it, or by going back
 to one that it had. All else is refused, each with its reason. Evidence is computed again from its
-commit, when it is added and whenever its release goes on: see told.
+commit, when it is added and whenever its release goes on: see lineage.
 """
 
 from collections.abc import Iterator

@@ -14,6 +14,7 @@ from ..files import parse
 from ..revision import Revision, git, is_shallow
 from .state import Environment, Policy, Release, environments, policy_path, readable, release_path
 
+SHALLOW = "this clone has not the whole history: run `git fetch --unshallow`"
 # The last second of the year 9999, after which Python knows no time.
 _END = 253_402_300_799
 
@@ -35,7 +36,7 @@ class Live:
 def require_whole() -> None:
     """Raise InputError where the history is not all there."""
     if is_shallow():
-        raise InputError("this clone has not the whole history: run `git fetch --unshallow`")
+        raise InputError(SHALLOW)
 
 
 def moment(seconds: str) -> datetime:

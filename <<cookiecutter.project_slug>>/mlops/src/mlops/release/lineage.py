@@ -7,7 +7,7 @@ release is traced back, so that none of them believes the file.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..paths import CANDIDATE_ONNX, LOCK, METRICS, ONNX, PROVENANCE
 from ..revision import Revision, git
 from .declared import PYPROJECT, project_name
 from .evidence import Evidence, release_id
+from .history import moment
 
 # Fields that no file in Git can prove, each with what does. The name of an image, what `champion`
 # may be, and the verdict on the very same model are checked all the same: see guard.
@@ -101,7 +102,7 @@ def flat(content: dict[str, Any], prefix: str = "") -> dict[str, object]:
 
 def committed(commit: str) -> datetime:
     """When a commit was made."""
-    return datetime.fromtimestamp(int(git("show", "-s", "--format=%ct", commit)), UTC)
+    return moment(git("show", "-s", "--format=%ct", commit))
 
 
 def md5(content: bytes) -> str:
@@ -155,7 +156,10 @@ def _reports(at: Revision) -> Iterator[Fact]:
     for path in (METRICS, PROVENANCE):
         content, known = at.read_bytes(path), outputs.get(path)
         there = None if content is None else md5(content)
-        yield Fact(f"{path} (md5)", there, known.md5 if known else None, where)
+        named = known.md5 if known else None
+        # Every pipeline makes them: nothing and nothing would be compared, and fit.
+        found = "no hash of it" if there is None and named is None else named
+        yield Fact(f"{path} (md5)", there, found, where)
 
 
 def _mapping(at: Revision, path: Path) -> dict[str, Any]:

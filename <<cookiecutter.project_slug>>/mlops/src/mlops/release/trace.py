@@ -19,14 +19,13 @@ from ..serving.client import Client
 from .declared import PYPROJECT, image_names, registry
 from .docker import docker
 from .evidence import Evidence, evidence_path, load_evidence
+from .history import SHALLOW
 from .lineage import facts, md5
 from .settings import load
 from .state import Release, environments
 from .target import LOOK_SECONDS
 
 State = Literal["ok", "wrong", "not checked"]
-
-_SHALLOW = "this clone has not the whole history: run `git fetch --unshallow`"
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def _unchanged(evidence: Evidence, base: Revision) -> Hop:
     """The evidence itself, which is written once: what changed it on any branch is named."""
     path = evidence_path(evidence.id).as_posix()
     if is_shallow():
-        return Hop("release", evidence.id, "not checked", _SHALLOW)
+        return Hop("release", evidence.id, "not checked", SHALLOW)
     # Merges are held against each of their parents: else what one side did is passed over.
     told = git(
         *("log", "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames"),
@@ -170,7 +169,7 @@ def _labelled(what: str, image: str, wanted: dict[str, str]) -> Iterator[Hop]:
 def _in_git(evidence: Evidence, base: Revision) -> Iterator[Hop]:
     if evidence.git_sha not in git("rev-list", str(base.commit)).split():
         if is_shallow():
-            yield Hop("commit", evidence.git_sha, "not checked", _SHALLOW)
+            yield Hop("commit", evidence.git_sha, "not checked", SHALLOW)
         else:
             lost = "not in the history of main: it was rewritten"
             yield Hop("commit", evidence.git_sha, "wrong", lost)
