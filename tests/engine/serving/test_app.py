@@ -94,7 +94,7 @@ def test_metadata_names_inputs_outputs_and_lineage(served: Start) -> None:
         ("HEAD", "/v2", 200),
         ("GET", "/v2/models/other", 404),
         ("GET", "/v2/models/made/versions/0", 404),
-        ("GET", "/", 404),
+        ("GET", "/nowhere", 404),
         ("GET", INFER, 405),
         ("DELETE", "/v2", 405),
     ],

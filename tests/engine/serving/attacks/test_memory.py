@@ -47,7 +47,7 @@ def test_closed_connections_keep_nothing_without_the_collector() -> None:
 
     async def ask() -> None:
         loop, held = asyncio.get_running_loop(), Held(64 * MIB)
-        site = Site(answer, print, Limits(16 * MIB, 20, 75, 99), held)
+        site = Site(answer, print, lambda path, headers: "", Limits(16 * MIB, 20, 75, 99), held)
 
         def connect() -> Connection:
             connection = Connection(site)
@@ -89,6 +89,28 @@ def test_new_connections_for_each_call_take_no_more_each_time(start: Start) -> N
             assert server.ask("/predict", body).status == 200
         sizes.append(rss(server.process.pid))
     assert sizes[2] < sizes[0] + 20 * MIB
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'[{"":"' + b"x" * 4 * MIB + b'"}]', 400),  # read, and no row of the contract
+        (b'[{"":"' + b"x" * 4 * MIB, 400),  # no JSON
+        (b'{"colour":"' + b"x" * 4 * MIB + b'"}', 400),
+        (b"[" + b"[]," * MIB + b"[]]", 400),
+        (b"[" + b"0," * (7 * MIB) + b"0]", 413),
+    ],
+    ids=["no row", "no JSON", "long", "lists", "too much"],
+)
+def test_refused_bodies_are_kept_by_nothing(start: Start, body: bytes, status: int) -> None:
+    """What was wrong with one is told, and not kept until Python's collector looks."""
+    server = start(memory=MEMORY)
+    for _ in range(3):
+        assert server.ask("/predict", body).status == status
+    before = rss(server.process.pid)
+    for _ in range(20):
+        assert server.ask("/predict", body).status == status
+    assert rss(server.process.pid) < before + 30 * MIB
 
 
 @pytest.mark.parametrize(

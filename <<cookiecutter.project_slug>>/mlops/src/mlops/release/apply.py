@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ..errors import InputError
 from ..revision import Revision
 from . import compose, process
+from .settings import settings_path
 from .state import named
 from .target import Running, Target, answering, stack_name, target
 
@@ -23,7 +24,14 @@ def apply(environment: str, at: Revision) -> Iterator[str]:
             f"{environment} runs {there[0].release} {other.WHERE}, and {wanted.release.id} is to "
             f"run {runtime.WHERE}: `mlops stop {environment}` first"
         )
+    if runtime is process and (asked := sorted(wanted.settings.proxy)):
+        raise InputError(
+            f"{settings_path(environment)}: {', '.join(asked)}: there is no proxy where a release "
+            "runs as a process; take it out, or give the release an image"
+        )
     yield from runtime.apply(wanted)
+    if warning := wanted.settings.unguarded:
+        yield f"warning: {warning}"
 
 
 def stop(environment: str, at: Revision) -> bool:

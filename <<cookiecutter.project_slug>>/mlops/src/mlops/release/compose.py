@@ -203,7 +203,7 @@ def _bring(target: Target, files: _Files) -> Iterator[str]:
         if files.stack not in _networks(container):
             docker("network", "connect", f"--alias={ALIAS}", files.stack, container)
     # New and old ones answer in turn until the old ones are gone: it asks until a new one does.
-    _smoke(target, new.containers[0], "http://proxy:8000", wait=FOUND_SECONDS)
+    _smoke(target, new.containers[0], "http://proxy:8080", wait=FOUND_SECONDS)
     yield f"serving: {target.release.id} at {target.settings.listen}"
 
 

@@ -26,6 +26,7 @@ from ..errors import CheckError, InputError
 from ..files import replacing, sha256
 from ..paths import ONNX
 from ..revision import Revision
+from ..serving.client import own_token
 from ..serving.smoke import smoke
 from .target import STOP_SECONDS, WITHIN, Running, Target, answering
 
@@ -230,7 +231,8 @@ def _try(target: Target, variables: dict[str, str]) -> None:
     server.start(variables | {"MLOPS_PORT": "0", "MLOPS_LOG": "", "MLOPS_DRAIN_SECONDS": "0"})
     try:
         url = server.url(target.settings.ready_seconds)
-        list(smoke(url, target.release.id, WITHIN, target.model_sha256))
+        token = own_token(os.environ | variables)
+        list(smoke(url, target.release.id, WITHIN, target.model_sha256, token=token))
     finally:
         server.end()
 

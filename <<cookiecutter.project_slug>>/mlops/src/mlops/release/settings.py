@@ -23,8 +23,15 @@ _KEYS = {
     "READY_SECONDS": (re.compile(r"[1-9]\d{0,3}"), "a number of seconds"),
     "URL": (re.compile(r"https?://[^/]+.*"), "where people reach it: https://..."),
     "PROXY_IMAGE": (re.compile(r".+"), "an image, best by digest"),
+    "CERTIFICATE": (re.compile(r"/.+"), "a file on the machine it runs on: /etc/ssl/prod.pem"),
+    "RATE": (re.compile(r"[1-9]\d{0,5}"), "requests a second that an address may send"),
+    "INSIDE": (re.compile(r"yes|no"), "yes, to keep /metrics and /openapi.json inside, or no"),
 }
-_OPTIONAL = ("READY_SECONDS", "URL", "PROXY_IMAGE")
+# What the proxy of a Docker Engine alone does.
+OF_THE_PROXY = ("PROXY_IMAGE", "CERTIFICATE", "RATE", "INSIDE")
+_OPTIONAL = ("READY_SECONDS", "URL", *OF_THE_PROXY)
+# A file of Git's is no place for it.
+_SECRET = f"{PREFIX}TOKENS"
 # These are the release's, and the image has them.
 _FIXED = {f"{PREFIX}{name}" for name in ("MODEL", "HOST", "PORT", "RELEASE")}
 
@@ -38,6 +45,7 @@ class Settings:
         listen: the address and port on which the environment answers, on the machine it runs on.
         ready_seconds: how long new servers may take until they are ready.
         url: where it is reached from elsewhere; by default what `listen` says.
+        proxy: what is asked of the proxy, by name.
         memory: megabytes that the servers of a machine may use.
         server: what servers are told beside: MLOPS_ variables by name.
     """
@@ -46,8 +54,18 @@ class Settings:
     listen: str
     ready_seconds: int
     url: str
+    proxy: dict[str, str]
     memory: int
     server: dict[str, str]
+
+    @property
+    def unguarded(self) -> str:
+        """What is to be said of an environment that others reach, and anybody may ask; or ""."""
+        host = self.listen.rpartition(":")[0]
+        named = {f"{PREFIX}TOKENS_FILE", f"{PREFIX}CALLER_HEADER"} & self.server.keys()
+        if host == "localhost" or host.startswith("127.") or named:
+            return ""
+        return f"{self.listen} answers anybody who reaches it: mlops/docs/serve.md#who-may-ask"
 
 
 def settings_path(environment: str) -> Path:
@@ -82,7 +100,8 @@ def load(environment: str, at: Revision) -> Settings:
         text=text,
         listen=listen,
         ready_seconds=int(found.get("READY_SECONDS", 60)),
-        url=found.get("URL", f"http://{listen}"),
+        url=found.get("URL", f"{'https' if 'CERTIFICATE' in found else 'http'}://{listen}"),
+        proxy={name: value for name, value in found.items() if name in OF_THE_PROXY},
         memory=_megabytes(found["MEMORY"]),
         server=server,
     )
@@ -95,6 +114,8 @@ def _megabytes(size: str) -> int:
 def _problem(name: str, equals: str, value: str) -> str | None:
     if not equals or not _WORD.fullmatch(value):
         return f"{name}{equals}{value}: write NAME=value, a plain word without quotes"
+    if name == _SECRET:
+        return f"{name} is a secret: put it into a file there, and name that: {name}_FILE"
     if name in _FIXED:
         return f"{name} is the release's to say"
     if name.startswith(PREFIX):

@@ -1,5 +1,6 @@
 """What an environment is to run as Git says it, and what it is seen to run."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
 from ..errors import CheckError, InputError
@@ -84,7 +85,7 @@ def target(environment: str, at: Revision) -> Target:
 def answering(url: str) -> str | None:
     """The release that answers at an address; None where none does."""
     try:
-        with Client(url, LOOK_SECONDS) as client:
-            return str(client.model["parameters"]["release"])
+        with closing(Client(url, LOOK_SECONDS)) as client:
+            return str(client.get("/v2")["version"])
     except (CheckError, KeyError):
         return None

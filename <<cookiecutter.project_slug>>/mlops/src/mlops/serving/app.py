@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from . import coded, openapi, protocol
+from .access import Access
+from .accesslog import AccessLog
 from .batching import ALONE, Batcher, Form
 from .budget import SMALL, Budget, Held
 from .client import EXAMPLE
@@ -47,12 +49,17 @@ class App:
         held: the memory that requests take.
     """
 
-    def __init__(self, model: ServedModel, settings: Settings, budget: Budget) -> None:
+    def __init__(
+        self, model: ServedModel, settings: Settings, budget: Budget, access: Access
+    ) -> None:
         self._model = model
         self.ready = True
         self.held = Held(budget.requests)
         self._max_bytes = settings.max_bytes
         self._metrics = Metrics(model.version)
+        self._access = access
+        self._names_callers = settings.names_callers
+        self._access_log = AccessLog(settings.access_log)
         self._log = (
             PredictionLog(model, settings, self._metrics, budget.log) if settings.log else None
         )
@@ -65,10 +72,10 @@ class App:
         at = f"/v2/models/{model.name}"
         version = f"{at}/versions/{model.version}"
         described = _json(model.described())
-        document = _json(openapi.document(model))
+        document = _json(openapi.document(model, access.closed))
         form = page(model)
         self._get: dict[str, Callable[[], Response]] = {
-            "": lambda: form,
+            "/": lambda: form,
             "/v2": self._server,
             "/v2/health/live": self._live,
             "/v2/health/ready": self._is_ready,
@@ -90,11 +97,13 @@ class App:
     def close(self) -> None:
         """End the threads; the log is written first."""
         self._batcher.close()
+        self._access_log.close()
         if self._log is not None:
             self._log.close()
 
     def tick(self) -> None:
         """To be called every second: only the worker that is scraped would tell how it is."""
+        self._access.tick()
         self._metrics.look(self._batcher.waiting_rows, self.held)
 
     def handle(self, request: Request, respond: Respond) -> None:
@@ -102,10 +111,13 @@ class App:
 
         def counted(response: Response) -> None:
             # First, so that whoever has the answer finds it counted, by whichever worker.
-            self._metrics.request(where, response.status, perf_counter() - request.started)
+            seconds = perf_counter() - request.started
+            self._metrics.request(where, response.status, seconds)
+            size = len(request.body)
+            self._access_log.add(where, response.status, seconds, request.caller, size)
             respond(response)
 
-        path = request.path.removesuffix("/")
+        path = request.path.removesuffix("/") or "/"
         where = path if path in self._post or path in self._get else "other"
         try:
             post = self._post.get(path)
@@ -133,6 +145,7 @@ class App:
     def turned(self, status: int) -> None:
         """Count an answer that was given for want of a whole request, or of room for one."""
         self._metrics.turned(status)
+        self._access_log.add("none", status, 0, "", 0)
 
     def _infer(self, request: Request, respond: Respond) -> None:
         written = request.headers.get(JSON_BYTES.encode())
@@ -180,10 +193,13 @@ class App:
             respond(self._failed(answer) if isinstance(answer, Exception) else answer)
 
         def run(made: tuple[Job, Form] | Exception) -> None:
+            if isinstance(made, Exception):
+                # Raised here it would refer to itself, by this frame, and keep the body that way.
+                done(made)
+                return
             try:
-                if isinstance(made, Exception):
-                    raise made
                 job, form = made
+                job.caller = request.caller
                 take(self._answer_bytes * job.rows, large=job.rows >= ALONE)
                 self._batcher.submit(job, form, done)
             except Exception as error:
@@ -233,6 +249,9 @@ class App:
 
     def _ran(self, batch: Batch) -> None:
         self._metrics.batch_rows.observe(batch.rows)
+        if self._names_callers:
+            for caller, rows in zip(batch.callers, batch.sizes, strict=True):
+                self._metrics.asked(self._access.series(caller), rows)
         for unknown in batch.unknown:
             for name, rows in unknown.items():
                 self._metrics.unknown(name, rows)

@@ -1,7 +1,11 @@
 """What `smoke` and `load` ask a server: the standard library, one request after the other."""
 
 import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -16,12 +20,16 @@ class Client:
     """A connection to a server, to be used in a `with`.
 
     Attributes:
+        headers: of each request: the token, where it has one.
         model: the protocol's metadata of its model.
         example: the row that the model carries, and its outputs: see pipeline.convert.
     """
 
-    def __init__(self, url: str, timeout: float = 10) -> None:
-        """Raises InputError for what is no URL of a server."""
+    def __init__(self, url: str, timeout: float = 10, token: str | None = None) -> None:
+        """Ask a server with a bearer token, `own_token` by default.
+
+        Raises InputError for what is no URL of a server.
+        """
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
             port = parts.port
@@ -33,6 +41,8 @@ class Client:
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._prefix = parts.path.rstrip("/")
         self._connection = kind(parts.hostname, port, timeout=timeout)
+        token = own_token(os.environ) if token is None else token
+        self.headers = {"authorization": f"Bearer {token}"} if token else {}
         self.model: dict[str, Any] = {}
         self.example: dict[str, Any] = {}
 
@@ -46,6 +56,10 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
@@ -71,7 +85,7 @@ class Client:
         return json.dumps({"id": EXAMPLE, "inputs": inputs}).encode()
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Any:
-        headers = {"content-type": "application/json"} if body else {}
+        headers = self.headers | ({"content-type": "application/json"} if body else {})
         try:
             self._connection.request(method, self._prefix + path, body, headers)
             response = self._connection.getresponse()
@@ -88,3 +102,20 @@ class Client:
         if not isinstance(content, dict):
             raise CheckError(f"{self.url}{path}: the answer is no JSON object")
         return content
+
+
+def own_token(environment: Mapping[str, str]) -> str:
+    """The bearer token to ask with: MLOPS_TOKEN, else the first that a server here would take.
+
+    Within a server's container those are told already. A file that cannot be read has none: the
+    server says what is wrong with it.
+    """
+    if token := environment.get("MLOPS_TOKEN"):
+        return token
+    text = environment.get("MLOPS_TOKENS", "").replace(",", "\n")
+    with suppress(OSError, UnicodeDecodeError):
+        text += "\n" + Path(environment.get("MLOPS_TOKENS_FILE", "")).read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line.strip() and not line.lstrip().startswith("#"):
+            return line.strip().partition(" ")[2].strip()
+    return ""

@@ -10,7 +10,7 @@ that a client sends before the answer to an earlier one (pipelining) wait for th
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from enum import Enum, auto
@@ -45,6 +45,8 @@ def header(name: str, value: str | int) -> bytes:
 
 JSON = header("content-type", "application/json")
 RETRY = header("retry-after", 1)
+# https://www.rfc-editor.org/rfc/rfc6750#section-3
+_WHO = header("www-authenticate", "Bearer")
 _CLOSE = header("connection", "close")
 _KEEP = header("connection", "keep-alive")
 
@@ -56,6 +58,7 @@ class Request:
     Attributes:
         started: when its head came.
         held: bytes that it came in, taken until it is answered.
+        caller: who asks, where that is known.
     """
 
     method: str = ""
@@ -65,6 +68,7 @@ class Request:
     keep_alive: bool = True
     started: float = 0.0
     held: int = 0
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ Respond = Callable[[Response], None]
 Handle = Callable[[Request, Respond], None]
 # Is told the status of each answer that was given without the application.
 Turned = Callable[[int], None]
+# Says who asks for a path, with these headers: see Access.admits.
+Admits = Callable[[str, Mapping[bytes, bytes]], str | None]
 
 
 @dataclass
@@ -101,20 +107,30 @@ class Site:
         closing: each answer is the last on its connection.
     """
 
-    def __init__(self, handle: Handle, turned: Turned, limits: Limits, held: Held) -> None:
+    def __init__(
+        self, handle: Handle, turned: Turned, admits: Admits, limits: Limits, held: Held
+    ) -> None:
         self.handle = handle
         self.turned = turned
+        self.admits = admits
         self.limits = limits
         self.held = held
         self.connections: set[Connection] = set()
         self.closing = False
         self.date = b""
+        self._ticked = 0.0
         self.tick(0)
 
     def tick(self, now: float) -> None:
-        """Once a second: end connections that take too long, by the loop's clock."""
+        """Every TICK_SECONDS: end connections that take too long, by the loop's clock.
+
+        Time in which the loop did not turn is no client's: what has come may be yet to be read.
+        """
         self.date = header("date", formatdate(time(), usegmt=True))
+        lost = max(0.0, now - self._ticked - TICK_SECONDS) if self._ticked else 0.0
+        self._ticked = now
         for connection in list(self.connections):
+            connection.deadline += lost
             if connection.deadline < now:
                 connection.expire()
 
@@ -126,6 +142,7 @@ class Site:
 
 
 NEVER = float("inf")
+TICK_SECONDS = 1
 # What a client that was refused may go on sending, before it is cut off.
 LINGER_SECONDS = 2
 # While the server stops: what a connection without a request is given for one that is on its way.
@@ -349,6 +366,12 @@ class Connection(asyncio.Protocol):
             return
         if parser.should_upgrade():
             return  # see _without_offer
+        caller = self._site.admits(request.path, request.headers)
+        if caller is None:
+            # Before the body: a stranger's takes no memory.
+            self._refuse(401, "a bearer token is needed: Authorization: Bearer TOKEN", _WHO)
+            return
+        request.caller = caller
         codings = request.headers.get(b"transfer-encoding")
         if codings is not None and codings.strip().lower() != b"chunked":
             self._refuse(501, "of transfer codings the server knows chunked")

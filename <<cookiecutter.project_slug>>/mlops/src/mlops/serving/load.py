@@ -60,8 +60,9 @@ def load(
     if parts.scheme != "http":
         raise CheckError(f"{url}: load tests are for http; ask the server behind the proxy")
     assert parts.hostname is not None
-    head = f"POST {path} HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-length: {len(body)}\r\n\r\n"
-    request = head.encode() + body
+    headers = {"host": parts.netloc, "content-length": len(body), **client.headers}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    request = "\r\n".join([*lines, "", ""]).encode() + body
     found = Load()
     asyncio.run(
         _all(parts.hostname, parts.port or 80, request, connections, seconds, found, progress)

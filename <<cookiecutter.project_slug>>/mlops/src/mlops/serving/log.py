@@ -16,6 +16,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import compress
@@ -35,10 +36,16 @@ logger = logging.getLogger(__name__)
 
 # Columns of the log beside the contract's and the predictions.
 TIME, REQUEST, ROW, RELEASE = "_time", "_request", "_row", "_release"
+# And where the server knows who asks.
+CALLER = "_caller"
 
 KINDS: dict[str, Kind] = {"categorical": "text", "boolean": "boolean", "numeric": "float"}
 
 Store = Callable[[str, bytes], None]
+
+# What was asked is nobody else's on the machine: the group may read it, for a monitor beside.
+FILE_MODE, FOLDER_MODE = 0o640, 0o750
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 # How often what has come in is put into the file that is open, and in groups of how many rows.
@@ -85,7 +92,7 @@ class PredictionLog:
         self._model = model
         self._settings = settings
         self._metrics = metrics
-        self._store = open_store(settings.log)
+        self._store = open_store(settings.log, settings.log_keep)
         self._entries: deque[Entry] = deque()
         # Those of entries, of the open file and of closed ones.
         self._rows = self._bytes = 0
@@ -142,6 +149,7 @@ class PredictionLog:
                 list(compress(batch.sizes, kept)),
                 list(compress(batch.others, kept)),
                 list(compress(batch.unknown, kept)),
+                list(compress(batch.callers, kept)),
                 {name: values[of_rows] for name, values in batch.inputs.items()},
                 {name: values[of_rows] for name, values in batch.outputs.items()},
                 batch.bytes,
@@ -241,6 +249,9 @@ class PredictionLog:
         yield REQUEST, Field("text", np.repeat(np.array(ids, object), sizes))
         yield ROW, Field("integer", np.arange(rows) - np.repeat(np.cumsum(sizes) - sizes, sizes))
         yield RELEASE, Field("text", [self._model.version] * rows)
+        if self._settings.names_callers:
+            callers = [caller or None for batch in batches for caller in batch.callers]
+            yield CALLER, Field("text", np.repeat(np.array(callers, object), sizes))
         for name, column in self._model.others.items():
             values = [value for batch in batches for value in _others(batch, name)]
             yield name, Field("text", values if not column.redact else [None] * rows)
@@ -272,10 +283,14 @@ def _output(name: str, array: np.ndarray, classes: list[str]) -> Iterator[tuple[
         yield name, Field(kinds.get(array.dtype.kind, "text"), array)
 
 
-def open_store(address: str) -> Store:
+def open_store(address: str, keep: int = 0) -> Store:
     """What writes a file, named by a relative path, into a folder or an fsspec store.
 
-    Raises InputError: there is no such kind of store, or the folder cannot be written to.
+    Args:
+        address: the folder, or a URL.
+        keep: megabytes that a folder's files may take; see Settings.log_keep.
+    Raises:
+        InputError: there is no such kind of store, or the folder cannot be written to.
     """
     if "://" in address:
         try:
@@ -290,24 +305,49 @@ def open_store(address: str) -> Store:
         except ValueError as error:
             raise InputError(f"MLOPS_LOG: {address}: {error}") from None
         if "file" not in files.protocol:
+            if keep:
+                raise InputError(f"MLOPS_LOG_KEEP is for a folder; {address} has rules of its own")
             return lambda name, content: files.pipe_file(f"{root}/{name}", content)
         address = root
     folder = Path(address)
     probe = folder / f".writable-{os.getpid()}"  # other workers try it, too
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         _write(probe, b"")
         probe.unlink()
     except OSError as error:
         raise InputError(f"MLOPS_LOG: {error.filename}: {error.strerror}") from None
-    return lambda name, content: _write(folder / name, content)
+
+    def store(name: str, content: bytes) -> None:
+        if keep:
+            _make_room(folder, keep * 10**6 - len(content))
+        _write(folder / name, content)
+
+    return store
+
+
+def _make_room(folder: Path, size: int) -> None:
+    """Delete the oldest files until all that are there take no more than `size` bytes.
+
+    Names begin with their time. Other workers delete, too.
+    """
+    found = []
+    for path in sorted(folder.glob("*/*.parquet")):
+        with suppress(FileNotFoundError):
+            found.append((path, path.stat().st_size))
+    total = sum(each for _, each in found)
+    for path, taken in found:
+        if total <= size:
+            break
+        path.unlink(missing_ok=True)
+        total -= taken
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{path.name}")
     try:
-        with temporary.open("wb") as stream:
+        with os.fdopen(os.open(temporary, _NEW, FILE_MODE), "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())

@@ -73,6 +73,10 @@ class Metrics:
             "mlops_unknown_categories_total", "Rows with a category that training never saw",
             ["input"], registry=registry,
         )  # fmt: skip
+        self._callers = Counter(
+            "mlops_caller_rows_total", "Rows by who asked, where that is known", ["caller"],
+            registry=registry,
+        )  # fmt: skip
         self.log_rows = Counter("mlops_log_rows_total", "Rows logged", registry=registry)
         self.log_dropped = Counter(
             "mlops_log_dropped_rows_total", "Rows that the log had no room for", registry=registry
@@ -121,6 +125,10 @@ class Metrics:
     def unknown(self, column: str, rows: int) -> None:
         """Count rows of a category that training never saw."""
         self._unknown.labels(column).inc(rows)
+
+    def asked(self, caller: str, rows: int) -> None:
+        """Count rows that a caller asked for."""
+        self._callers.labels(caller).inc(rows)
 
     def look(self, waiting_rows: int, held: Held) -> None:
         """Take down what is so at the moment: what waits and is held, processor time until now."""

@@ -88,6 +88,7 @@ class Job:
         others: columns of the contract that the model does not take but the log keeps, such as ids.
         unknown: rows by column, of categories that training never saw.
         text_bytes: that its values may take in memory where they are texts.
+        caller: who asks, where that is known.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Job:
     others: dict[str, list[Any]] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
     text_bytes: int = 0
+    caller: str = ""
 
 
 class Output:
@@ -162,7 +164,7 @@ class Batch:
     Attributes:
         ids: of the jobs.
         sizes: how many rows each of them has.
-        others, unknown: of each job, see Job.
+        others, unknown, callers: of each job, see Job.
         bytes: of memory that it takes at most.
         inputs, outputs: of the model, arrays of all rows.
     """
@@ -171,6 +173,7 @@ class Batch:
     sizes: list[int]
     others: list[dict[str, list[Any]]]
     unknown: list[dict[str, int]]
+    callers: list[str]
     inputs: dict[str, np.ndarray]
     outputs: dict[str, np.ndarray]
     bytes: int = 0
@@ -322,6 +325,7 @@ class ServedModel:
             [job.rows for job in jobs],
             [job.others for job in jobs],
             [job.unknown for job in jobs],
+            [job.caller for job in jobs],
             inputs,
             outputs,
             sum(job.text_bytes + job.rows * self._row_bytes for job in jobs),

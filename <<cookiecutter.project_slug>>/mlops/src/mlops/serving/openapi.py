@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from ..reading import spelled
+from .access import OPEN
 from .model import UNKNOWN, ServedModel
 from .protocol import InferRequest, InferResponse
 from .signature import Input
@@ -12,12 +13,17 @@ from .signature import Input
 _KINDS = {"numeric": "number", "boolean": "boolean"}
 
 
-def document(model: ServedModel) -> dict[str, Any]:
-    """The OpenAPI document of a served model."""
+def document(model: ServedModel, closed: bool = False) -> dict[str, Any]:
+    """The OpenAPI document of a served model; `closed`: a bearer token is needed to ask it."""
     messages, schemas = msgspec.json.schema_components(
         [InferRequest, InferResponse], ref_template="#/components/schemas/{name}"
     )
     asked, answered = messages
+    schemas["Input"] = _input(model, schemas["Tensor"])
+    schemas["InferRequest"]["properties"]["inputs"] |= {
+        "items": _reference("Input"),
+        "minItems": len(model.inputs),
+    }
     schemas["Row"] = row(model)
     schemas["Error"] = _object({"error": {"type": "string"}})
     schemas["Predictions"] = _object(
@@ -32,8 +38,11 @@ def document(model: ServedModel) -> dict[str, Any]:
     anything = {"type": "object"}
     known = model.metadata.get("example", {}).get("row")
     at = f"/v2/models/{model.name}"
-    rows = {"$ref": "#/components/schemas/Row"}
+    rows = _reference("Row")
+    index = _operation("The models: this one", {"type": "array", "items": anything}, 400, 413)
     paths = {
+        "/": {"get": _operation("A page with a form, for people", None, text="text/html")},
+        "/v2/repository/index": {"post": index},
         "/v2": {"get": _operation("The server", anything)},
         "/v2/health/live": {"get": _operation("Is the server alive?", anything)},
         "/v2/health/ready": {"get": _ready()},
@@ -41,7 +50,7 @@ def document(model: ServedModel) -> dict[str, Any]:
         "/predict": {
             "post": _operation(
                 "Predict plain rows",
-                {"$ref": "#/components/schemas/Predictions"},
+                _reference("Predictions"),
                 400, 413, 415, 503,
                 body={"anyOf": [rows, {"type": "array", "items": rows, "minItems": 1}]},
                 example=known,
@@ -62,12 +71,26 @@ def document(model: ServedModel) -> dict[str, Any]:
         # Where outputs are asked for with the binary extension.
         infer["responses"]["200"]["content"]["application/octet-stream"] = {}
         paths[f"{path}/infer"] = {"post": infer}
+    components: dict[str, Any] = {"schemas": schemas}
+    if closed:
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        refused = {"description": "No token", "content": _json(_reference("Error"))}
+        for path in paths.keys() - OPEN:
+            for operation in paths[path].values():
+                operation["security"] = [{"token": []}]
+                operation["responses"]["401"] = refused
     return {
         "openapi": "3.1.0",
         "info": {"title": model.name, "version": model.version},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": components,
     }
+
+
+def _input(model: ServedModel, tensor: dict[str, Any]) -> dict[str, Any]:
+    """A tensor of the model's inputs, by name."""
+    names = {"enum": [*model.inputs, *model.others]}
+    return tensor | {"properties": tensor["properties"] | {"name": {"type": "string", **names}}}
 
 
 def row(model: ServedModel) -> dict[str, Any]:
@@ -114,6 +137,10 @@ def _spelled_by(text: str) -> list[Any]:
     return [text, value] if same else [text]
 
 
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
@@ -130,13 +157,14 @@ def _operation(
     *errors: int,
     body: dict[str, Any] | None = None,
     example: dict[str, Any] | None = None,
+    text: str = "text/plain",
 ) -> dict[str, Any]:
-    content = {"text/plain": {}} if answer is None else _json(answer)
+    content = {text: {}} if answer is None else _json(answer)
     responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
     for status in errors:
         responses[str(status)] = {
             "description": "See the text",
-            "content": _json({"$ref": "#/components/schemas/Error"}),
+            "content": _json(_reference("Error")),
         }
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
     if body is not None:

@@ -18,9 +18,10 @@ import uvloop
 
 from ..errors import ProjectError
 from . import metrics
+from .access import Access
 from .app import App
 from .budget import Budget, limit, used
-from .http import Connection, Limits, Site
+from .http import TICK_SECONDS, Connection, Limits, Site
 from .listening import BACKLOG, Offer, listen
 from .log import open_store
 from .model import ServedModel
@@ -53,15 +54,17 @@ def serve(settings: Settings) -> None:
     budget = _budget(model, settings, workers)
     settings = msgspec.structs.replace(settings, connections=_connections(settings.connections))
     if settings.log:
-        open_store(settings.log)  # each worker does, too; here it is told once, and in a line
+        # Each worker does, too; here it is told once, and in a line.
+        open_store(settings.log, settings.log_keep)
+    access = Access(settings)
     sockets = listen(settings, workers)
     host, port = sockets[0].getsockname()[:2]
     host = f"[{host}]" if ":" in host else host
     print(f"{model.name} {model.version}: http://{host}:{port}", flush=True)
     if workers == 1:
-        _Server(model, settings, budget, sockets[0]).run()
+        _Server(model, settings, budget, access, sockets[0]).run()
     else:
-        _Workers(model, settings, budget, sockets).run()
+        _Workers(model, settings, budget, access, sockets).run()
 
 
 def _budget(model: ServedModel, settings: Settings, workers: int) -> Budget:
@@ -108,6 +111,7 @@ class _Server:
         model: ServedModel,
         settings: Settings,
         budget: Budget,
+        access: Access,
         listening: socket.socket,
         number: int = 0,
         parent: int | None = None,
@@ -115,6 +119,7 @@ class _Server:
         self._model = model
         self._settings = settings
         self._budget = budget
+        self._access = access
         self._listening = listening
         self._number = number
         self._parent = parent
@@ -134,11 +139,11 @@ class _Server:
         # The log's thread gives way to requests ten times sooner than Python would have it.
         sys.setswitchinterval(0.0005)
         settings, loop = self._settings, asyncio.get_running_loop()
-        self._app = app = App(self._model, settings, self._budget)
+        self._app = app = App(self._model, settings, self._budget, self._access)
         limits = Limits(
             settings.max_bytes, settings.receive_seconds, IDLE_SECONDS, settings.connections
         )
-        self._site = site = Site(app.handle, app.turned, limits, app.held)
+        self._site = site = Site(app.handle, app.turned, self._access.admits, limits, app.held)
         for sig in SIGNALS:
             loop.add_signal_handler(sig, self._stop, sig)
         server = await loop.create_server(
@@ -181,14 +186,19 @@ class _Server:
             self._app.tick()
             if self._parent is not None and os.getppid() != self._parent:
                 self._stopping.set()  # it was killed: whoever starts it anew needs the port
-            await asyncio.sleep(1)
+            await asyncio.sleep(TICK_SECONDS)
 
 
 class _Workers:
     """Processes forked from one that has loaded the model: its memory is shared by all of them."""
 
     def __init__(
-        self, model: ServedModel, settings: Settings, budget: Budget, sockets: list[socket.socket]
+        self,
+        model: ServedModel,
+        settings: Settings,
+        budget: Budget,
+        access: Access,
+        sockets: list[socket.socket],
     ) -> None:
         """A worker for each of `sockets`, which stay open here: what comes for a worker that has
         ended waits for the one that takes its place.
@@ -196,6 +206,7 @@ class _Workers:
         self._model = model
         self._settings = settings
         self._budget = budget
+        self._access = access
         self._sockets = sockets
         self._started: dict[int, tuple[int, float]] = {}  # which socket, and when
         self._stopping = False
@@ -238,7 +249,7 @@ class _Workers:
                 if other is not self._sockets[number]:
                     other.close()
             listening = self._sockets[number]
-            own = self._model, self._settings, self._budget, listening
+            own = self._model, self._settings, self._budget, self._access, listening
             _Server(*own, number, parent).run()
             code = 0
         except BaseException:

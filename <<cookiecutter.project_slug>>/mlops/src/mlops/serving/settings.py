@@ -40,10 +40,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         drain_seconds: after SIGTERM, the time in which the server says that it is not ready but
             still answers, so that whoever sends it requests can turn to another one.
         stop_seconds: after that, the time for requests under way to finish.
+        tokens: who may ask: `CALLER TOKEN` each, between commas or line ends; empty for anybody.
+        tokens_file: a file of the same, a line each, which is read anew when it changes.
+        caller_header: the header in which a proxy that knows who asks says it; empty for none.
+        access_log: the share of requests that a line is printed for.
         log: a folder, or a URL that fsspec knows, for the prediction log; empty for none.
         log_sample: the share of requests that are logged.
         log_seconds: a file of the log is closed after this time, or when it has log_rows rows.
         log_rows: see log_seconds.
+        log_keep: megabytes that files in the folder may take together; the oldest go first, whether
+            or not anybody has read them. 0 keeps all.
         log_buffer_rows: rows that may wait to be written; beyond it they are dropped and counted.
     """
 
@@ -63,11 +69,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     receive_seconds: Annotated[float, msgspec.Meta(gt=0, le=LONGEST)] = 20
     drain_seconds: Seconds = 3
     stop_seconds: Seconds = 20
+    tokens: str = ""
+    tokens_file: str = ""
+    caller_header: str = ""
+    access_log: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0
     log: str = ""
     log_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1
     log_seconds: Annotated[float, msgspec.Meta(gt=0, le=LONGEST)] = 10
     log_rows: Count = 20_000
+    log_keep: Annotated[int, msgspec.Meta(ge=0)] = 0
     log_buffer_rows: Count = 100_000
+
+    @property
+    def names_callers(self) -> bool:
+        """Whether the server knows who asks."""
+        return bool(self.tokens or self.tokens_file or self.caller_header)
 
 
 def load_settings(

@@ -27,6 +27,7 @@ def smoke(
     within_ms: float = 250,
     model: str | None = None,
     wait: float = 0,
+    token: str | None = None,
 ) -> Iterator[str]:
     """Yield a line for each check that holds.
 
@@ -36,23 +37,26 @@ def smoke(
         within_ms: the median time that a request of one row may take, in milliseconds.
         model: the SHA-256 of the model that it must have; None for any.
         wait: seconds in which all is asked again until it holds: what runs may be changing.
+        token: to ask with; see Client.
     Raises:
         CheckError: one does not hold.
     """
     deadline = monotonic() + wait
     while monotonic() < deadline:
         try:
-            held = [*_checks(url, release, within_ms, model)]
+            held = [*_checks(url, release, within_ms, model, token)]
         except CheckError:
             sleep(PAUSE_SECONDS)
         else:
             yield from held
             return
-    yield from _checks(url, release, within_ms, model)
+    yield from _checks(url, release, within_ms, model, token)
 
 
-def _checks(url: str, release: str | None, within_ms: float, model: str | None) -> Iterator[str]:
-    with Client(url) as client:
+def _checks(
+    url: str, release: str | None, within_ms: float, model: str | None, token: str | None
+) -> Iterator[str]:
+    with Client(url, token=token) as client:
         client.get("/v2/health/live")
         client.get("/v2/health/ready")
         yield f"ready: {client.url}"
