@@ -106,6 +106,20 @@ def test_rows_are_counted_once(storage: Storage) -> None:
     assert account.duplicates == 20
 
 
+def test_who_asked_is_counted_for_rows_that_count(storage: Storage) -> None:
+    put(storage, 1)  # of a server that knows nobody
+    callers = ["shop"] * 6 + ["\x1b[31mbank"] * 3 + [None]
+    put(storage, 2, rows(2, _caller=callers))
+    put(storage, 3, rows(2, _caller=callers), name="b")  # again: duplicates
+    _, account = read(storage)
+    assert account.counted == [20, 0, 0]
+    assert account.callers.pop("shop") == 6
+    ((name, count),) = account.callers.items()
+    assert count == 3
+    assert name.isprintable()
+    assert not account.unknown
+
+
 def test_rows_of_a_request_are_told_apart(storage: Storage) -> None:
     put(storage, 1, rows(1, _request="one", _row=np.arange(10)))
     assert read(storage)[1].counted == [10, 0, 0]

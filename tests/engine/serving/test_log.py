@@ -16,7 +16,7 @@ from engine.served import write
 from serving.running import wait_for
 
 from mlops.errors import InputError
-from mlops.serving.log import PredictionLog
+from mlops.serving.log import PredictionLog, open_store
 from mlops.serving.metrics import Metrics
 from mlops.serving.model import Batch, ServedModel
 from mlops.serving.parquet import File
@@ -199,3 +199,23 @@ def test_rows_wait_for_no_more_memory_than_there_is_for_them(begin: Callable[...
     kept = logged.read().num_rows
     assert kept > 0
     assert kept + logged.counted("mlops_log_dropped_rows_total") == 2000
+
+
+def test_a_folder_holds_no_more_than_it_may(tmp_path: Path) -> None:
+    """The oldest files go, and what is beside them stays."""
+    folder = tmp_path / "log"
+    other = folder / "feedback" / "labels.parquet"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(bytes(3 * 10**6))
+    store = open_store(str(folder), keep=2)
+    names = [f"2030-01-{day:02}/000000-a-000000.parquet" for day in range(1, 8)]
+    for name in names:
+        store(name, bytes(600_000))
+        there = sorted(folder.glob("2030*/*.parquet"))
+        assert sum(each.stat().st_size for each in there) <= 2 * 10**6
+    assert [str(each.relative_to(folder)) for each in there] == names[-3:]
+    assert other.exists()
+    everything = open_store(str(tmp_path / "all"))
+    for name in names:
+        everything(name, bytes(600_000))
+    assert len([*(tmp_path / "all").glob("*/*.parquet")]) == len(names)

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import InputError
+from ..printable import printable
 from ..serving.client import EXAMPLE
-from ..serving.log import RELEASE, REQUEST, ROW, TIME
+from ..serving.log import CALLER, RELEASE, REQUEST, ROW, TIME
 from .feedback import FOLDER
 from .keys import Seen, keys
 from .storage import Storage, Unreadable, explained
@@ -85,6 +86,7 @@ class Account:
         misdated: of all, rows more than a day off the time of their file, which counts in place of
             theirs.
         broken: files that cannot be read.
+        callers: of the counted rows, those of whom it is known who asked, by that.
         unknown: columns that neither the contract nor the model names, by the rows that have them.
     """
 
@@ -97,6 +99,7 @@ class Account:
     elsewhere: int = 0
     misdated: int = 0
     broken: list[Broken] = field(default_factory=list)
+    callers: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
 
 
@@ -114,7 +117,7 @@ class Log:
 
     def __init__(self, storage: Storage, known: Collection[str]) -> None:
         self._storage = storage
-        self._known = {*_OWN, *known}
+        self._known = {*_OWN, CALLER, *known}
 
     def read(
         self, period: Period, release: str, columns: Collection[str], account: Account
@@ -180,7 +183,7 @@ def _batches(
     missing = [each for each in _OWN if each not in there]
     if missing:
         raise Unreadable(f"it has no column {', '.join(missing)}")
-    wanted = [*_OWN, *(each for each in columns if each in there)]
+    wanted = [*_OWN, *(each for each in (CALLER, *columns) if each in there)]
     batches = file.iter_batches(BATCH_ROWS, columns=wanted)
     while True:
         with explained():
@@ -220,9 +223,13 @@ def _taken(
         for each in pc.value_counts(batch[RELEASE].filter(pa.array(other))).to_pylist():
             _count(account.others, str(each["values"]), each["counts"])
     chosen = fresh & inside & mine
+    if CALLER in batch.schema.names:
+        callers = batch[CALLER].filter(pa.array(chosen)).drop_null()
+        for each in pc.value_counts(callers).to_pylist():
+            _count(account.callers, printable(str(each["values"])), each["counts"])
     for window in np.unique(places[chosen]).tolist():
         rows = chosen & (places == window)
         account.counted[window] += int(rows.sum())
         part = batch if rows.all() else batch.filter(pa.array(rows))
-        columns = {name: part[name] for name in part.schema.names}
+        columns = {name: part[name] for name in part.schema.names if name != CALLER}
         yield Part(window, columns, numbers[rows])

@@ -15,7 +15,7 @@ import json
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +167,8 @@ def _files(target: Target) -> Iterator[_Files]:
             raise InputError(f"{FILES / name}: no such file in Git")
         texts[name] = text
     servers = _digest(texts[name] for name in ("release.env", "config.env", "server.yaml"))
-    proxy = _digest(texts[name] for name in ("config.env", "proxy.yaml"))
+    asked = sorted(target.settings.proxy.items())
+    proxy = _digest([texts["proxy.yaml"], *(f"{name}={value}" for name, value in asked)])
     with tempfile.TemporaryDirectory() as folder:
         for name, text in texts.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
@@ -180,7 +181,7 @@ def _files(target: Target) -> Iterator[_Files]:
         )
 
 
-def _digest(texts: Iterator[str]) -> str:
+def _digest(texts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 

@@ -16,6 +16,8 @@ DRAW_SECONDS = 120
 # Pictures of distributions, and lines of the picture of all windows: those furthest off.
 PICTURES = 12
 COLUMNS = 30
+# Names of who asked, those who ask most.
+CALLERS = 10
 
 
 def write(result: Result, folder: Path) -> None:
@@ -112,10 +114,15 @@ def markdown(result: Result) -> str:
 def _rows(result: Result) -> str:
     account = result.account
     others = sum(account.others.values())
+    asked = sorted(account.callers.items(), key=lambda item: -item[1])
+    callers = [f"{name} ({rows:,} rows)" for name, rows in asked[:CALLERS]]
+    if len(asked) > CALLERS:
+        callers.append(f"{len(asked) - CALLERS} more")
     return (
         f"Of {account.rows:,} logged rows in {account.files:,} files, {sum(account.counted):,} "
         f"count; {account.duplicates:,} are there twice, {others:,} are of other releases, "
         f"{account.elsewhere:,} of other times, {account.examples:,} of smoke and load tests."
+        + (f" Asked by {', '.join(callers)}." if callers else "")
     )
 
 

@@ -288,7 +288,7 @@ def open_store(address: str, keep: int = 0) -> Store:
 
     Args:
         address: the folder, or a URL.
-        keep: megabytes that a folder's files may take; see Settings.log_keep.
+        keep: megabytes that a folder's files may take; a store has rules of its own.
     Raises:
         InputError: there is no such kind of store, or the folder cannot be written to.
     """
@@ -305,8 +305,6 @@ def open_store(address: str, keep: int = 0) -> Store:
         except ValueError as error:
             raise InputError(f"MLOPS_LOG: {address}: {error}") from None
         if "file" not in files.protocol:
-            if keep:
-                raise InputError(f"MLOPS_LOG_KEEP is for a folder; {address} has rules of its own")
             return lambda name, content: files.pipe_file(f"{root}/{name}", content)
         address = root
     folder = Path(address)
@@ -332,7 +330,7 @@ def _make_room(folder: Path, size: int) -> None:
     Names begin with their time. Other workers delete, too.
     """
     found = []
-    for path in sorted(folder.glob("*/*.parquet")):
+    for path in sorted(folder.glob("????-??-??/*.parquet")):  # and no feedback
         with suppress(FileNotFoundError):
             found.append((path, path.stat().st_size))
     total = sum(each for _, each in found)

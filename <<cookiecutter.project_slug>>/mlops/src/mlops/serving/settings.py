@@ -48,8 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log_sample: the share of requests that are logged.
         log_seconds: a file of the log is closed after this time, or when it has log_rows rows.
         log_rows: see log_seconds.
-        log_keep: megabytes that files in the folder may take together; the oldest go first, whether
-            or not anybody has read them. 0 keeps all.
+        log_keep: megabytes that files in a folder may take together; the oldest go first, read or
+            not. 0 keeps all, and so does a URL.
         log_buffer_rows: rows that may wait to be written; beyond it they are dropped and counted.
     """
 
