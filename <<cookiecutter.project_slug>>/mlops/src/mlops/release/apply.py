@@ -24,10 +24,10 @@ def apply(environment: str, at: Revision) -> Iterator[str]:
             f"{environment} runs {there[0].release} {other.WHERE}, and {wanted.release.id} is to "
             f"run {runtime.WHERE}: `mlops stop {environment}` first"
         )
-    if runtime is process and (asked := sorted(wanted.settings.proxy)):
+    if runtime is process and wanted.settings.guards:
         raise InputError(
-            f"{settings_path(environment)}: {', '.join(asked)}: there is no proxy where a release "
-            "runs as a process; take it out, or give the release an image"
+            f"{settings_path(environment)}: {', '.join(wanted.settings.guards)}: there is no proxy "
+            "where a release runs as a process; take it out, or give the release an image"
         )
     yield from runtime.apply(wanted)
     if warning := wanted.settings.unguarded:

@@ -27,9 +27,10 @@ _KEYS = {
     "RATE": (re.compile(r"[1-9]\d{0,5}"), "requests a second that an address may send"),
     "INSIDE": (re.compile(r"yes|no"), "yes, to keep /metrics and /openapi.json inside, or no"),
 }
-# What the proxy of a Docker Engine alone does.
-OF_THE_PROXY = ("PROXY_IMAGE", "CERTIFICATE", "RATE", "INSIDE")
-_OPTIONAL = ("READY_SECONDS", "URL", *OF_THE_PROXY)
+# What keeps others out, and the proxy of a Docker Engine alone can do.
+_GUARDS = ("CERTIFICATE", "RATE", "INSIDE")
+_OF_THE_PROXY = ("PROXY_IMAGE", *_GUARDS)
+_OPTIONAL = ("READY_SECONDS", "URL", *_OF_THE_PROXY)
 # A file of Git's is no place for it.
 _SECRET = f"{PREFIX}TOKENS"
 # These are the release's, and the image has them.
@@ -57,6 +58,11 @@ class Settings:
     proxy: dict[str, str]
     memory: int
     server: dict[str, str]
+
+    @property
+    def guards(self) -> list[str]:
+        """What the proxy is to keep others out with, by name."""
+        return [name for name in _GUARDS if name in self.proxy]
 
     @property
     def unguarded(self) -> str:
@@ -101,7 +107,7 @@ def load(environment: str, at: Revision) -> Settings:
         listen=listen,
         ready_seconds=int(found.get("READY_SECONDS", 60)),
         url=found.get("URL", f"{'https' if 'CERTIFICATE' in found else 'http'}://{listen}"),
-        proxy={name: value for name, value in found.items() if name in OF_THE_PROXY},
+        proxy={name: value for name, value in found.items() if name in _OF_THE_PROXY},
         memory=_megabytes(found["MEMORY"]),
         server=server,
     )
