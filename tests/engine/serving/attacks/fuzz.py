@@ -166,7 +166,7 @@ def log(_: Path) -> Target:
             found = table[name].to_pylist()
             if field.kind == "float":
                 found = [np.nan if each is None else each for each in found]
-                np.testing.assert_array_equal(np.float32(found), np.float32(wanted))
+                np.testing.assert_array_equal(np.array(found, "f4"), np.array(wanted, "f4"))
             else:
                 assert found == list(wanted)
 
