@@ -185,6 +185,12 @@ class Contract(BaseModel):
         """Name of the column whose equal values stay in one part, where there is one."""
         return next(iter(self.with_role("group")), None)
 
+    @property
+    def of_their_time(self) -> list[str]:
+        """Names of the columns in which a row may hold only what was known at its time."""
+        later: set[Role] = {"target", "rule"}
+        return [name for name, column in self.columns.items() if not later.issuperset(column.role)]
+
     def check_task(self, task: Task) -> None:
         """Raise InputError when the target does not suit the task."""
         kind = self.columns[self.target].kind if self.target else None

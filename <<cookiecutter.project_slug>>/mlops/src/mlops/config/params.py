@@ -13,7 +13,7 @@ from .hyperparameters import hyperparameters
 from .monitoring import Monitoring
 from .retraining import Retraining
 from .section import Section
-from .source import Source
+from .source import AnySource
 from .terms import Terms
 from .train import Train
 from .verify import Verify
@@ -22,7 +22,7 @@ from .verify import Verify
 class Params(Terms):
     """The whole of params.yaml."""
 
-    source: Source
+    source: AnySource
     train: Train
     estimators: dict[str, dict[str, Any]]
     verify: Verify

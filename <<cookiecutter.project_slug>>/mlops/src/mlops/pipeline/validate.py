@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from ruamel.yaml import YAML
 
 from .. import breaches
 from ..caveats.data import caveats_of_data
@@ -29,7 +29,7 @@ from ..errors import CheckError, InputError
 from ..files import read_json, write_json
 from ..paths import CONTRACT, PIPELINE, PROFILE, PROVENANCE, VALIDATION
 from ..profile import profile
-from . import stage
+from . import stage, watched
 
 # The steps of float32 may move numbers by this share of how far most of them spread.
 COARSEST = 1e-3
@@ -46,9 +46,12 @@ def validate() -> None:
     contract.check_task(task)
     if contract.rules.references:
         check_references(contract)
+    provenance = read_json(PROVENANCE)
+    if as_of := provenance.get("as_of"):
+        check_as_of(contract, as_of)
     raw = snapshot()
     # Today must not change what a stage says, so data is as old as it was when it was taken.
-    taken = datetime.fromisoformat(read_json(PROVENANCE)["retrieved_at"])
+    taken = datetime.fromisoformat(provenance["retrieved_at"])
     typed = conform(raw, contract)
     violations = broken(raw, typed, contract, taken)
     caveats = caveats_of_data(typed, contract, task)
@@ -145,14 +148,30 @@ def check_references(contract: Contract) -> None:
 
     Without, `validate` would stand as done after such a file has changed.
     """
-    stages = YAML(typ="safe", pure=True).load(PIPELINE.read_text(encoding="utf-8"))["stages"]
-    watched = [Path(each) for each in stages["validate"]["deps"]]
+    seen = watched("validate")
     for name, reference in contract.rules.references.items():
-        if not any(Path(reference.file).is_relative_to(each) for each in watched):
+        if not any(Path(reference.file).is_relative_to(each) for each in seen):
             raise InputError(
                 f"{CONTRACT}: rules.references.{name}: DVC does not watch {reference.file}; add "
                 f"it to `deps` of `validate` in {PIPELINE}"
             )
+
+
+def check_as_of(contract: Contract, seen: dict[str, Any]) -> None:
+    """Raise InputError unless `ingest` looked for leaks from the future by this contract.
+
+    Args:
+        contract: what holds now.
+        seen: `as_of` of the provenance: the column of time, and the columns that were compared.
+    """
+    new = [name for name in contract.of_their_time if name not in seen["columns"]]
+    if contract.time != seen["time"]:
+        new.insert(0, f"the time, which was {seen['time']}")
+    if new:
+        raise InputError(
+            f"{CONTRACT}: {', '.join(new)}: new since the snapshot was taken, so not looked at for "
+            "what was known only later; run `uv run dvc repro --force ingest`"
+        )
 
 
 def schema(contract: Contract) -> pa.DataFrameSchema:
