@@ -588,8 +588,9 @@ class Place:
 
 
 def locate(path: str | None, database: str | None) -> Place:
-    """Where the source is, and is to be; nothing is written. Without `path` it is that of params.yaml.
+    """Where the source is, and is to be; nothing is written.
 
+    Without `path` it is that of params.yaml, and stays there.
     A file from outside the project is to be copied to `data/`, an address written to
     `data/source.url`. Raises InputError when there is nothing at `path`.
     """

@@ -7,7 +7,6 @@ later than it: `leak` answers the query again with what was known at some moment
 
 import json
 import math
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -52,9 +51,13 @@ class Query:
     text: str
     where: str
 
-    def at(self, line: int | None, why: str) -> InputError:
-        """What is wrong in a line of it, counted from 1."""
-        return InputError(f"{self.where}{'' if line is None else f' line {line}'}: {why}")
+    def at(self, place: int | None, why: str) -> InputError:
+        """What is wrong in it, and in which line: `place` counts its bytes."""
+        text = self.text.encode()
+        if place is None or not 0 <= place <= len(text):
+            return InputError(f"{self.where}: {why}")
+        line = text[:place].count(b"\n") + 1
+        return InputError(f"{self.where} line {line}: {why}")
 
 
 @dataclass(frozen=True)
@@ -185,23 +188,19 @@ class Database:
         used: set[str] = set()
         for node in nodes:
             if why := _refused(node, {*self.join.tables} | within):
-                raise self.query.at(self._line(node), why)
+                raise self.query.at(node.get("query_location"), why)
             if node.get("type") == "BASE_TABLE":
                 used.add(node["table_name"].lower())
         if idle := sorted({*self.join.tables} - used):
             raise self.query.at(None, f"it reads nothing of {', '.join(idle)}")
 
-    def _line(self, node: Mapping[str, Any]) -> int | None:
-        text, place = self.query.text.encode(), node.get("query_location")
-        known = isinstance(place, int) and place <= len(text)
-        return text[:place].count(b"\n") + 1 if known else None
-
     def _check_names(self) -> None:
         """The answer's own table would give a second name to what is named twice."""
         try:
-            names = [each.lower() for each in self._relation(self.query.text).columns]
+            self._run(f"explain {self.query.text}")
         except duckdb.Error as error:
-            raise self._told(error) from None
+            raise self._told(error, "explain ") from None
+        names = [each.lower() for each in self._relation(self.query.text).columns]
         if twice := sorted({each for each in names if names.count(each) > 1}):
             raise self.query.at(None, f"column named twice: {', '.join(twice)}")
 
@@ -222,16 +221,16 @@ class Database:
             self._run(f"create or replace view {_quoted(name)} as {seen}")
 
     def _answer(self, name: str) -> None:
+        before = f"create or replace table answer.{name} as "
         try:
-            # In one line with it, so that its lines are counted as they are written.
-            self._run(f"create or replace table answer.{name} as {self.query.text}")
+            self._run(before + self.query.text)
         except duckdb.OutOfMemoryException as error:
             why = (
                 f"it takes more than {self.join.memory_gb:g} GB: raise source.memory_gb in {PARAMS}"
             )
             raise self.query.at(None, why) from error
         except duckdb.Error as error:
-            raise self._told(error) from None
+            raise self._told(error, before) from None
 
     def _differs(
         self, cut: set[str], moment: datetime, time: str, columns: list[str], may_miss: bool
@@ -274,13 +273,18 @@ class Database:
             for name in columns
         )
 
-    def _told(self, error: duckdb.Error) -> InputError:
-        """What DuckDB says, in a line: which one of the query, what, and what it proposes."""
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        line = next((int(found[1]) for each in lines if (found := LINE.match(each))), None)
-        told = [re.sub(r"^[\w ]+ Error: ", "", lines[0])]
-        told += [each for each in lines[1:] if each.startswith(("Did you mean", "Candidate"))]
-        return self.query.at(line, " ".join(told))
+    def _told(self, error: duckdb.Error, before: str = "") -> InputError:
+        """What DuckDB says, in a line: which one of the query, what, and what it proposes.
+
+        Args:
+            error: what it says, as JSON.
+            before: what stood before the query.
+        """
+        found = json.loads(str(error).partition("Error: ")[2])
+        lines = [line for line in found["exception_message"].splitlines() if line.strip()]
+        told = lines[:1] + [each for each in lines[1:] if each.startswith(("Did you", "Candidate"))]
+        place = int(found["position"]) - len(before) if "position" in found else None
+        return self.query.at(place, " ".join(told))
 
     def _run(self, statement: str) -> None:
         self._connection.execute(statement).fetchall()
@@ -291,9 +295,6 @@ class Database:
 
     def _relation(self, query: str) -> duckdb.DuckDBPyRelation:
         return self._connection.sql(query)
-
-
-LINE = re.compile(r"^LINE (\d+):")
 
 
 @contextmanager
@@ -315,6 +316,7 @@ def database(join: Join) -> Iterator[Database]:
         with duckdb.connect(f"{folder}/join.duckdb", config=settings) as connection:
             made = Database(join, query, connection)
             made._run("set TimeZone = 'UTC'")
+            made._run("set errors_as_json = true")
             for schema in ("kept", "answer"):
                 made._run(f"create schema {schema}")
             yield made

@@ -181,8 +181,8 @@ def _checked(joined: Joined, contract: Contract) -> dict[str, Any]:
     if leak := database.leak(contract.time, contract.of_their_time):
         raise CheckError(
             f"{joined.name}: a row of {leak.moment} knows what {', '.join(leak.tables)} said only "
-            f"later: {leak.found}; join with ASOF JOIN on known_at, and let no two rows be known at "
-            "one moment"
+            f"later: {leak.found}; join with ASOF JOIN on known_at, and let no two rows of one key "
+            "be known at one moment"
         )
     moments = [each.isoformat() for each in database.moments(contract.time)]
     as_of = {"time": contract.time, "columns": contract.of_their_time, "moments": moments}
