@@ -104,7 +104,10 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
     described: dict[str, Any] = contract.model_dump(
         mode="json",
         exclude_defaults=True,
-        exclude={"rules"},  # of the rows that it was trained on, not of those that it answers
+        exclude={
+            "rules",
+            "clean",
+        },  # of the rows that it was trained on, not of those that it answers
     )
     facts = {
         "project": about().name,

@@ -1,7 +1,7 @@
 """Validate: does the snapshot keep the contract? The pipeline stops here when it does not."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pandera.pandas as pa
 from .. import breaches
 from ..caveats.data import caveats_of_data
 from ..checks import FINITE, LARGEST, NOT_MISSING, bound
+from ..clean import clean
 from ..config.params import load_params
 from ..contract import (
     Column,
@@ -49,11 +50,11 @@ def validate() -> None:
     provenance = read_json(PROVENANCE)
     if as_of := provenance.get("as_of"):
         check_as_of(contract, as_of)
-    raw = snapshot()
+    found = clean(snapshot(), contract)
     # Today must not change what a stage says, so data is as old as it was when it was taken.
     taken = datetime.fromisoformat(provenance["retrieved_at"])
-    typed = conform(raw, contract)
-    violations = broken(raw, typed, contract, taken)
+    raw, typed = found.raw, found.typed
+    violations = [_in_snapshot(each, found.places) for each in broken(raw, typed, contract, taken)]
     caveats = caveats_of_data(typed, contract, task)
     write_json(
         VALIDATION,
@@ -62,10 +63,13 @@ def validate() -> None:
             "rows": len(raw),
             "columns": list(contract.columns),
             "not_in_contract": [name for name in raw.columns if name not in contract.columns],
+            "clean": [asdict(each) for each in found.steps],
             "violations": [asdict(each) for each in violations],
             "caveats": [asdict(each) for each in caveats],
         },
     )
+    for step in found.steps:
+        print(f"clean: {step}")
     if violations:
         raise CheckError(
             f"{len(violations)} rules of contract.yaml are broken; see {VALIDATION}\n"
@@ -75,6 +79,11 @@ def validate() -> None:
     for each in caveats:
         print(f"caveat: {each}")
     print(f"{len(raw):,} rows keep the contract of {len(contract.columns)} columns")
+
+
+def _in_snapshot(each: Violation, places: np.ndarray) -> Violation:
+    """A violation whose rows are counted as the snapshot has them, with those that went."""
+    return replace(each, rows=[(int(places[row - 1]) + 1, value) for row, value in each.rows])
 
 
 def check(raw: pd.DataFrame, contract: Contract, taken: datetime | None = None) -> list[Violation]:
