@@ -18,9 +18,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from ..config.params import Params, load_params
 from ..contract import Column, Contract, conform, load_contract
 from ..errors import CheckError
-from ..estimators import Mixture
 from ..files import read_json, replacing
 from ..inputs import model_inputs
+from ..mixture import Mixture
 from ..model import Model, digest, is_refitted
 from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PROVENANCE
 from ..project import about
@@ -195,7 +195,7 @@ def _exponentiate(converted: onnx.ModelProto, name: str) -> None:
 
 
 def _add_mixture(converted: onnx.ModelProto, mixture: Mixture) -> None:
-    """Distances and the likeliest cluster in float64, as estimators.Mixture has it."""
+    """Distances and the likeliest cluster in float64, as mixture.Mixture has it."""
     graph, clusters = converted.graph, len(mixture.means_)
     _rename_output(graph, "space")
 
