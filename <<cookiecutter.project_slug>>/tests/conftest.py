@@ -84,12 +84,12 @@ def sample(params: Params, contract: Contract) -> pa.Table:
 
 def _source(params: Params) -> pa.Table:
     """What `ingest` reads; its snapshot of this source saves fetching from afar again."""
-    source = params.source.path
-    if (ROOT / f"{source}.dvc").exists() and not (ROOT / source).exists():
-        pytest.skip(f"{source} is not here: run `uv run dvc pull`")
-    if "://" in source or source.endswith((".url", ".sql")):
+    for file in params.source.files.values():
+        if (ROOT / f"{file}.dvc").exists() and not (ROOT / file).exists():
+            pytest.skip(f"{file} is not here: run `uv run dvc pull`")
+    if params.source.is_afar:
         known = (ROOT / PROVENANCE).exists() and (ROOT / SNAPSHOT).exists()
-        if known and read_json(ROOT / PROVENANCE)["source"] == source:
+        if known and read_json(ROOT / PROVENANCE)["source"] == params.source.name:
             return pq.read_table(ROOT / SNAPSHOT)
     with chdir(ROOT):
         return ingest.read(params.source)[0]

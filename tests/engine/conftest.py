@@ -88,13 +88,13 @@ def sample(own_params: Params, own_contract: Contract) -> pa.Table:
 
 def _source(params: Params) -> pa.Table:
     """What `ingest` reads; its snapshot of this source saves fetching from afar again."""
-    source = params.source.path
-    if (root() / f"{source}.dvc").exists() and not (root() / source).exists():
-        pytest.skip(f"{source} is not here: run `uv run dvc pull`")
-    if "://" in source or source.endswith((".url", ".sql")):
+    for file in params.source.files.values():
+        if (root() / f"{file}.dvc").exists() and not (root() / file).exists():
+            pytest.skip(f"{file} is not here: run `uv run dvc pull`")
+    if params.source.is_afar:
         provenance = root() / PROVENANCE
         has_snapshot = provenance.exists() and (root() / SNAPSHOT).exists()
-        if has_snapshot and read_json(provenance)["source"] == source:
+        if has_snapshot and read_json(provenance)["source"] == params.source.name:
             return pq.read_table(root() / SNAPSHOT)
     with chdir(root()):
         return ingest.read(params.source)[0]

@@ -42,6 +42,7 @@ TARGETS: dict[str, tuple[str, dict[str, Any]]] = {
 HYPERPARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
     "classification": {
         "linear": {"C": 1.0, "max_iter": 1000},
+        "elasticnet": {"C": 1.0, "l1_ratio": 0.5},
         "boosting": {
             "learning_rate": 0.2,
             "max_iter": 15,
@@ -55,6 +56,7 @@ HYPERPARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
             "min_samples_leaf": 2,
             "max_features": "sqrt",
         },
+        "extratrees": {"n_estimators": 8, "max_depth": 6},
         "mlp": {
             "hidden_layer_sizes": [8],
             "alpha": 0.01,
@@ -63,11 +65,19 @@ HYPERPARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
             "early_stopping": True,
         },
     },
-    "clustering": {"kmeans": {"n_clusters": 4, "n_init": 3, "max_iter": 100}},
+    "clustering": {
+        "kmeans": {"n_clusters": 4, "n_init": 3, "max_iter": 100},
+        "mixture": {"n_components": 4, "n_init": 2},
+    },
 }
 HYPERPARAMETERS["regression"] = {
     **HYPERPARAMETERS["classification"],
     "linear": {"alpha": 1.0},
+    "elasticnet": {"alpha": 0.1},
+    "poisson": {"alpha": 0.1},
+    "gamma": {"alpha": 0.1},
+    "tweedie": {"alpha": 0.1, "power": 1.5},
+    "quantile": {"quantile": 0.5},
 }
 
 # Every estimator of the catalogue with everything it can predict.
@@ -102,7 +112,7 @@ def _rows(count: int, seed: int) -> pd.DataFrame:
         "noise": rng.normal(0, 1, count),
         "large": size + rng.normal(0, 0.5, count) > 0,
         "grade": np.select([size < -2, size < 2], ["low", "middle"], "high"),
-        "price": 100 + 20 * size + rng.normal(0, 1, count),
+        "price": 100 * np.exp(size / 8) + rng.normal(0, 1, count),
     }
     data = pd.DataFrame(made)
     data.loc[rng.random(count) < 0.1, "wet"] = pd.NA

@@ -14,11 +14,21 @@ SEARCHES: dict[str, dict[str, list[Any]]] = {
     "forest": {"max_depth": [3, 6], "max_features": ["sqrt", 0.5]},
     "mlp": {"hidden_layer_sizes": [[8], [16, 8]], "early_stopping": [True, False]},
     "kmeans": {"n_clusters": [3, 4, 6]},
+    "mixture": {"n_components": [3, 4, 6]},
+    "elasticnet": {"l1_ratio": [0.2, 0.8]},
+    "poisson": {"alpha": [0.1, 1.0]},
+    "gamma": {"alpha": [0.1, 1.0]},
+    "tweedie": {"power": [1.2, 1.8]},
+    "quantile": {"alpha": [0.01, 0.1]},
+    "extratrees": {"max_depth": [3, 6], "max_features": ["sqrt", 0.5]},
 }
 ESTIMATORS = {
-    "classification": ["linear", "boosting", "forest", "mlp"],
-    "regression": ["linear", "boosting", "forest", "mlp"],
-    "clustering": ["kmeans"],
+    "classification": ["linear", "elasticnet", "boosting", "forest", "extratrees", "mlp"],
+    "regression": [
+        *("linear", "elasticnet", "poisson", "gamma", "tweedie", "quantile"),
+        *("boosting", "forest", "extratrees", "mlp"),
+    ],
+    "clustering": ["kmeans", "mixture"],
 }
 CATALOGUE = """
 import json
@@ -46,8 +56,10 @@ def test_estimator_survives_export(project: Project, task: str, estimator: str) 
     space = SEARCHES[estimator]
     if (task, estimator) == ("regression", "linear"):
         space = {"alpha": space["C"]}
+    given = project.read("params.yaml")["estimators"].get(estimator, {})
     project.set(
         "params.yaml",
+        **{f"estimators__{estimator}": given},
         train__estimator=estimator,
         train__search={"trials": 2, "space": {estimator: space}},
     )
@@ -60,7 +72,7 @@ def test_estimator_survives_export(project: Project, task: str, estimator: str) 
         assert logged[key] in values
     parity = project.read("reports/parity.json")
     assert parity["within_tolerance"]
-    assert ("thresholds" in parity["groups"]) == (estimator in ("boosting", "forest"))
+    assert ("thresholds" in parity["groups"]) == (estimator in ("boosting", "forest", "extratrees"))
     assert project.run("mlops", "predict", "data/small.parquet", "-o", "out.csv").returncode == 0
     lines = (project.folder / "out.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 2001

@@ -96,20 +96,56 @@ def test_a_search_space_may_stand_without_hyperparameters(tmp_path: Path) -> Non
 
 def test_hyperparameters_are_typed_and_can_be_changed() -> None:
     params = made.params("binary", "linear")
-    assert params.hyperparameters("linear").model_dump() == {"C": 1.0, "max_iter": 1000}
+    usual = {"C": 1.0, "max_iter": 1000, "class_weight": None}
+    assert params.hyperparameters("linear").model_dump() == usual
     assert params.hyperparameters("linear", {"C": 2}).model_dump()["C"] == 2.0
     assert params.hyperparameters("linear").model_dump()["C"] == 1.0
 
 
 def test_hyperparameters_left_out_have_defaults(tmp_path: Path) -> None:
     params = load_params(_written(tmp_path, {"estimators.linear": {"C": 3.0}}))
-    assert params.hyperparameters("linear").model_dump() == {"C": 3.0, "max_iter": 1000}
+    assert params.hyperparameters("linear").model_dump() == {
+        "C": 3.0,
+        "max_iter": 1000,
+        "class_weight": None,
+    }
 
 
 def test_parameters_cannot_be_changed_by_accident() -> None:
     params: Any = made.params("binary", "linear")
     with pytest.raises(ValueError, match="frozen"):
         params.task = "regression"
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"train.calibration": "isotonic"},
+            "train.calibration: isotonic steps are not the same in",
+        ),
+        ({"train.calibration": "platt"}, "train.calibration: "),
+        ({"estimators.linear": {"class_weight": "all"}}, "estimators.linear.class_weight: "),
+        ({"estimators.elasticnet": {"l1_ratio": 1.1}}, "estimators.elasticnet.l1_ratio: "),
+    ],
+)
+def test_what_a_classifier_cannot_be_is_told(
+    changes: dict[str, Any], line: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=line) as refused:
+        load_params(_written(tmp_path, changes))
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_what_a_regression_cannot_be_is_told() -> None:
+    content = made.params("regression", "boosting").model_dump()
+    for settings in ({"loss": "quantile"}, {"quantile": 0.9}):
+        changed = {"estimators": content["estimators"] | {"boosting": settings}}
+        with pytest.raises(ValueError, match="`quantile` goes with `loss: quantile`"):
+            Params.model_validate(content | changed)
+    train = content["train"] | {"calibration": "sigmoid"}
+    with pytest.raises(ValueError, match="probabilities are of a classification only"):
+        Params.model_validate(content | {"train": train})
 
 
 def test_every_estimator_has_hyperparameters_and_the_other_way_round() -> None:

@@ -74,7 +74,7 @@ def _init(data: pd.DataFrame, target: str | None, **options: Any) -> Contract:
 def test_a_draft_holds_for_its_data() -> None:
     contract = _init(_data(), "churned", time="signed up")
     params = load_params()
-    assert (params.task, params.source.path) == ("classification", "data/own.csv")
+    assert (params.task, params.source.name) == ("classification", "data/own.csv")
     contract.check_task(params.task)
     read = ingest.read(params.source)[0].to_pandas()
     assert validate.check(read, contract) == []
@@ -141,7 +141,7 @@ def test_what_does_not_depend_on_the_data_stays() -> None:
 def test_a_file_from_elsewhere_is_copied(tmp_path: Path) -> None:
     _data().to_csv(tmp_path / "else.csv", index=False)
     init(str(tmp_path / "else.csv"), "churned", None, None, None, False)
-    assert load_params().source.path == "data/else.csv"
+    assert load_params().source.name == "data/else.csv"
     assert Path("data/else.csv").read_bytes() == (tmp_path / "else.csv").read_bytes()
 
 
@@ -530,7 +530,7 @@ def test_an_address_is_kept_and_fetched_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(fsspec, "open", counted)
     init("memory://draft/a.csv", "y", None, None, None, False)
     assert asked == ["memory://draft/a.csv"]
-    assert load_params().source.path == "data/source.url"
+    assert load_params().source.name == "data/source.url"
     assert Path("data/source.url").read_text() == "memory://draft/a.csv\n"
 
 

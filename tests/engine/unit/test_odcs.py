@@ -372,17 +372,17 @@ def test_the_standard_is_checked_with_a_tool_of_others(project: Path) -> None:
     source, contract = load_params().source, load_contract()
     rules = Rules(rows=[10_000, None], unique=[["flight_id"], ["flight_id", "time_hour"]])
     contract = contract.model_copy(update={"rules": rules})
-    (project / source.path).parent.mkdir(parents=True)
-    shutil.copy(root() / source.path, project / source.path)
+    (project / source.name).parent.mkdir(parents=True)
+    shutil.copy(root() / source.name, project / source.name)
     write_text(Path("own.yaml"), export(contract, source, ABOUT).text())
     for command, file in (("lint", "all.yaml"), ("lint", "own.yaml"), ("test", "own.yaml")):
         done = subprocess.run([*tool, command, file], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    data = pd.read_parquet(source.path)
+    data = pd.read_parquet(source.name)
     is_fourth = data.index == 3
     data["origin"] = data["origin"].mask(is_fourth, "XXX")
     data["flight_id"] = data["flight_id"].mask(is_fourth, data["flight_id"].shift())
-    data.head(9_000).to_parquet(source.path)
+    data.head(9_000).to_parquet(source.name)
     done = subprocess.run([*tool, "test", "own.yaml"], capture_output=True, text=True)
     assert done.returncode == 1, done.stdout + done.stderr
     failed = re.findall(r"^│ failed.*$", done.stdout, re.MULTILINE)

@@ -29,6 +29,11 @@ SPACES: dict[str, dict[str, list[Any]]] = {
     "forest": {"max_depth": [1, None], "max_features": ["sqrt", 0.9]},
     "mlp": {"hidden_layer_sizes": [[2], [8, 4]]},
     "kmeans": {"n_clusters": [3, 4]},
+    "elasticnet": {"l1_ratio": [0.1, 0.9]},
+    "extratrees": {"max_depth": [1, None], "max_features": ["sqrt", 0.9]},
+    **dict.fromkeys(("poisson", "gamma", "tweedie"), {"alpha": [0.1, 1.0]}),
+    "quantile": {"alpha": [0.0, 0.1]},
+    "mixture": {"covariance_type": ["diag", "tied"]},
 }
 
 
@@ -46,7 +51,7 @@ def _search(what: str, name: str, trials: int, space: dict[str, list[Any]]) -> d
 def test_the_search_chooses_from_its_space(what: str, name: str) -> None:
     space = _space(what, name)
     found = _search(what, name, 2, space)
-    given = made.HYPERPARAMETERS[made.task(what)][name]
+    given = made.params(what, name).hyperparameters(name).model_dump()
     assert all(found[key] in values for key, values in space.items())
     assert {key: found[key] for key in found.keys() - space} == {
         key: given[key] for key in given.keys() - space

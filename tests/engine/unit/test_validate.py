@@ -148,6 +148,7 @@ def test_the_report_says_that_the_contract_is_kept(capsys: pytest.CaptureFixture
         "rows": made.ROWS,
         "columns": [*made.contract("binary").columns],
         "not_in_contract": ["extra"],
+        "clean": [],
         "violations": [],
         "caveats": [],
     }

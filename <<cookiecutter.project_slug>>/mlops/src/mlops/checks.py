@@ -29,7 +29,7 @@ def broken(raw: pd.DataFrame, typed: pd.DataFrame, contract: Contract) -> Iterat
     for name, column in contract.columns.items():
         if name in unread:
             yield unread[name]
-        for rule, wrong in _rules(typed[name], column):
+        for rule, wrong in failing(typed[name], column):
             if rule == NOT_MISSING and name in unread:
                 continue  # an unreadable value is missing in `typed`
             if wrong.any():
@@ -48,7 +48,7 @@ def unknown(
                 yield violation(name, UNKNOWN, values[wrong])
 
 
-def _rules(values: pd.Series, column: Column) -> Iterator[tuple[str, np.ndarray]]:
+def failing(values: pd.Series, column: Column) -> Iterator[tuple[str, np.ndarray]]:
     """Each rule of a column, and which values break it."""
     gone = values.isna().to_numpy()
     if not column.nullable:

@@ -144,6 +144,7 @@ def _parsed(texts: pa.Array, reader: Reader) -> pa.Array:
 def _odd(texts: pa.Array, reader: Reader) -> pa.Array:
     """Which texts may be missing, or have another spelling than their own."""
     odd = pc.or_(pc.match_substring_regex(texts, reader.odd_pattern), _is_missing(texts, reader))
+    odd = pc.or_(odd, pc.is_in(texts, pa.array(sorted(reader.spellings), texts.type)))
     return pc.or_(odd, pc.not_equal(_TRIM(texts), texts)) if reader.strip else odd
 
 

@@ -19,7 +19,7 @@ from .files import load
 from .paths import CONTRACT, SNAPSHOT
 from .printable import shown as as_text
 from .reading import Reader, reader
-from .rules import Rules
+from .rules import Clean, Rules
 
 Kind = Literal["numeric", "categorical", "boolean", "datetime"]
 Role = Literal["feature", "target", "time", "id", "group", "slice", "rule"]
@@ -52,7 +52,9 @@ class Column(BaseModel):
     `range` is `[low, high]`, both included, either of them null for "no bound". `format` tells how
     a datetime is written (strptime's codes) where it is not ISO 8601. `redact` keeps the values out
     of the prediction log. `decimal`, `thousands`, `unit`, `strip` and `missing` tell how values are
-    written where that is not as the dialect says; `missing` comes to the dialect's.
+    written where that is not as the dialect says; `missing` comes to the dialect's. `spellings` are
+    texts and the values that they mean, and `impute` is read where a value is missing: both are how
+    values are read, in training and by whoever answers.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -70,6 +72,8 @@ class Column(BaseModel):
     unit: Unit | None = None
     strip: bool | None = None
     missing: Texts | None = None
+    spellings: Annotated[dict[str, str], Field(min_length=1)] | None = None
+    impute: bool | float | str | None = None
 
     # Set by the contract, which knows the dialect.
     _reader: Reader | None = PrivateAttr(None)
@@ -83,7 +87,8 @@ class Column(BaseModel):
         """The same in a source of this dialect, with what it allows in the one spelling."""
         read = reader(self, dialect)
         allowed = None if self.allowed is None else [read.spelling(each) for each in self.allowed]
-        column = self.model_copy(update={"allowed": allowed})
+        fill = read.spelling(self.impute) if isinstance(self.impute, str) else self.impute
+        column = self.model_copy(update={"allowed": allowed, "impute": fill})
         column._reader = read
         return column
 
@@ -101,11 +106,37 @@ class Column(BaseModel):
             raise ValueError(
                 "a datetime can be neither feature nor target; add columns such as hour or month"
             )
+        self._check_cleaning()
         if "time" in self.role and self.kind != "datetime":
             raise ValueError("a column with role time must be of kind datetime")
         if {"feature", "target"} <= set(self.role):
             raise ValueError("a column cannot be feature and target at once")
         return self
+
+    def _check_cleaning(self) -> None:
+        if self.spellings is not None:
+            if self.kind not in ("categorical", "boolean"):
+                raise ValueError("`spellings` is for categorical and boolean columns")
+            if again := {*self.spellings} & {*self.spellings.values()}:
+                raise ValueError(f"`spellings`: {', '.join(sorted(again))} stands on both sides")
+        if self.impute is None:
+            return
+        suits = {"numeric": float | int, "categorical": str, "boolean": bool}.get(self.kind)
+        is_bool = isinstance(self.impute, bool)
+        if suits is None or not isinstance(self.impute, suits) or is_bool != (suits is bool):
+            raise ValueError("`impute` is a number, a text, or true or false, as the column is")
+        if not {"target", "id", "group"}.isdisjoint(self.role):
+            raise ValueError("`impute` is not for a target, an id or a group: nobody knows it")
+        if self.nullable:
+            raise ValueError("with `impute` no value is missing: leave out `nullable`")
+        if self.allowed is not None and self.impute not in self.allowed:
+            raise ValueError(f"`impute`: {self.impute} is not in `allowed`")
+        low, high = self.range or [None, None]
+        if isinstance(self.impute, float | int) and not (
+            (not isinstance(low, float) or low <= self.impute)
+            and (not isinstance(high, float) or self.impute <= high)
+        ):
+            raise ValueError(f"`impute`: {self.impute} is outside `range`")
 
     def _check_range(self, bounds: list[Any]) -> None:
         suits = {"numeric": float, "datetime": datetime}.get(self.kind)
@@ -125,6 +156,7 @@ class Contract(BaseModel):
 
     dialect: Dialect = Dialect()
     columns: Annotated[dict[str, Column], Field(min_length=1)]
+    clean: Clean = Clean()
     rules: Rules = Rules()
 
     @model_validator(mode="after")
@@ -185,6 +217,12 @@ class Contract(BaseModel):
         """Name of the column whose equal values stay in one part, where there is one."""
         return next(iter(self.with_role("group")), None)
 
+    @property
+    def of_their_time(self) -> list[str]:
+        """Names of the columns in which a row may hold only what was known at its time."""
+        later: set[Role] = {"target", "rule"}
+        return [name for name, column in self.columns.items() if not later.issuperset(column.role)]
+
     def check_task(self, task: Task) -> None:
         """Raise InputError when the target does not suit the task."""
         kind = self.columns[self.target].kind if self.target else None
@@ -235,6 +273,7 @@ def conform(data: pd.DataFrame, contract: Contract, name: str = "the data") -> p
 
     numeric: float64; boolean: nullable boolean; categorical: str; datetime: datetime64 in UTC,
     without zone. What cannot be read as its kind becomes missing: `unreadable` finds those.
+    Rows that the contract drops are still there: see `clean.clean`.
     Raises InputError when a column is not there at all.
     """
     missing = [column for column in contract.columns if column not in data.columns]
@@ -250,7 +289,14 @@ def conform(data: pd.DataFrame, contract: Contract, name: str = "the data") -> p
 
 
 def as_kind(values: pd.Series, column: Column) -> pd.Series:
-    """The values of a column in the type of its kind, as in `conform`."""
+    """The values of a column in the type of its kind, as in `conform`; missing ones are imputed."""
+    found = _read(values, column)
+    if column.impute is None or not (gone := found.isna()).any():
+        return found
+    return found.where(~(gone & is_missing(values, column)), column.impute)
+
+
+def _read(values: pd.Series, column: Column) -> pd.Series:
     match column.kind:
         case "numeric":
             return whole.numbers(values, column.reader)

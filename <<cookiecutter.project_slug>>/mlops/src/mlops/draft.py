@@ -25,8 +25,9 @@ from .caveats.caveat import Caveat
 from .caveats.data import ROWS, caveats_of_data
 from .columns import frame, is_text
 from .config.hyperparameters import HYPERPARAMETERS
+from .config.params import load_params
 from .config.section import Task
-from .config.source import Source
+from .config.source import AnySource, Source
 from .contract import Column, Contract, Kind, as_kind, conform, is_missing
 from .dialect import Dialect
 from .errors import InputError
@@ -110,7 +111,7 @@ class Drafted:
         caveats: what may make numbers doubtful that come of this data.
     """
 
-    source: Source
+    source: AnySource
     task: Task
     drafts: list[Draft]
     assumed: list[str]
@@ -501,7 +502,7 @@ def _scalar(text: str) -> str:
     return text if plain and text.lower() not in words else json.dumps(text, ensure_ascii=False)
 
 
-def write(source: Source, contract: str, task: Task) -> None:
+def write(source: AnySource, contract: str, task: Task) -> None:
     """Write contract.yaml, and the source and the task into params.yaml and dvc.yaml.
 
     Comments and what does not depend on the data stay. Where the task changes, the estimators, the
@@ -518,7 +519,13 @@ def write(source: Source, contract: str, task: Task) -> None:
     params, pipeline = (yaml.load(path.read_text(encoding="utf-8")) for path in (PARAMS, PIPELINE))
     changed = params["task"] != task
     params["task"] = task
-    params["source"].update(path=source.path, database=source.database)
+    if isinstance(source, Source):
+        if "path" not in params["source"]:
+            params["source"] = {}
+        params["source"].update(path=source.path, database=source.database)
+    deps = pipeline["stages"]["ingest"]["deps"]
+    deps[:] = [each for each in deps if not each.startswith("${source.")]
+    deps.extend(f"${{{key}}}" for key in source.files or ["source.path"])
     params["gates"] = _gates(task)
     params["evaluate"].pop("value", None)  # of other classes, or in another unit
     if changed:
@@ -562,12 +569,16 @@ class Place:
         copy: where a file from outside of the project is copied to; None where it is within.
     """
 
-    now: Source
-    source: Source
+    now: AnySource
+    source: AnySource
     copy: Path | None = None
 
     def settle(self) -> None:
         """Bring the source to where params.yaml says it is."""
+        if self.source == self.now:
+            return
+        assert isinstance(self.source, Source)
+        assert isinstance(self.now, Source)
         if self.source.path.endswith(".url") and "://" in self.now.path:
             write_text(Path(self.source.path), self.now.path + "\n")
         if self.copy is not None:
@@ -576,12 +587,16 @@ class Place:
                 (shutil.copytree if file.is_dir() else shutil.copyfile)(file, temporary)
 
 
-def locate(path: str, database: str | None) -> Place:
+def locate(path: str | None, database: str | None) -> Place:
     """Where the source is, and is to be; nothing is written.
 
+    Without `path` it is that of params.yaml, and stays there.
     A file from outside the project is to be copied to `data/`, an address written to
     `data/source.url`. Raises InputError when there is nothing at `path`.
     """
+    if path is None:
+        source = load_params().source
+        return Place(source, source)
     if "://" in path:
         return Place(Source(path=path), Source(path="data/source.url"))
     file = Path(path).expanduser()
@@ -613,7 +628,7 @@ def check_committed(*paths: Path) -> None:
 
 
 def init(
-    path: str,
+    path: str | None,
     target: str | None,
     time: str | None,
     task: Task | None,
@@ -640,7 +655,7 @@ def init(
         dialect["decimal"] = ","
         for each in drafts:
             each.keys.pop("decimal", None)
-    text = contract_text(drafts, place.source.path, dialect) + rules_text(drafts)
+    text = contract_text(drafts, place.source.name, dialect) + rules_text(drafts)
     doubtful = caveats_of(table, parse(text, Contract, CONTRACT), chosen)
     place.settle()
     write(place.source, text, chosen)

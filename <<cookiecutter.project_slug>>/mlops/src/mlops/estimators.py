@@ -7,35 +7,66 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import (
+    ElasticNet,
+    GammaRegressor,
+    LogisticRegression,
+    PoissonRegressor,
+    QuantileRegressor,
+    Ridge,
+    TweedieRegressor,
+)
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 
 from .config.hyperparameters import (
-    BoostingParams,
+    BoostingClassifierParams,
+    BoostingRegressorParams,
+    ElasticNetParams,
+    ForestClassifierParams,
     ForestParams,
     KMeansParams,
+    LogisticElasticNetParams,
     LogisticRegressionParams,
+    LogLinkParams,
+    MixtureParams,
     MlpParams,
+    QuantileParams,
     RidgeParams,
+    TweedieParams,
     own_estimators,
 )
 from .config.section import Section, Task
 from .contract import Contract
-from .errors import first_line, own_code
+from .errors import InputError, first_line, own_code
 from .features import own_preprocessing, preprocessing
+from .folds import Fold
+from .mixture import Mixture
+from .paths import PARAMS
 from .project import shown, wrong
 
 
 def _as_it_is(_: BaseEstimator) -> None:
     """Nothing is left to do."""
+
+
+def _undrawn(estimator: Callable[..., BaseEstimator]) -> Callable[..., BaseEstimator]:
+    """An estimator that draws nothing, and so takes no `random_state`."""
+
+    def made(random_state: int, **settings: Any) -> BaseEstimator:
+        return estimator(**settings)
+
+    return made
 
 
 @dataclass(frozen=True)
@@ -78,28 +109,61 @@ def round_down(exact: np.ndarray) -> np.ndarray:
 CATALOGUE: dict[Task, dict[str, Entry]] = {
     "classification": {
         "linear": Entry(LogisticRegression, True, LogisticRegressionParams),
+        "elasticnet": Entry(
+            partial(LogisticRegression, solver="saga"), True, LogisticElasticNetParams
+        ),
         "boosting": Entry(
             partial(HistGradientBoostingClassifier, early_stopping=False),
             False,
-            BoostingParams,
+            BoostingClassifierParams,
             snap_thresholds,
         ),
-        "forest": Entry(RandomForestClassifier, False, ForestParams),
+        "forest": Entry(RandomForestClassifier, False, ForestClassifierParams),
+        "extratrees": Entry(ExtraTreesClassifier, False, ForestClassifierParams),
         "mlp": Entry(MLPClassifier, True, MlpParams),
     },
     "regression": {
         "linear": Entry(Ridge, True, RidgeParams),
+        "elasticnet": Entry(ElasticNet, True, ElasticNetParams),
+        "poisson": Entry(_undrawn(PoissonRegressor), True, LogLinkParams),
+        "gamma": Entry(_undrawn(GammaRegressor), True, LogLinkParams),
+        "tweedie": Entry(_undrawn(partial(TweedieRegressor, link="log")), True, TweedieParams),
+        "quantile": Entry(_undrawn(QuantileRegressor), True, QuantileParams),
         "boosting": Entry(
             partial(HistGradientBoostingRegressor, early_stopping=False),
             False,
-            BoostingParams,
+            BoostingRegressorParams,
             snap_thresholds,
         ),
         "forest": Entry(RandomForestRegressor, False, ForestParams),
+        "extratrees": Entry(ExtraTreesRegressor, False, ForestParams),
         "mlp": Entry(MLPRegressor, True, MlpParams),
     },
-    "clustering": {"kmeans": Entry(KMeans, True, KMeansParams)},
+    "clustering": {
+        "kmeans": Entry(KMeans, True, KMeansParams),
+        "mixture": Entry(Mixture, True, MixtureParams),
+    },
 }
+
+
+def check_target(name: str, hyperparameters: Section, truth: np.ndarray | None) -> None:
+    """Raise InputError where an estimator that predicts the logarithm cannot take the target.
+
+    Args:
+        name: of the estimator.
+        hyperparameters: of it.
+        truth: the target, shape (rows,).
+    """
+    settings = hyperparameters.model_dump()
+    kind = settings.get("loss", name)
+    if truth is None or kind not in ("poisson", "gamma", "tweedie"):
+        return
+    least, above = float(truth.min()), kind == "gamma" or settings.get("power", 1) >= 2
+    if least < 0 or (above and least == 0):
+        raise InputError(
+            f"{PARAMS}: train.estimator {name}: {kind} takes a target "
+            f"{'above' if above else 'of at least'} 0, and its least is {least:g}"
+        )
 
 
 def features(contract: Contract, scaled: bool) -> TransformerMixin:
@@ -108,9 +172,20 @@ def features(contract: Contract, scaled: bool) -> TransformerMixin:
 
 
 def build(
-    task: Task, name: str, hyperparameters: Section, contract: Contract, seed: int
+    task: Task,
+    name: str,
+    hyperparameters: Section,
+    contract: Contract,
+    seed: int,
+    calibration: list[Fold] | None = None,
 ) -> Pipeline:
-    """An untrained pipeline: steps `features` and `model`, every random choice seeded."""
+    """An untrained pipeline: steps `features` and `model`, every random choice seeded.
+
+    Args:
+        calibration: of a classifier, on which rows to learn and by which to calibrate, by turns:
+            the probabilities are the mean of as many models, each with a sigmoid behind it (Platt,
+            "Probabilistic outputs for support vector machines", 1999). None for none.
+    """
     entry = catalogue(task)[name]
     settings: dict[str, Any] = hyperparameters.model_dump()
     try:
@@ -123,12 +198,19 @@ def build(
     if not (hasattr(model, "fit") and hasattr(model, "predict")):
         told = f"makes {shown(model)}; must make an estimator of scikit-learn's kind"
         raise wrong("estimators", f"ESTIMATORS: {name}", told)
+    if calibration is not None:
+        model = CalibratedClassifierCV(model, method="sigmoid", cv=calibration)
     return Pipeline([("features", features(contract, entry.scaled)), ("model", model)])
 
 
 def finish(task: Task, name: str, pipeline: Pipeline) -> None:
     """Do what an estimator asks for once it is trained, in place."""
-    catalogue(task)[name].trained(pipeline[-1])
+    model = pipeline[-1]
+    members = [each.estimator for each in getattr(model, "calibrated_classifiers_", [])]
+    if members:
+        model.cv = len(members)  # instead of the numbers of all rows, which the file need not hold
+    for each in members or [model]:
+        catalogue(task)[name].trained(each)
 
 
 def catalogue(task: Task) -> dict[str, Entry]:

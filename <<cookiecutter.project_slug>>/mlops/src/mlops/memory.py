@@ -15,8 +15,10 @@ from .errors import InputError
 from .paths import CONTRACT
 
 # Bytes for each encoded value at the peak, as measured. Two float32, as the parts and the whole of
-# the matrix are there at once; boosting makes float64 of it, ridge and k-means centre a copy.
-BYTES = {"boosting": 16, "linear": 12, "kmeans": 12}
+# the matrix are there at once; boosting makes float64 of it, ridge and k-means centre a copy; the
+# program of quantile regression has each value four times in float64, with its places.
+BYTES = {"boosting": 16, "mixture": 16, "quantile": 470}
+BYTES |= dict.fromkeys(("linear", "elasticnet", "poisson", "gamma", "tweedie", "kmeans"), 12)
 FEWEST_BYTES = 8
 MEMORY = Path("/proc/meminfo")
 # What a container may take: control groups, version 2 and 1.

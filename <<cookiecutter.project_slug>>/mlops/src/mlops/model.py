@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from .config.section import Task
 from .errors import ProjectError, first_line, own_code
 from .files import replacing
+from .mixture import Mixture as Mixture  # which a pickle may name: loading depends on it
 from .paths import CANDIDATE, MODEL
 from .project import module, shown, wrong
 

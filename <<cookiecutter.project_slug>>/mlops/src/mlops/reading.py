@@ -7,7 +7,7 @@ columns with Arrow.
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
@@ -48,8 +48,10 @@ class Written(Protocol):
 
 
 class WrittenColumn(Written, Protocol):
-    """The same of a column; what it allows is never missing."""
+    """The same of a column; what it allows is never missing, and some texts mean others."""
 
+    @property
+    def spellings(self) -> dict[str, str] | None: ...
     @property
     def allowed(self) -> list[str] | None: ...
 
@@ -64,6 +66,7 @@ class Reader:
         unit: a sign before or after a number, such as % or $, that is left out; "" for none.
         strip: whether blanks around a category count for nothing. Around others they never count.
         missing: texts that say that there is no value.
+        spellings: texts that mean another, of categories and booleans: UA by United.
     """
 
     decimal: str = "."
@@ -71,6 +74,7 @@ class Reader:
     unit: str = ""
     strip: bool = False
     missing: frozenset[str] = frozenset(MISSING)
+    spellings: dict[str, str] = field(default_factory=dict, hash=False)
 
     @cached_property
     def number_pattern(self) -> str:
@@ -135,7 +139,7 @@ class Reader:
         text = value.strip() if isinstance(value, str) else spelled(value)
         if text in self.missing:
             return None
-        found = BOOLEANS.get(text.lower())
+        found = BOOLEANS.get(self.spellings.get(text, text).lower())
         if found is None:
             raise Unreadable(f"{value!r} is neither true nor false")
         return found
@@ -145,7 +149,7 @@ class Reader:
         if value is None or _is_nan(value):
             return None
         text = self.spelling(value) if isinstance(value, str) else spelled(value)
-        return None if text in self.missing else text
+        return None if text in self.missing else self.spellings.get(text, text)
 
     def says_none(self, value: Any) -> str | None:
         """None where a value of any kind says that there is none, else what it is as text."""
@@ -244,5 +248,8 @@ def reader(column: WrittenColumn, source: Written) -> Reader:
         unit=of("unit") or "",
         strip=bool(of("strip")),
     )
-    kept = {"", *(missing - {given.spelling(each) for each in column.allowed or []})}
-    return Reader(given.decimal, given.thousands, given.unit, given.strip, frozenset(kept))
+    values = {given.spelling(each) for each in column.allowed or []}
+    pairs = (column.spellings or {}).items()
+    spellings = {given.spelling(old): given.spelling(new) for old, new in pairs}
+    kept = frozenset({"", *(missing - values - {*spellings})})
+    return replace(given, missing=kept, spellings=spellings)

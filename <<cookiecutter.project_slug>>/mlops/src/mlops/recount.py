@@ -14,10 +14,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from .answers import answers
+from .clean import clean
 from .columns import frame
 from .comparison import joblib_file, obtain, onnx_file, refitted_from, space_by
 from .config.terms import Terms
-from .contract import Contract, conform, load_contract
+from .contract import Contract, load_contract
 from .files import read_json
 from .gate import Breach
 from .inference import OnnxModel
@@ -159,7 +160,7 @@ def strangers(
         return None
     contract = load_contract()
     file = obtain(WORKSPACE, [SNAPSHOT], folder, own).files[SNAPSHOT]
-    data = conform(frame(pq.read_table(file)), contract)
+    data = clean(frame(pq.read_table(file)), contract).typed
     expected = divide(data, contract, terms.task, terms.split)["test"]
     both = [pd.util.hash_pandas_object(each[[*expected]], index=False) for each in (expected, test)]
     counts = [each.value_counts() for each in both]

@@ -1,4 +1,4 @@
-"""`rules` of contract.yaml: what must hold beyond a column, for a row or for all of them together.
+"""`clean` and `rules` of contract.yaml: which rows go first, and what must hold beyond a column.
 
 What the expressions in it mean, and whether the columns are there, is for `breaches` to say.
 """
@@ -32,6 +32,19 @@ RowBounds = Annotated[
 ]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Names = Annotated[list[Text], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class Clean(Section):
+    """Which rows of the snapshot are not learned from, nor judged on.
+
+    Attributes:
+        drop: conditions, in the language of `expressions`; where one is true, a row goes.
+        duplicates: true for rows that are like an earlier one in all columns, or the columns that
+            tell.
+    """
+
+    drop: list[Text] = []
+    duplicates: bool | Annotated[list[Text], Field(min_length=1)] = False
 
 
 class Share(Section):

@@ -19,7 +19,12 @@ app.add_typer(data, name="data")
 
 @data.command("init")
 def data_init(
-    path: Annotated[str, typer.Argument(help="A .csv, .parquet, folder, URL, or .sql file.")],
+    path: Annotated[
+        str | None,
+        typer.Argument(
+            help="A .csv, .parquet, folder, URL, or .sql file; left out: the source of params.yaml."
+        ),
+    ] = None,
     target: Target = None,
     time: Time = None,
     task: Annotated[
@@ -39,6 +44,7 @@ def data_init(
     mlops data init churn.csv --target churned
     mlops data init prices.parquet --target price --time sold_at
     mlops data init query.sql --database '$DATABASE_URL' --target churned
+    mlops data init --target churned
     """
     from .. import draft
     from ..metrics import METRICS
@@ -59,7 +65,8 @@ def data_init(
         "worse; set bounds when you know the metrics"
     )
     typer.echo("Next: read contract.yaml, then\n  uv run dvc repro")
-    typer.echo(f"So that others get the data too:\n  uv run dvc add {source.path}")
+    if kept := [each for each in source.files.values() if not each.endswith((".sql", ".url"))]:
+        typer.echo(f"So that others get the data too:\n  uv run dvc add {' '.join(kept)}")
 
 
 @data.command("export")

@@ -1,15 +1,24 @@
 """What can be set of each estimator: of the engine's catalogue and of the owner's."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..project import entries, module, shown, wrong
 from .section import Count, Fraction, Positive, Section, Task
 
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
 
-class LogisticRegressionParams(Section):
+
+class Weighted(Section):
+    """Of classifiers: `balanced` weighs each class as if all had as many rows."""
+
+    class_weight: Literal["balanced"] | None = None
+
+
+class LogisticRegressionParams(Weighted):
     """Hyperparameters of `linear` for classification."""
 
     C: Positive = 1.0
@@ -22,6 +31,42 @@ class RidgeParams(Section):
     alpha: Positive = 1.0
 
 
+class LogisticElasticNetParams(Weighted):
+    """Hyperparameters of `elasticnet` for classification."""
+
+    C: Positive = 1.0
+    l1_ratio: Share = 0.5
+    max_iter: Count = 1000
+
+
+class ElasticNetParams(Section):
+    """Hyperparameters of `elasticnet` for regression."""
+
+    alpha: Positive = 0.1
+    l1_ratio: Share = 0.5
+    max_iter: Count = 1000
+
+
+class LogLinkParams(Section):
+    """Hyperparameters of `poisson` and `gamma`: linear in the logarithm of the target."""
+
+    alpha: NotNegative = 1.0
+    max_iter: Count = 1000
+
+
+class TweedieParams(LogLinkParams):
+    """Hyperparameters of `tweedie`: power 1 is Poisson, 2 is Gamma, between is mass at zero."""
+
+    power: Annotated[float, Field(ge=1, le=3)] = 1.5
+
+
+class QuantileParams(Section):
+    """Hyperparameters of `quantile`."""
+
+    quantile: Fraction = 0.5
+    alpha: NotNegative = 0.01
+
+
 class BoostingParams(Section):
     """Hyperparameters of `boosting`. Categories are one-hot encoded: see estimators."""
 
@@ -29,11 +74,30 @@ class BoostingParams(Section):
     max_iter: Count = 100
     max_leaf_nodes: Annotated[int, Field(ge=2)] = 31
     min_samples_leaf: Count = 20
-    l2_regularization: Annotated[float, Field(ge=0)] = 1.0
+    l2_regularization: NotNegative = 1.0
+
+
+class BoostingClassifierParams(BoostingParams, Weighted):
+    """Hyperparameters of `boosting` for classification."""
+
+
+class BoostingRegressorParams(BoostingParams):
+    """Hyperparameters of `boosting` for regression; `quantile` goes with the loss of that name."""
+
+    loss: Literal["squared_error", "absolute_error", "poisson", "gamma", "quantile"] = (
+        "squared_error"
+    )
+    quantile: Fraction | None = None
+
+    @model_validator(mode="after")
+    def _quantile_goes_with_its_loss(self) -> Self:
+        if (self.loss == "quantile") != (self.quantile is not None):
+            raise ValueError("`quantile` goes with `loss: quantile`, and only with that")
+        return self
 
 
 class ForestParams(Section):
-    """Hyperparameters of `forest`."""
+    """Hyperparameters of `forest` and `extratrees`."""
 
     n_estimators: Count = 100
     max_depth: Count | None = None
@@ -41,11 +105,15 @@ class ForestParams(Section):
     max_features: Fraction | Literal["sqrt", "log2"] = "sqrt"
 
 
+class ForestClassifierParams(ForestParams, Weighted):
+    """Hyperparameters of `forest` and `extratrees` for classification."""
+
+
 class MlpParams(Section):
     """Hyperparameters of `mlp`."""
 
     hidden_layer_sizes: Annotated[list[Count], Field(min_length=1)] = [64, 32]
-    alpha: Annotated[float, Field(ge=0)] = 0.01
+    alpha: NotNegative = 0.01
     learning_rate_init: Positive = 0.001
     max_iter: Count = 200
     early_stopping: bool = True
@@ -59,20 +127,38 @@ class KMeansParams(Section):
     max_iter: Count = 300
 
 
+class MixtureParams(Section):
+    """Hyperparameters of `mixture`."""
+
+    n_components: Annotated[int, Field(ge=2)] = 5
+    covariance_type: Literal["full", "tied", "diag", "spherical"] = "full"
+    reg_covar: Positive = 1e-3
+    n_init: Count = 3
+    max_iter: Count = 200
+
+
 HYPERPARAMETERS: dict[Task, dict[str, type[Section]]] = {
     "classification": {
         "linear": LogisticRegressionParams,
-        "boosting": BoostingParams,
-        "forest": ForestParams,
+        "elasticnet": LogisticElasticNetParams,
+        "boosting": BoostingClassifierParams,
+        "forest": ForestClassifierParams,
+        "extratrees": ForestClassifierParams,
         "mlp": MlpParams,
     },
     "regression": {
         "linear": RidgeParams,
-        "boosting": BoostingParams,
+        "elasticnet": ElasticNetParams,
+        "poisson": LogLinkParams,
+        "gamma": LogLinkParams,
+        "tweedie": TweedieParams,
+        "quantile": QuantileParams,
+        "boosting": BoostingRegressorParams,
         "forest": ForestParams,
+        "extratrees": ForestParams,
         "mlp": MlpParams,
     },
-    "clustering": {"kmeans": KMeansParams},
+    "clustering": {"kmeans": KMeansParams, "mixture": MixtureParams},
 }
 
 

@@ -13,7 +13,7 @@ from .hyperparameters import hyperparameters
 from .monitoring import Monitoring
 from .retraining import Retraining
 from .section import Section
-from .source import Source
+from .source import AnySource
 from .terms import Terms
 from .train import Train
 from .verify import Verify
@@ -22,7 +22,7 @@ from .verify import Verify
 class Params(Terms):
     """The whole of params.yaml."""
 
-    source: Source
+    source: AnySource
     train: Train
     estimators: dict[str, dict[str, Any]]
     verify: Verify
@@ -34,6 +34,8 @@ class Params(Terms):
         mistakes = [*self._unknown_estimators()] or [*self._wrong_hyperparameters()]
         if self.train.interval is not None and self.task != "regression":
             mistakes.append("train.interval: prediction intervals are for regression only")
+        if self.train.calibration is not None and self.task != "classification":
+            mistakes.append("train.calibration: probabilities are of a classification only")
         if self.evaluate.value and (misfit := self.evaluate.value.misfit(self.task)):
             mistakes.append(f"evaluate.value: {misfit}")
         if mistakes:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .section import Fraction, Section, Seed
 
@@ -21,6 +21,7 @@ class Train(Section):
         estimator: its name in `estimators`.
         seed: of everything that is drawn.
         interval: the share of rows that a regression's prediction interval is to hold.
+        calibration: what is done so that a classifier's probabilities are shares that come true.
         refit: the final model learns from `all` rows, from the training rows alone (`none`), or
             from all where they have a time (`auto`).
         folds: how often the whole of it, search included, is repeated on other parts of the rows to
@@ -31,6 +32,14 @@ class Train(Section):
     estimator: str
     seed: Seed
     interval: Fraction | None = None
+    calibration: Literal["sigmoid"] | None = None
     refit: Literal["auto", "all", "none"] = "auto"
     folds: Annotated[int, Field(ge=2)] | None = None
     search: Search
+
+    @field_validator("calibration", mode="before")
+    @classmethod
+    def _converts(cls, value: Any) -> Any:
+        if value == "isotonic":
+            raise ValueError("isotonic steps are not the same in ONNX; write sigmoid")
+        return value

@@ -9,8 +9,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from ..config.source import Source
+from ..config.source import AnySource, Source
 from ..contract import Column, Contract, Kind
+from ..paths import SNAPSHOT
 from ..project import About
 from ..rules import Share
 from . import ENGINE, VERSION
@@ -47,7 +48,7 @@ class Export:
         return stream.getvalue()
 
 
-def export(contract: Contract, source: Source, project: About) -> Export:
+def export(contract: Contract, source: AnySource, project: About) -> Export:
     """The contract as the standard writes it.
 
     Args:
@@ -55,7 +56,8 @@ def export(contract: Contract, source: Source, project: About) -> Export:
         source: where the data is, which is told where it is a file.
         project: whose contract it is.
     """
-    table = Path(source.path).stem or project.name
+    path = source.path if isinstance(source, Source) else str(SNAPSHOT)
+    table = Path(path).stem or project.name
     made = Export({})
     properties = [
         _property(name, column, contract, made) for name, column in contract.columns.items()
@@ -67,11 +69,11 @@ def export(contract: Contract, source: Source, project: About) -> Export:
         "name": project.name,
         "version": project.version,
         "status": "active",
-        **_server(source),
+        **_server(path),
         "schema": [
             _filled(
                 name=table,
-                physicalName=source.path,
+                physicalName=path,
                 physicalType="file",
                 logicalType="object",
                 properties=properties,
@@ -98,11 +100,11 @@ def export(contract: Contract, source: Source, project: About) -> Export:
     return made
 
 
-def _server(source: Source) -> dict[str, Any]:
-    kind = Path(source.path).suffix.removeprefix(".")
-    if kind not in ("csv", "parquet") or "://" in source.path:
+def _server(path: str) -> dict[str, Any]:
+    kind = Path(path).suffix.removeprefix(".")
+    if kind not in ("csv", "parquet") or "://" in path:
         return {}
-    return {"servers": [{"server": "source", "type": "local", "path": source.path, "format": kind}]}
+    return {"servers": [{"server": "source", "type": "local", "path": path, "format": kind}]}
 
 
 def _property(name: str, column: Column, contract: Contract, made: Export) -> dict[str, Any]:

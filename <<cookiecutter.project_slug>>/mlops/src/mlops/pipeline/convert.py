@@ -13,12 +13,14 @@ from onnx.compose import add_prefix
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from ..config.params import Params, load_params
 from ..contract import Column, Contract, conform, load_contract
 from ..errors import CheckError
 from ..files import read_json, replacing
 from ..inputs import model_inputs
+from ..mixture import Mixture
 from ..model import Model, digest, is_refitted
 from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PROVENANCE
 from ..project import about
@@ -88,9 +90,14 @@ def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
     converted = _name_inputs(converted, contract.features)
     converted.opset_import.sort(key=lambda each: each.domain)  # else in the order of a set
     if model.task == "regression":
+        if _predicts_logarithms(pipeline[-1]):
+            _exponentiate(converted, "prediction")
         _flatten(converted, "prediction")
     if model.task == "clustering":
-        _add_clusters(converted, pipeline[-1].cluster_centers_)
+        if hasattr(pipeline[-1], "cluster_centers_"):
+            _add_clusters(converted, pipeline[-1].cluster_centers_)
+        else:
+            _add_mixture(converted, pipeline[-1])
     if model.interval is not None:
         _add_interval(converted, model.interval)
     return converted
@@ -104,7 +111,8 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
     described: dict[str, Any] = contract.model_dump(
         mode="json",
         exclude_defaults=True,
-        exclude={"rules"},  # of the rows that it was trained on, not of those that it answers
+        # These are of the rows that it was trained on, not of those that it answers.
+        exclude={"rules", "clean"},
     )
     facts = {
         "project": about().name,
@@ -174,6 +182,59 @@ def _flatten(converted: onnx.ModelProto, name: str) -> None:
     graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]))
 
 
+def _predicts_logarithms(model: Any) -> bool:
+    """Whether skl2onnx leaves out that what the trees add up is the logarithm."""
+    log_link = getattr(model, "loss", None) in ("poisson", "gamma")
+    return isinstance(model, HistGradientBoostingRegressor) and log_link
+
+
+def _exponentiate(converted: onnx.ModelProto, name: str) -> None:
+    """The exponential of an output, in its place."""
+    _rename_output(converted.graph, name, "model/logarithm")
+    converted.graph.node.append(helper.make_node("Exp", ["model/logarithm"], [name]))
+
+
+def _add_mixture(converted: onnx.ModelProto, mixture: Mixture) -> None:
+    """Distances and the likeliest cluster in float64, as mixture.Mixture has it."""
+    graph, clusters = converted.graph, len(mixture.means_)
+    _rename_output(graph, "space")
+
+    def keep(name: str, value: np.ndarray) -> str:
+        graph.initializer.append(numpy_helper.from_array(value, f"model/{name}"))
+        return f"model/{name}"
+
+    def add(operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        graph.node.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
+    exact = add("Cast", ["model/space"], "model/x", to=TensorProto.DOUBLE)
+    columns, sums = keep("columns", np.array([1])), []
+    for i, (mean, whitening) in enumerate(zip(mixture.means_, mixture.whitening, strict=True)):
+        centred = add(
+            "Sub", [exact, keep(f"mean_{i}", mean.astype("float64"))], f"model/centred_{i}"
+        )
+        white = keep(f"whitening_{i}", np.ascontiguousarray(whitening))
+        round_ = add("MatMul", [centred, white], f"model/round_{i}")
+        squared = add("Mul", [round_, round_], f"model/squared_{i}")
+        sums.append(add("ReduceSum", [squared, columns], f"model/sum_{i}", keepdims=1))
+    whole = add("Concat", sums, "model/sums", axis=1)
+    half = add("Mul", [whole, keep("half", np.array([0.5]))], "model/halves")
+    found = add("Add", [half, keep("offsets", mixture.offsets)], "model/distances")
+    add("ArgMin", [found], "prediction", axis=1, keepdims=0)
+    add("Cast", [found], "distances", to=TensorProto.FLOAT)
+    _set_clusters(graph, clusters)
+
+
+def _set_clusters(graph: onnx.GraphProto, clusters: int) -> None:
+    """The outputs of a clustering."""
+    del graph.output[:]
+    for name, kind, shape in (
+        ("prediction", TensorProto.INT64, [None]),
+        ("distances", TensorProto.FLOAT, [None, clusters]),
+    ):
+        graph.output.append(helper.make_tensor_value_info(name, kind, shape))
+
+
 def _add_clusters(converted: onnx.ModelProto, centers: np.ndarray) -> None:
     """Distances and nearest centre, in float64 from |x|² - 2xc + |c|² as scikit-learn has it.
 
@@ -202,20 +263,15 @@ def _add_clusters(converted: onnx.ModelProto, centers: np.ndarray) -> None:
     add("Max", ["model/squared", "model/zero"], "model/positive")
     add("Sqrt", ["model/positive"], "model/root")
     add("Cast", ["model/root"], "distances", to=TensorProto.FLOAT)
-    del graph.output[:]
-    number, clusters = TensorProto.INT64, len(centers)
-    graph.output.append(helper.make_tensor_value_info("prediction", number, [None]))
-    graph.output.append(
-        helper.make_tensor_value_info("distances", TensorProto.FLOAT, [None, clusters])
-    )
+    _set_clusters(graph, len(centers))
 
 
-def _rename_output(graph: onnx.GraphProto, name: str) -> None:
-    """Put the prefix `model/` before an output, so that it can become an edge within."""
+def _rename_output(graph: onnx.GraphProto, name: str, within: str | None = None) -> None:
+    """Give an output a name of an edge within, `model/` before its own where none is told."""
     for node in graph.node:
         for i, edge in enumerate(node.output):
             if edge == name:
-                node.output[i] = f"model/{name}"
+                node.output[i] = within or f"model/{name}"
 
 
 def _add_interval(converted: onnx.ModelProto, half_width: float) -> None:

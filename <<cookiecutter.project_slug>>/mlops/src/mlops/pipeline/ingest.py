@@ -5,12 +5,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -18,15 +19,18 @@ import pyarrow.parquet as pq
 
 from .. import tables
 from ..config.params import load_params
-from ..config.source import Source
-from ..contract import load_contract
+from ..config.source import Join, Source, Table
+from ..contract import Column, Contract, as_kind, load_contract
 from ..dialect import Dialect
-from ..errors import InputError, first_line
+from ..errors import CheckError, InputError, first_line
 from ..files import replacing, sha256, write_json
-from ..paths import PROVENANCE, SNAPSHOT
+from ..paths import CONTRACT, PARAMS, PIPELINE, PROVENANCE, SNAPSHOT
 from ..progress import progress
 from ..tables import AUTO
-from . import stage
+from . import stage, watched
+
+if TYPE_CHECKING:
+    from ..join import Database
 
 # Rows of the snapshot that lie together, and are in memory at a time.
 GROUP_BYTES = 64 * 2**20
@@ -35,11 +39,16 @@ GROUP_ROWS = 131_072
 
 @dataclass(frozen=True)
 class Origin:
-    """One file or query that the snapshot was made of."""
+    """One file or query that the snapshot was made of, and of which table it is where there are."""
 
     name: str
     rows: int
     sha256: str
+    table: str | None = None
+
+    def told(self) -> dict[str, Any]:
+        """As it stands in the provenance."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,9 @@ class File:
         """Its rows, batch by batch."""
         return tables.opened(self.path, dialect, self.name)
 
-    def sha256(self) -> str:
-        """The hash of the file."""
-        return sha256(self.path)
+    def origins(self, rows: int, table: str | None = None) -> list[Origin]:
+        """Where its `rows` are from: the file, by its hash."""
+        return [Origin(self.name, rows, sha256(self.path), table)]
 
 
 @dataclass(frozen=True)
@@ -71,38 +80,119 @@ class Answer:
         batches = iter(self.table.to_batches(max_chunksize=GROUP_ROWS))
         return nullcontext(tables.Opened(self.table.schema, batches, lambda: 1.0))
 
-    def sha256(self) -> str:
-        """The hash of the query."""
-        return self.digest
+    def origins(self, rows: int, table: str | None = None) -> list[Origin]:
+        """Where its `rows` are from: the query, by the hash of its text."""
+        return [Origin(self.name, rows, self.digest, table)]
 
 
-Part = File | Answer
+@dataclass(frozen=True)
+class Joined:
+    """What a query makes of several sources, which lie on the disk."""
+
+    database: "Database"
+    loaded: list[Origin]
+
+    @property
+    def name(self) -> str:
+        """Where the query stands."""
+        return self.database.query.where
+
+    def opened(self, dialect: Dialect) -> AbstractContextManager[tables.Opened]:
+        """Its rows, which were read already, whatever the dialect."""
+        schema, rows, seen = self.database.schema, max(self.database.rows, 1), 0
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            nonlocal seen
+            for batch in self.database.batches():
+                seen += batch.num_rows
+                yield batch
+
+        return nullcontext(tables.Opened(schema, batches(), lambda: seen / rows))
+
+    def origins(self, rows: int) -> list[Origin]:
+        """Where its tables are from."""
+        return self.loaded
+
+
+Part = File | Answer | Joined
 
 
 def ingest() -> None:
-    """Write the snapshot and its provenance."""
-    source, dialect = load_params().source, load_contract().dialect
-    with replacing(SNAPSHOT) as temporary, parts_of(source) as parts:
-        schema = _schema(parts, dialect)
-        origins = _write(parts, dialect, schema, temporary)
-        rows = sum(origin.rows for origin in origins)
+    """Write the snapshot and its provenance.
+
+    Raises CheckError where a row of a join knows what was known later than it.
+    """
+    source, contract = load_params().source, load_contract()
+    if isinstance(source, Join):
+        check_watched(source)
+    with replacing(SNAPSHOT) as temporary, parts_of(source, contract.dialect) as parts:
+        schema = _schema(parts, contract.dialect)
+        joins = [_checked(part, contract) for part in parts if isinstance(part, Joined)]
+        rows, origins = _write(parts, contract.dialect, schema, temporary)
         if rows == 0:
-            raise InputError(f"{source.path}: no rows")
+            raise InputError(f"{source.name}: no rows")
     write_json(
         PROVENANCE,
         {
-            "source": source.path,
+            "source": source.name,
             "retrieved_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "origins": [asdict(origin) for origin in origins],
+            "origins": [origin.told() for origin in origins],
+            **{key: value for join in joins for key, value in join.items()},
             "rows": rows,
             "columns": {field.name: str(field.type) for field in schema},
             "snapshot_sha256": sha256(SNAPSHOT),
         },
     )
-    print(f"{rows:,} rows, {len(schema)} columns from {source.path}")
+    print(f"{rows:,} rows, {len(schema)} columns from {source.name}")
 
 
-def _write(parts: list[Part], dialect: Dialect, schema: pa.Schema, path: Path) -> list[Origin]:
+def check_watched(join: Join) -> None:
+    """Raise InputError unless DVC watches what a join reads in the project.
+
+    Without, the snapshot would stand as taken after such a file has changed.
+    """
+    seen = watched("ingest")
+    for key, path in join.files.items():
+        if not any(Path(path).is_relative_to(each) for each in seen):
+            raise InputError(
+                f"{PARAMS}: {key}: DVC does not watch {path}; add ${{{key}}} to `deps` of `ingest` "
+                f"in {PIPELINE}"
+            )
+
+
+def _checked(joined: Joined, contract: Contract) -> dict[str, Any]:
+    """Check the answer of a join, and return what the provenance says of it."""
+    found, database = joined.database.schema.names, joined.database
+    if absent := [name for name in contract.columns if name not in found]:
+        raise database.query.at(
+            None,
+            f"it gives no column {', '.join(absent)}, which {CONTRACT} names; it gives "
+            f"{', '.join(found)}",
+        )
+    query = {"name": joined.name, "sha256": _digest(database.query.text)}
+    dated = [name for name, table in database.join.tables.items() if table.moment]
+    if not dated:
+        return {"query": query, "as_of": None}
+    if contract.time is None:
+        raise InputError(
+            f"{PARAMS}: source.tables.{dated[0]}.known_at: {CONTRACT} names no column with role "
+            "time, so that nothing is later than a row; write `known_at: always`"
+        )
+    if leak := database.leak(contract.time, contract.of_their_time):
+        raise CheckError(
+            f"{joined.name}: a row of {leak.moment} knows what {', '.join(leak.tables)} said only "
+            f"later: {leak.found}; join with ASOF JOIN on known_at, and let no two rows of one key "
+            "be known at one moment"
+        )
+    moments = [each.isoformat() for each in database.moments(contract.time)]
+    as_of = {"time": contract.time, "columns": contract.of_their_time, "moments": moments}
+    print(f"no row of {len(moments)} moments knows what was known later")
+    return {"query": query, "as_of": as_of}
+
+
+def _write(
+    parts: list[Part], dialect: Dialect, schema: pa.Schema, path: Path
+) -> tuple[int, list[Origin]]:
     """Write the rows of all parts, a group of rows at a time, however many there are."""
     origins = []
     with pq.ParquetWriter(path, schema, compression="zstd") as writer, progress() as told:
@@ -113,9 +203,9 @@ def _write(parts: list[Part], dialect: Dialect, schema: pa.Schema, path: Path) -
                 writer.write_table(group, row_group_size=group.num_rows or None)
                 rows += group.num_rows
                 told(done + rows, (i + share) / len(parts))
-            origins.append(Origin(part.name, rows, part.sha256()))
+            origins += part.origins(rows)
             done += rows
-    return origins
+    return done, origins
 
 
 def _groups(part: Part, dialect: Dialect, schema: pa.Schema) -> Iterator[tuple[pa.Table, float]]:
@@ -137,21 +227,22 @@ def _cast(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(batches).select(schema.names).cast(schema)
 
 
-def read(source: Source, dialect: Dialect = AUTO) -> tuple[pa.Table, list[Origin]]:
+def read(source: Source | Join, dialect: Dialect = AUTO) -> tuple[pa.Table, list[Origin]]:
     """The rows of `source`, which must fit into memory, and what they were read from.
 
     Raises InputError when it is missing, empty, unreadable, or names a column twice.
     """
-    with parts_of(source) as parts:
+    with parts_of(source, dialect) as parts:
         schema = _schema(parts, dialect)
         groups = [[group for group, _ in _groups(part, dialect, schema)] for part in parts]
         origins = [
-            Origin(part.name, sum(group.num_rows for group in found), part.sha256())
+            origin
             for part, found in zip(parts, groups, strict=True)
+            for origin in part.origins(sum(group.num_rows for group in found))
         ]
     table = pa.concat_tables([schema.empty_table(), *chain.from_iterable(groups)])
     if table.num_rows == 0:
-        raise InputError(f"{source.path}: no rows")
+        raise InputError(f"{source.name}: no rows")
     return table, origins
 
 
@@ -175,22 +266,79 @@ def head(parts: list[Part], dialect: Dialect, most_bytes: int) -> tuple[pa.Table
 
 
 @contextmanager
-def parts_of(source: Source) -> Iterator[list[Part]]:
+def parts_of(source: Source | Join, dialect: Dialect = AUTO) -> Iterator[list[Part]]:
     """What the snapshot is made of, in order; what was fetched is there as long as it is needed."""
     with ExitStack() as stack:
-        if source.path.endswith(".sql"):
-            yield [_query(Path(source.path), source.database or "")]
-        elif source.path.endswith(".url"):
-            yield [_download(address, stack) for address in _addresses(Path(source.path))]
-        elif "://" in source.path:
-            yield [_download(source.path, stack)]
+        if isinstance(source, Join):
+            yield [stack.enter_context(_joined(source, dialect))]
         else:
-            yield [File(str(path), path) for path in _files(Path(source.path))]
+            yield [*_parts(source, stack)]
+
+
+def _parts(source: Source, stack: ExitStack) -> list[File | Answer]:
+    if source.path.endswith(".sql"):
+        return [_query(Path(source.path), source.database or "")]
+    if source.path.endswith(".url"):
+        return [_download(address, stack) for address in _addresses(Path(source.path))]
+    if "://" in source.path:
+        return [_download(source.path, stack)]
+    return [File(str(path), path) for path in _files(Path(source.path))]
+
+
+@contextmanager
+def _joined(join: Join, dialect: Dialect) -> Iterator[Joined]:
+    """The answer of a join's query, each of its tables loaded one after another."""
+    from ..join import database  # slow to import, and for joins only
+
+    with database(join) as made:
+        origins: list[Origin] = []
+        for name, table in join.tables.items():
+            with ExitStack() as stack:  # what was fetched goes when it is loaded
+                parts = _parts(table, stack)
+                made.load(name, _loaded(name, table, parts, dialect, origins))
+        made.answer()
+        yield Joined(made, origins)
+
+
+def _loaded(
+    name: str, table: Table, parts: list[File | Answer], dialect: Dialect, origins: list[Origin]
+) -> Iterator[pa.Table]:
+    """The rows of a table, with moments for when they were known; its origins come to `origins`."""
+    schema = _schema(parts, dialect)
+    if table.moment is not None and table.moment not in schema.names:
+        raise InputError(
+            f"{PARAMS}: source.tables.{name}.known_at: {parts[0].name} has no column "
+            f"{table.moment}; it has {', '.join(schema.names)}"
+        )
+    yield _dated(schema.empty_table(), table, name, 0, dialect)
+    for part in parts:
+        rows = 0
+        for group, _ in _groups(part, dialect, schema):
+            yield _dated(group, table, part.name, rows, dialect)
+            rows += group.num_rows
+        origins += part.origins(rows, name)
+
+
+def _dated(group: pa.Table, table: Table, name: str, before: int, dialect: Dialect) -> pa.Table:
+    """Rows whose column known_at holds moments in UTC. Raises InputError where one is none."""
+    if table.moment is None:
+        return group
+    place = group.schema.get_field_index(table.moment)
+    raw = group.column(place)
+    column = Column(kind="datetime", role=["time"], format=table.format).within(dialect)
+    read = as_kind(raw.to_pandas(), column)
+    if read.isna().any():
+        row = int(read.isna().to_numpy().argmax())
+        raise InputError(
+            f"{name} row {before + row + 1}: {table.moment}: {raw[row].as_py()!r} is no moment, "
+            "and says when the row was known: write it as ISO 8601, or give `format`"
+        )
+    return group.set_column(place, table.moment, pa.array(read, pa.timestamp("us")))
 
 
 def _files(path: Path) -> list[Path]:
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder (source.path in params.yaml)")
+        raise InputError(f"{path}: no such file or folder ({PARAMS}: source)")
     if path.is_file():
         return [path]
     found = sorted(
@@ -215,7 +363,7 @@ def _addresses(path: Path) -> list[str]:
     return addresses
 
 
-def _download(address: str, stack: ExitStack) -> Part:
+def _download(address: str, stack: ExitStack) -> File:
     import fsspec
 
     name = urlsplit(address).path.rsplit("/", 1)[-1]
@@ -234,7 +382,7 @@ def _download(address: str, stack: ExitStack) -> Part:
     return File(address, path)
 
 
-def _query(path: Path, database: str) -> Part:
+def _query(path: Path, database: str) -> Answer:
     import pandas as pd  # slow to import, and for queries only
     import sqlalchemy as sa
 
@@ -256,8 +404,11 @@ def _query(path: Path, database: str) -> Part:
         raise InputError(f"{path}: a column holds values of several types: {why}") from error
     # What comes from the environment is not to be told.
     on = database if _variables(database) else url.render_as_string(hide_password=True)
-    digest = hashlib.sha256(query.encode()).hexdigest()
-    return Answer(f"{path} on {on}", table.replace_schema_metadata(), digest)
+    return Answer(f"{path} on {on}", table.replace_schema_metadata(), _digest(query))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _expand(text: str) -> str:
@@ -280,7 +431,7 @@ def _hide(message: str, text: str) -> str:
     return message
 
 
-def _schema(parts: list[Part], dialect: Dialect) -> pa.Schema:
+def _schema(parts: Sequence[Part], dialect: Dialect) -> pa.Schema:
     """The columns of all parts, in the first one's order, each in a type that fits all."""
     schemas = []
     for part in parts:

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from ..clean import clean
 from ..config.params import load_params
-from ..contract import Contract, conform, load_contract, snapshot
+from ..contract import Contract, load_contract, snapshot
 from ..files import replacing, write_json
 from ..groups import together
 from ..parts import describe, divide, represent
@@ -14,7 +15,7 @@ from . import stage
 def split() -> None:
     """Write the three parts, and what they look like. Raises CheckError as `represent`."""
     params, contract = load_params(), load_contract()
-    data = conform(snapshot(contract.columns), contract)
+    data = clean(snapshot(contract.columns), contract).typed
     parts = divide(data, contract, params.task, params.split)
     described = {name: describe(part, contract) for name, part in parts.items()}
     write_json(SPLIT, {"together": together(data, contract), "parts": described})

@@ -23,18 +23,21 @@ from .. import memory
 from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
-from ..estimators import build, finish
+from ..errors import InputError
+from ..estimators import build, check_target, finish
 from ..files import write_json
-from ..folds import folds
+from ..folds import Fold, folds
 from ..inputs import model_inputs, seen_categories, target_values
 from ..metrics import Scored, negative_log_loss, rounded, score
 from ..model import Model, explained, outputs, scales
-from ..paths import CANDIDATE, FOLDS, MODEL, PARTS, TRAINING_LOG
+from ..paths import CANDIDATE, FOLDS, MODEL, PARAMS, PARTS, TRAINING_LOG
 from ..progress import progress, waiting
 from . import kernels, stage
 
 # In each fold, one of so many parts of the rows to learn from is where a search looks.
 INNER = 4
+# Models whose mean is a calibrated one.
+CALIBRATORS = 5
 
 SCORING: dict[Task, Any] = {
     "classification": negative_log_loss,
@@ -66,6 +69,8 @@ def train() -> None:
     )
     learned = every_row() if refits else fit_on
     check_memory(params, contract, model_inputs(learned, contract))
+    name = params.train.estimator
+    check_target(name, params.hyperparameters(name), target_values(learned, contract))
     chosen = choose(params, contract, fit_on, look_at)
     candidate = described(fit(params, chosen, contract, fit_on), params, contract, fit_on, look_at)
     log(candidate, chosen, params, contract, look_at)
@@ -86,12 +91,29 @@ def every_row() -> pd.DataFrame:
 def fit(params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame) -> Pipeline:
     """The estimator of params.yaml with the chosen hyperparameters, trained on some rows."""
     name = params.train.estimator
-    pipeline = build(params.task, name, chosen, contract, params.train.seed)
+    parted = calibrators(params, contract, rows) if params.train.calibration else None
+    pipeline = build(params.task, name, chosen, contract, params.train.seed, parted)
     inputs = model_inputs(rows, contract)
     with waiting(f"fitting {name}"), explained(pipeline[:-1], inputs, fitted=False):
         pipeline.fit(inputs, target_values(rows, contract))
     finish(params.task, name, pipeline)
     return pipeline
+
+
+def calibrators(params: Params, contract: Contract, rows: pd.DataFrame) -> list[Fold]:
+    """On which rows models learn and by which each is calibrated; what belongs together stays so.
+
+    Without their time: the newest rows teach, too, and a sigmoid of two numbers cannot learn ahead.
+    Raises InputError where there are too few rows.
+    """
+    timeless = contract.only([name for name in contract.columns if name != contract.time])
+    try:
+        return folds(rows, timeless, params.task, CALIBRATORS, params.train.seed)
+    except InputError:
+        raise InputError(
+            f"{PARAMS}: train.calibration: there are too few rows of a class to learn from and to "
+            f"calibrate by {CALIBRATORS} times"
+        ) from None
 
 
 def final_model(

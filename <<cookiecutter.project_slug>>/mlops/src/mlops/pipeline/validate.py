@@ -1,18 +1,19 @@
 """Validate: does the snapshot keep the contract? The pipeline stops here when it does not."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from ruamel.yaml import YAML
 
 from .. import breaches
 from ..caveats.data import caveats_of_data
 from ..checks import FINITE, LARGEST, NOT_MISSING, bound
+from ..clean import clean
 from ..config.params import load_params
 from ..contract import (
     Column,
@@ -29,7 +30,7 @@ from ..errors import CheckError, InputError
 from ..files import read_json, write_json
 from ..paths import CONTRACT, PIPELINE, PROFILE, PROVENANCE, VALIDATION
 from ..profile import profile
-from . import stage
+from . import stage, watched
 
 # The steps of float32 may move numbers by this share of how far most of them spread.
 COARSEST = 1e-3
@@ -46,11 +47,14 @@ def validate() -> None:
     contract.check_task(task)
     if contract.rules.references:
         check_references(contract)
-    raw = snapshot()
+    provenance = read_json(PROVENANCE)
+    if as_of := provenance.get("as_of"):
+        check_as_of(contract, as_of)
+    found = clean(snapshot(), contract)
     # Today must not change what a stage says, so data is as old as it was when it was taken.
-    taken = datetime.fromisoformat(read_json(PROVENANCE)["retrieved_at"])
-    typed = conform(raw, contract)
-    violations = broken(raw, typed, contract, taken)
+    taken = datetime.fromisoformat(provenance["retrieved_at"])
+    raw, typed = found.raw, found.typed
+    violations = [_in_snapshot(each, found.places) for each in broken(raw, typed, contract, taken)]
     caveats = caveats_of_data(typed, contract, task)
     write_json(
         VALIDATION,
@@ -59,10 +63,13 @@ def validate() -> None:
             "rows": len(raw),
             "columns": list(contract.columns),
             "not_in_contract": [name for name in raw.columns if name not in contract.columns],
+            "clean": [asdict(each) for each in found.steps],
             "violations": [asdict(each) for each in violations],
             "caveats": [asdict(each) for each in caveats],
         },
     )
+    for step in found.steps:
+        print(f"clean: {step}")
     if violations:
         raise CheckError(
             f"{len(violations)} rules of contract.yaml are broken; see {VALIDATION}\n"
@@ -72,6 +79,11 @@ def validate() -> None:
     for each in caveats:
         print(f"caveat: {each}")
     print(f"{len(raw):,} rows keep the contract of {len(contract.columns)} columns")
+
+
+def _in_snapshot(each: Violation, places: np.ndarray) -> Violation:
+    """A violation whose rows are counted as the snapshot has them, with those that went."""
+    return replace(each, rows=[(int(places[row - 1]) + 1, value) for row, value in each.rows])
 
 
 def check(raw: pd.DataFrame, contract: Contract, taken: datetime | None = None) -> list[Violation]:
@@ -145,14 +157,30 @@ def check_references(contract: Contract) -> None:
 
     Without, `validate` would stand as done after such a file has changed.
     """
-    stages = YAML(typ="safe", pure=True).load(PIPELINE.read_text(encoding="utf-8"))["stages"]
-    watched = [Path(each) for each in stages["validate"]["deps"]]
+    seen = watched("validate")
     for name, reference in contract.rules.references.items():
-        if not any(Path(reference.file).is_relative_to(each) for each in watched):
+        if not any(Path(reference.file).is_relative_to(each) for each in seen):
             raise InputError(
                 f"{CONTRACT}: rules.references.{name}: DVC does not watch {reference.file}; add "
                 f"it to `deps` of `validate` in {PIPELINE}"
             )
+
+
+def check_as_of(contract: Contract, seen: dict[str, Any]) -> None:
+    """Raise InputError unless `ingest` looked for leaks from the future by this contract.
+
+    Args:
+        contract: what holds now.
+        seen: `as_of` of the provenance: the column of time, and the columns that were compared.
+    """
+    new = [name for name in contract.of_their_time if name not in seen["columns"]]
+    if contract.time != seen["time"]:
+        new.insert(0, f"the time, which was {seen['time']}")
+    if new:
+        raise InputError(
+            f"{CONTRACT}: {', '.join(new)}: new since the snapshot was taken, so not looked at for "
+            "what was known only later; run `uv run dvc repro --force ingest`"
+        )
 
 
 def schema(contract: Contract) -> pa.DataFrameSchema:

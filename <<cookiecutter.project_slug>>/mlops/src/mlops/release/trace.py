@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from ..errors import CheckError, InputError, ProjectError, first_line
-from ..paths import LOCK, ONNX, PROVENANCE, SNAPSHOT
+from ..paths import LOCK, ONNX, PARAMS, PROVENANCE, SNAPSHOT
 from ..revision import Output, Revision, git, is_shallow
 from ..serving.client import Client
 from .declared import PYPROJECT, image_names, registry
@@ -192,13 +192,36 @@ def _data(commit: Revision) -> Iterator[Hop]:
     try:
         digest = str(provenance["snapshot_sha256"])
         origins = [(str(each["name"]), str(each["sha256"])) for each in provenance["origins"]]
-    except (KeyError, TypeError):
-        origins, digest = [], "nothing"
+        query = provenance.get("query")
+        joined = query and (str(query["name"]), str(query["sha256"]))
+    except (KeyError, TypeError, AttributeError):
+        origins, digest, joined = [], "nothing", None
     yield _output(SNAPSHOT, digest, f"{PROVENANCE}", commit)
     if not origins:
         yield Hop("source", f"{PROVENANCE}", "wrong", "it names no source")
     for name, expected in origins:
         yield from _source(name, expected, commit)
+    if joined:
+        yield _joined(*joined, commit)
+
+
+def _joined(where: str, expected: str, commit: Revision) -> Hop:
+    """The text of the query that joins the sources: in a file, or in params.yaml."""
+    if where.endswith(".sql"):
+        text = _text(commit.read_bytes(Path(where)))
+    else:
+        source = (commit.load(PARAMS) or {}).get("source")
+        text = str(source.get("query", "")) if isinstance(source, dict) else ""
+    return _same(f"text of {where}", expected, _sha256(text), "the commit's")
+
+
+def _text(content: bytes | None) -> str:
+    """What is written in a file, as Python reads it; nothing where there is none."""
+    return (content or b"").decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _output(path: Path, expected: str, whose: str, commit: Revision) -> Hop:
@@ -255,9 +278,7 @@ def _source(name: str, expected: str, commit: Revision) -> Iterator[Hop]:
     content = commit.read_bytes(path)
     if is_query:
         yield Hop(what, expected, "not checked", "what a database said then is the snapshot alone")
-        text = (content or b"").decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        yield _same(f"text of {path}", expected, digest, "the commit's")
+        yield _same(f"text of {path}", expected, _sha256(_text(content)), "the commit's")
     elif content is not None:
         if read := commit.inputs.get(path):
             yield _same(f"{what} (md5)", md5(content), read.md5, f"{LOCK}")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from .. import lock
 from ..caveats.caveat import Caveat
+from ..clean import Step
 from ..comparison import Comparison, compare, judged, refitted_from
 from ..config.params import Params, load_params
 from ..contract import load_contract
@@ -163,6 +164,7 @@ class Change:
         better: which values of the first metric that decides.
         refit: whether what is served was trained on all rows, and the verdict is on how it is made.
         caveats: what makes the numbers doubtful.
+        cleaned: what was done to rows before anything learned from them.
         folds: the mean and the standard deviation of each metric over the folds, and their number;
             empty where there are none.
         parts: what the rows for training, validation and test look like.
@@ -187,6 +189,7 @@ class Change:
     better: Literal["higher", "lower"]
     refit: bool
     caveats: list[Caveat]
+    cleaned: list[Step]
     folds: dict[str, tuple[float, float, int]]
     parts: list[Part]
     slices: dict[str, list[Slice]]
@@ -236,6 +239,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         better=catalogue(params.task, value)[decide[0]].better,
         refit=refitted_from(WORKSPACE) is not None,
         caveats=[*_caveats()],
+        cleaned=[Step(**each) for each in (WORKSPACE.load(VALIDATION) or {}).get("clean", [])],
         folds=_folds(),
         parts=[
             Part(name, **each)

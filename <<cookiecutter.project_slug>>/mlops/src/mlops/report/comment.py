@@ -17,6 +17,7 @@ SECTIONS = (
     "engine",
     "metrics",
     "caveats",
+    "cleaning",
     "plots",
     "parameters",
     "data",

@@ -113,7 +113,7 @@ def _ingest(head: Revision) -> None:
         _dvc("update", *imports)
     _dvc("repro", "--pull", "--force", "--single-item", "ingest")
     if WORKSPACE.outputs[SNAPSHOT] == head.outputs[SNAPSHOT]:
-        source = load_params().source.path
+        source = load_params().source.name
         raise CheckError(f"no fresh data: {source} has the rows that the model was made of")
 
 

@@ -292,7 +292,7 @@ class ServedModel:
                 values = [row[name] for row in rows]
             except KeyError:
                 row = next(i for i, row in enumerate(rows, 1) if name not in row)
-                hint = "; send null where it is missing" if each.column.nullable else ""
+                hint = "; send null where it is missing" if each.column.optional else ""
                 raise Violation(f"row {row}: there is no {name}{hint}", name) from None
             found.append(each.check(values))
         others = {

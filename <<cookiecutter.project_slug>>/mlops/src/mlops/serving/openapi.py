@@ -104,7 +104,7 @@ def _property(each: Input) -> dict[str, Any]:
         schema = _category(each)
     else:
         kind = _KINDS[column.kind]
-        schema = {"type": [kind, "null"] if column.nullable else kind}
+        schema = {"type": [kind, "null"] if column.optional else kind}
     if column.range is not None:
         for name, bound in zip(("minimum", "maximum"), column.range, strict=True):
             if bound is not None:
@@ -116,15 +116,15 @@ def _property(each: Input) -> dict[str, Any]:
 
 def _category(each: Input) -> dict[str, Any]:
     """Text, or what text spells: a number or a boolean."""
-    types = ["string", "number", "boolean", *(["null"] if each.column.nullable else [])]
+    types = ["string", "number", "boolean", *(["null"] if each.column.optional else [])]
     missing = sorted(each.read.missing)
     if each.column.allowed is not None:
         values = [value for text in each.column.allowed for value in _spelled_by(text)]
         return {
             "type": types,
-            "enum": [*values, *([None, *missing] if each.column.nullable else [])],
+            "enum": [*values, *([None, *missing] if each.column.optional else [])],
         }
-    return {"type": types} if each.column.nullable else {"type": types, "not": {"enum": missing}}
+    return {"type": types} if each.column.optional else {"type": types, "not": {"enum": missing}}
 
 
 def _spelled_by(text: str) -> list[Any]:

@@ -47,6 +47,13 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None = None
     strip: bool | None = None
     missing: list[str] | None = None
+    spellings: dict[str, str] | None = None
+    impute: bool | float | str | None = None
+
+    @property
+    def optional(self) -> bool:
+        """Whether a value may be left out."""
+        return self.nullable or self.impute is not None
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +90,7 @@ class Input:
     def check(self, values: Values) -> Values:
         """The values, one a row, as `array` takes them. Raises Violation, naming a wrong one."""
         if not self.types.issuperset(map(type, values)):
+            values = self._filled(values)
             self._check_types(values)
         return values
 
@@ -113,6 +121,11 @@ class Input:
             return whole and bool(low <= value <= high)
 
         self._check_each(values, holds, f"is no {datatype}")
+
+    def _filled(self, values: Values) -> Values:
+        """The values, what is missing imputed."""
+        fill = self.column.impute
+        return values if fill is None else [fill if each is None else each for each in values]
 
     def _check_types(self, values: Values) -> None:
         self._check_each(values, lambda value: type(value) in self.types, f"is not {self.kind}")
@@ -161,11 +174,12 @@ class Number(Input):
             return values  # by far the most common, and several times quicker so
         present = values
         if not self.types.issuperset(map(type, values)):
+            values = present = self._filled(values)
             self._check_types(values)
             present = [value for value in values if value is not None]
         if self._none and not self._none.isdisjoint(present):
-            values = [None if value in self._none else value for value in values]
-            self._check_missing(values, None)
+            values = self._filled([None if value in self._none else value for value in values])
+            self._check_missing(listed(values), None)
             present = [value for value in values if value is not None]
         if present and (min(present) < self.low or max(present) > self.high):
             self._check_each(
@@ -183,7 +197,7 @@ class Number(Input):
             missing = called if missing is None else missing | called
         present = values
         if missing is not None and missing.any():
-            if not self.column.nullable:
+            if not self.column.optional:
                 raise self._missing(int(missing.argmax()) + 1)
             present = values[~missing]
         if len(present) and (present.min().item() < self.low or present.max().item() > self.high):
@@ -195,7 +209,8 @@ class Number(Input):
             wrong = f"{shown(values[row].item())} is outside {self._whose()}"
             raise Violation(f"input {self.name}, row {row + 1}: {wrong}", self.name)
         taken = values.astype(np.float32, copy=False)
-        return taken if missing is None else np.where(missing, np.float32(np.nan), taken)
+        fill = np.nan if self.column.impute is None else self.column.impute
+        return taken if missing is None else np.where(missing, np.float32(fill), taken)
 
     def _whose(self) -> str:
         """Whose range it is that values are to be in."""
@@ -235,6 +250,7 @@ class Category(Input):
     ) -> None:
         """`known` are the categories that training saw; None where the model does not say."""
         super().__init__(name, column, read)
+        self._fill = str(column.impute or NO_CATEGORY)
         self.allowed = None
         if column.allowed is not None:
             self.allowed = frozenset([*map(read.spelling, column.allowed), NO_CATEGORY])
@@ -274,7 +290,7 @@ class Category(Input):
 
     def _category(self, row: int, value: Any) -> str:
         try:
-            text = self.read.category(value) or NO_CATEGORY
+            text = self.read.category(value) or self._fill
         except Unreadable:
             raise self._wrong(row, value, f"is not {self.kind}") from None
         if len(text) > self._longest:
