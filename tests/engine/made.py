@@ -17,7 +17,7 @@ from mlops.contract import Contract, conform
 from mlops.estimators import build, finish
 from mlops.inputs import model_inputs, target_values
 from mlops.model import Model
-from mlops.pipeline.convert import to_onnx
+from mlops.conversion import to_onnx
 from mlops.pipeline.train import described
 
 ROWS = 400

@@ -14,7 +14,7 @@ from mlops.inference import OnnxModel
 from mlops.inputs import columns, model_inputs, target_values
 from mlops.metrics import Scored, score
 from mlops.model import Model
-from mlops.pipeline.convert import to_onnx
+from mlops.conversion import to_onnx
 from mlops.pipeline.verify import compare, edge_cases
 
 TREES = {"boosting", "forest"}

@@ -23,7 +23,7 @@ from mlops.inference import OnnxModel
 from mlops.inputs import columns, model_inputs, target_values
 from mlops.memory import Need, available, check, need
 from mlops.model import Model
-from mlops.pipeline.convert import to_onnx
+from mlops.conversion import to_onnx
 from mlops.pipeline.train import train
 
 

@@ -15,7 +15,7 @@ from mlops.errors import CheckError, InputError
 from mlops.files import read_json, write_text
 from mlops.inputs import NO_CATEGORY, model_inputs
 from mlops.model import Model, Outputs, Scale
-from mlops.pipeline.convert import to_onnx
+from mlops.conversion import to_onnx
 from mlops.pipeline.verify import Difference, Pair, Parity, compare, edge_cases, verify
 from mlops.trees import thresholds
 

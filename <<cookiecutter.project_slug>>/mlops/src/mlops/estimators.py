@@ -29,8 +29,9 @@ from .config.hyperparameters import (
 )
 from .config.section import Section, Task
 from .contract import Contract
+from .declared import load_declared
 from .errors import first_line, own_code
-from .features import own_preprocessing, preprocessing
+from .features import DeclaredFeatures, own_preprocessing, preprocessing
 from .project import shown, wrong
 
 
@@ -110,7 +111,10 @@ def features(contract: Contract, scaled: bool) -> TransformerMixin:
 def build(
     task: Task, name: str, hyperparameters: Section, contract: Contract, seed: int
 ) -> Pipeline:
-    """An untrained pipeline: steps `features` and `model`, every random choice seeded."""
+    """An untrained pipeline, every random choice seeded.
+
+    Its steps are `declared` where features.yaml declares something, `features` and `model`.
+    """
     entry = catalogue(task)[name]
     settings: dict[str, Any] = hyperparameters.model_dump()
     try:
@@ -123,7 +127,16 @@ def build(
     if not (hasattr(model, "fit") and hasattr(model, "predict")):
         told = f"makes {shown(model)}; must make an estimator of scikit-learn's kind"
         raise wrong("estimators", f"ESTIMATORS: {name}", told)
-    return Pipeline([("features", features(contract, entry.scaled)), ("model", model)])
+    declared = load_declared(contract)
+    if declared.is_empty:
+        return Pipeline([("features", features(contract, entry.scaled)), ("model", model)])
+    return Pipeline(
+        [
+            ("declared", DeclaredFeatures(declared)),
+            ("features", features(declared.learned, entry.scaled)),
+            ("model", model),
+        ]
+    )
 
 
 def finish(task: Task, name: str, pipeline: Pipeline) -> None:

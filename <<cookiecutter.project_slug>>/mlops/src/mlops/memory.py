@@ -60,8 +60,10 @@ def need(pipeline: Pipeline, inputs: pd.DataFrame, estimator: str) -> Need:
         inputs: the training rows as inputs.model_inputs makes them.
         estimator: its name in params.yaml.
     """
+    features = pipeline["features"]
+    if "declared" in pipeline.named_steps:
+        inputs = pipeline["declared"].transform(inputs)
     widths = dict.fromkeys(map(str, inputs.columns), 1)
-    features = pipeline[0]
     if isinstance(features, ColumnTransformer):
         for _, step, names in features.transformers:
             encoder = _encoder(step)
