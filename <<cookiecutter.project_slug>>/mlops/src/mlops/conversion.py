@@ -1,5 +1,6 @@
 """A trained pipeline as ONNX: raw columns in, and predictions out."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,18 +8,24 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.compose import add_prefix
 from skl2onnx import convert_sklearn, update_registered_converter
+from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from .contract import Contract, Kind
 from .declared import Declared
 from .encoders import CategoryEncoder
-from .errors import CheckError
+from .errors import CheckError, own_code
 from .model import Model
 from .nodes import Nodes
+from .paths import FEATURES
+from .project import package
 
-# Old enough for the servers in use, new enough for every operator of the catalogue, and of `nodes`.
-OPSET = {"": 20, "ai.onnx.ml": 3}
+# Old enough for the servers in use, new enough for every operator of the catalogue.
+OPSET = {"": 18, "ai.onnx.ml": 3}
+# New enough for those on texts of `nodes`; and the version of ONNX's format that has them.
+FEATURES_OPSET, FORMAT = 20, 9
 
 # Names for the outputs that skl2onnx makes, in its order, by task.
 OUTPUTS = {
@@ -47,12 +54,10 @@ def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
             options=options,
             target_opset=OPSET,
         )
-    except (MissingConverter, MissingShapeCalculator, NotImplementedError) as error:
-        raise CheckError(
-            f"{type(pipeline[-1]).__name__} cannot be converted to ONNX: "
-            f"{str(error).strip().splitlines()[0]} Choose another train.estimator in params.yaml: "
-            "mlops/docs/train.md lists what converts"
-        ) from error
+    except Exception as error:  # whatever a converter makes of what it does not know
+        if own_code(error):
+            raise  # a converter of the owner's, whose line is told
+        raise CheckError(_unconvertible(pipeline, error)) from error
     converted = _name_inputs(converted, learned.features)
     if declared:
         _add_features(converted, declared)
@@ -64,6 +69,37 @@ def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
     if model.interval is not None:
         _add_interval(converted, model.interval)
     return converted
+
+
+def _unconvertible(pipeline: Pipeline, error: Exception) -> str:
+    """Which step cannot be converted, and what to do."""
+    why = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
+    for name, step in _steps("", pipeline[:-1]):
+        kind = type(step)
+        if kind not in sklearn_operator_name_map or kind.__name__ in why:
+            return (
+                f"src/{package()}/features.py: preprocessing: {name} ({kind.__name__}) cannot be "
+                f"converted to ONNX: {why}. Write it as an expression in {FEATURES}, or with steps "
+                "that convert: mlops/docs/features.md#what-no-expression-says"
+            )
+    return (
+        f"{type(pipeline[-1]).__name__} cannot be converted to ONNX: {why}. Choose another "
+        "train.estimator in params.yaml: mlops/docs/train.md lists what converts"
+    )
+
+
+def _steps(name: str, step: Any) -> Iterator[tuple[str, Any]]:
+    """The transformers that a step comes down to, each with its name."""
+    within: list[tuple[str, Any]] = []
+    if isinstance(step, Pipeline):
+        within = step.steps
+    elif isinstance(step, ColumnTransformer | FeatureUnion):
+        fitted = getattr(step, "transformers_", None) or step.transformer_list
+        within = [(each[0], each[1]) for each in fitted if not isinstance(each[1], str)]
+    elif not isinstance(step, str):
+        yield name, step
+    for each, inner in within:
+        yield from _steps(f"{name}.{each}" if name else each, inner)
 
 
 def _type(kind: Kind) -> Any:
@@ -89,6 +125,10 @@ def _add_features(converted: onnx.ModelProto, declared: Declared) -> None:
     for node in graph.node:
         for i, edge in enumerate(node.input):
             node.input[i] = edges.get(edge, edge)
+    for each in converted.opset_import:
+        if not each.domain:
+            each.version = FEATURES_OPSET
+    converted.ir_version = max(converted.ir_version, FORMAT)
     taking = [*nodes.nodes, *graph.node]
     del graph.node[:]
     graph.node.extend(taking)

@@ -15,12 +15,14 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pydantic import BeforeValidator, Field, model_validator
 
-from .config.section import Section
+from .checks import LARGEST
+from .config.section import Section, Task
 from .contract import Column, Contract, Kind
 from .errors import InputError
-from .expressions import NAMES, Evaluation, Expression, Term, column, columns, read
+from .expressions import NAMES, Evaluation, Expression, Term, column, columns, parts, read
 from .files import load
 from .inputs import NO_CATEGORY
 from .paths import CONTRACT, FEATURES
@@ -28,8 +30,12 @@ from .paths import CONTRACT, FEATURES
 How = Literal["one_hot", "target", "frequency", "hash", "rare"]
 # What `hash` and `rare` do where nothing else is said: into so many columns, and below which share.
 BUCKETS, RARE = 32, 0.01
-# The largest number of float32.
-LARGEST = float(np.finfo(np.float32).max)
+# Operations that rules know and models do not.
+UNSERVABLE = {
+    "length": "length(…) is for rules: ONNX does not count characters; use matches(…)",
+    "lower": "lower(…) is for rules: ONNX knows A to Z alone; use ascii_lower(…)",
+}
+ORDERS = {"<", "<=", ">", ">="}
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -191,6 +197,16 @@ class Declared:
         """Whether a model learns from the contract's columns as they are."""
         return not self.file.features and not self.file.columns
 
+    def check_task(self, task: Task) -> None:
+        """Raise InputError where an encoding asks for a target that the task has not."""
+        for name, encoding in self.learned.encodings.items():
+            if task == "clustering" and encoding.how == "target":
+                where = "features" if name in self.file.features else "columns"
+                raise InputError(
+                    f"{FEATURES}: {where}.{name}.encode: target needs a target, and clustering has "
+                    "none; choose frequency, hash or rare"
+                )
+
     def terms(self) -> dict[str, Term]:
         """What is computed of each feature that is learned from."""
         return {n: e.term for n, e in self.expressions.items() if self.file.features[n].learn}
@@ -199,12 +215,10 @@ class Declared:
         """What an estimator learns from, of rows as inputs.model_inputs makes them."""
         said = Evaluation(inputs)
         # Each of them, so that none is deep when it comes to it.
-        made = {name: said.series(each.term) for name, each in self.expressions.items()}
+        made = {name: said.array(each.term) for name, each in self.expressions.items()}
         return pd.DataFrame(
             {
-                name: _as_input(made[name], self.learned.columns[name].kind)
-                if name in made
-                else inputs[name]
+                name: _as_input(made[name]) if name in made else inputs[name].to_numpy()
                 for name in self.learned.features
             },
             index=inputs.index,
@@ -220,7 +234,7 @@ class Declared:
         return told | {
             "kind": expression.kind,
             "columns": expression.columns,
-            "sha256": hashlib.sha256(_meaning(expression.term).encode()).hexdigest(),
+            "sha256": _meaning(expression.term),
         }
 
 
@@ -281,6 +295,8 @@ class _Names(Mapping[str, Term]):
             self._doing.append(name)
             try:
                 expression = read(self._file.features[name].expr, self, self._file.tables)
+                if why := _unservable(expression.term):
+                    raise InputError(f"`{expression.text}`: {why}")
             except InputError:
                 self._failed.add(name)
                 raise
@@ -376,31 +392,41 @@ def _mistakes_of_use(names: _Names, file: FeatureFile, contract: Contract) -> It
             )
 
 
+def _unservable(term: Term) -> str | None:
+    """What of a term is for rules alone, because ONNX has no operator for it; None if nothing is."""
+    for part in parts(term):
+        if part.operation in UNSERVABLE:
+            return UNSERVABLE[part.operation]
+        if part.operation in ORDERS and part.terms[0].kind == "categorical":
+            return "texts have no order in a model; compare them with ==, != or in"
+    return None
+
+
 def _kind(kind: str) -> Kind:
     found: Kind = kind  # type: ignore[assignment]  # no length of time is learned from
     return found
 
 
-def _as_input(values: pd.Series, kind: Kind) -> pd.Series:
+def _as_input(values: pa.Array) -> np.ndarray:
     """Values as inputs.model_inputs has those of a column: float32 with NaN, or texts with ""."""
-    if kind == "categorical":
-        return values.fillna(NO_CATEGORY).astype(object)
-    exact = values.astype("float64").to_numpy(dtype="float64", na_value=np.nan)
-    return pd.Series(
-        np.where(np.abs(exact) <= LARGEST, exact, np.nan).astype("float32"), values.index
-    )
+    if pa.types.is_string(values.type):
+        texts: np.ndarray = values.fill_null(NO_CATEGORY).to_numpy(zero_copy_only=False)
+        return texts
+    exact = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.where(np.abs(exact) <= LARGEST, exact, np.nan).astype("float32")
 
 
 def _meaning(term: Term) -> str:
     """What a term says, the same however it is written and from whichever features it is made."""
     said: dict[Term, str] = {}
+    for part in reversed([*parts(term)]):
+        _say(part, said)
+    return said[term]
 
-    def of(part: Term) -> str:
-        if part not in said:
-            given = json.dumps(part.given, default=str, sort_keys=True)
-            inner = [of(each) for each in part.terms]
-            text = json.dumps([part.kind, part.operation, given, inner])
-            said[part] = hashlib.sha256(text.encode()).hexdigest()
-        return said[part]
 
-    return of(term)
+def _say(part: Term, said: dict[Term, str]) -> None:
+    for each in part.terms:
+        if each not in said:
+            _say(each, said)
+    told = [part.kind, part.operation, part.given, [said[each] for each in part.terms]]
+    said[part] = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()

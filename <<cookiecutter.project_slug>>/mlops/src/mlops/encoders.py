@@ -64,22 +64,13 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):
         width = self.table_.shape[1]
         return np.array([name] if width == 1 else [f"{name}_{i}" for i in range(width)], object)
 
-    def width(self, values: pd.Series, classes: int) -> int:
-        """How many columns come of a column of texts.
-
-        Args:
-            values: the texts.
-            classes: of the target; less than three where one number tells them apart.
-        """
-        match self.encoding.how:
-            case "hash":
-                return int(self.encoding.columns)
-            case "rare":
-                return int((values.value_counts(normalize=True) >= self.encoding.share).sum())
-            case "target":
-                return classes if classes > 2 else 1
-            case _:
-                return 1
+    def width(self, texts: pd.Series) -> int:
+        """How many columns come of a column of texts; of the mean of a target, at least one."""
+        if self.encoding.how == "hash":
+            return int(self.encoding.columns)
+        if self.encoding.how == "rare":
+            return int((texts.value_counts(normalize=True) >= self.encoding.share).sum())
+        return 1
 
     def _fit_target(self, texts: np.ndarray, target: np.ndarray | None) -> np.ndarray:
         """Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes",

@@ -64,8 +64,7 @@ class DeclaredFeatures(TransformerMixin, BaseEstimator):
         """Nothing is learned. Raises InputError where a feature has no value in any row."""
         made = self.transform(inputs)
         for name in self.declared.terms():
-            values = made[name]
-            if (values.isna() | (values == "")).all():
+            if ((made[name] == "") | made[name].isna()).all():
                 raise InputError(
                     f"{FEATURES}: features.{name}: `{self.declared.expressions[name].text}` is "
                     f"missing in each of {len(made):,} rows; correct it, or leave it out"

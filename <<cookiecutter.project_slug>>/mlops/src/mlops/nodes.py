@@ -20,23 +20,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .errors import InputError
-from .expressions import CROSS, DAY, FIRST, LARGEST_WHOLE, LAST, LONGEST, Term
+from .checks import LARGEST
+from .expressions import CROSS, DAY, FIRST, LARGEST_WHOLE, LAST, LONGEST, SPLIT, STEPS, Term
 
 MISSING = np.iinfo(np.int64).min
-# The largest number of float32: that of a model's inputs, and of what a feature may be.
-LARGEST = float(np.finfo(np.float32).max)
 # What is computed of numbers below is finite for certain.
 CERTAIN = 1e300
 MICRO = 1_000_000
 DAYS = DAY * MICRO
 EPOCH = datetime(1970, 1, 1)
-# Operations on texts for which ONNX has no operator, and what to do about it.
-UNKNOWN = {
-    "length": "ONNX cannot count the characters of a text; use matches(…)",
-    "lower": "ONNX knows no letters but A to Z here; use ascii_lower(…)",
-}
-
 
 @dataclass(frozen=True)
 class Number:
@@ -195,8 +187,6 @@ class Nodes:
         return Number(found, math.inf if after is None else after)
 
     def _operation(self, term: Term) -> Any:
-        if term.operation in UNKNOWN:
-            raise InputError(f"{term.operation}(…): {UNKNOWN[term.operation]}")
         made = [self.of(each) for each in term.terms]
         operation = term.operation
         if operation in COMPARISONS:
@@ -256,8 +246,6 @@ class Nodes:
         if isinstance(one, Condition):
             same = self._or(self._and(one, other), self._and(self._not(one), self._not(other)))
             return same if sign == "==" else self._not(same)
-        if isinstance(one, Text) and sign not in EQUALITIES:
-            raise InputError("in a model texts have no order; compare them with ==, != or in")
         if sign in EQUALITIES:
             holds = self.add("Equal", one.edge, other.edge)
         else:
@@ -359,7 +347,7 @@ class Nodes:
         return Number(self.add(operator, made.edge), limit)
 
     def _logarithm(self, made: Number) -> Number:
-        return self._finite(self.add("Log", made.edge), math.inf, 1000)
+        return self._rounded(self.add("Log", made.edge), 1000)
 
     def _log1p(self, made: Number) -> Number:
         """As exact near nothing as C's: x·log(1+x)/((1+x)-1), after Kahan."""
@@ -370,12 +358,16 @@ class Nodes:
         found = self.add("Where", self.add("Equal", small, self.number(0)), made.edge, exact)
         # Far out, 1 makes no difference, and the product would not be finite.
         far = self.add("Greater", made.edge, self.number(1e15))
-        return self._finite(
-            self.add("Where", far, self.add("Log", made.edge), found), math.inf, 1000
-        )
+        return self._rounded(self.add("Where", far, self.add("Log", made.edge), found), 1000)
 
     def _exp(self, made: Number) -> Number:
-        return self._finite(self.add("Exp", made.edge), math.inf)
+        return self._rounded(self.add("Exp", made.edge), math.inf)
+
+    def _rounded(self, edge: str, limit: float) -> Number:
+        """To 40 bits, as expressions does it."""
+        large = self.add("Mul", edge, self.number(SPLIT))
+        found = self.add("Sub", large, self.add("Sub", large, edge))
+        return self._finite(found, math.inf, limit)
 
     def _extreme(self, operator: str, made: tuple[Number, ...]) -> Number:
         """The least or the largest, unknown where one of them is."""
@@ -394,6 +386,11 @@ class Nodes:
     def _turn(self, made: Number, period: Number) -> str:
         share = self._quotient(self._rest(made, period), period)
         return self.add("Mul", share.edge, self.number(2 * math.pi))
+
+    def _cycle(self, operator: str, made: Number, period: Number) -> Number:
+        steps = self.number(STEPS)
+        found = self.add("Mul", self.add(operator, self._turn(made, period)), steps)
+        return Number(self.add("Div", self.add("Round", found), steps), 1)
 
     def _as_number(self, made: Condition) -> Number:
         no = self.add("Where", made.false, self.number(0), self.number(math.nan))
@@ -634,8 +631,8 @@ METHODS: dict[str, Callable[..., Any]] = {
     "min": lambda nodes, *made: nodes._extreme("Less", made),
     "max": lambda nodes, *made: nodes._extreme("Greater", made),
     "clip": Nodes._clip,
-    "cycle_sin": lambda nodes, *made: Number(nodes.add("Sin", nodes._turn(*made)), 1),
-    "cycle_cos": lambda nodes, *made: Number(nodes.add("Cos", nodes._turn(*made)), 1),
+    "cycle_sin": lambda nodes, *made: nodes._cycle("Sin", *made),
+    "cycle_cos": lambda nodes, *made: nodes._cycle("Cos", *made),
     "number": Nodes._as_number,
     "bins": Nodes._bins,
     "ascii_lower": lambda nodes, made: nodes._normalized(made, "LOWER"),

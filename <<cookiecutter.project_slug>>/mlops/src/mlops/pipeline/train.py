@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from typing import Any
+from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from .. import memory
 from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
+from ..conversion import to_onnx
 from ..estimators import build, finish
 from ..files import write_json
 from ..folds import folds
@@ -35,6 +37,9 @@ from . import kernels, stage
 
 # In each fold, one of so many parts of the rows to learn from is where a search looks.
 INNER = 4
+
+# So many rows show whether what learns from them can be converted.
+FEW = 200
 
 SCORING: dict[Task, Any] = {
     "classification": negative_log_loss,
@@ -66,6 +71,7 @@ def train() -> None:
     )
     learned = every_row() if refits else fit_on
     check_memory(params, contract, model_inputs(learned, contract))
+    check_conversion(params, contract, fit_on)
     chosen = choose(params, contract, fit_on, look_at)
     candidate = described(fit(params, chosen, contract, fit_on), params, contract, fit_on, look_at)
     log(candidate, chosen, params, contract, look_at)
@@ -152,6 +158,31 @@ def check_memory(params: Params, contract: Contract, inputs: pd.DataFrame) -> No
     name = params.train.estimator
     pipeline = build(params.task, name, params.hyperparameters(name), contract, params.train.seed)
     memory.check(memory.need(pipeline, inputs, name), memory.available())
+
+
+def check_conversion(params: Params, contract: Contract, rows: pd.DataFrame) -> None:
+    """Fit what is to be trained on a few rows, and convert it: what cannot be is known at once.
+
+    Raises CheckError, which names the step that ONNX does not know.
+    """
+    few = few_rows(rows, contract, params.task)
+    name, inputs = params.train.estimator, model_inputs(few, contract)
+    pipeline = build(params.task, name, params.hyperparameters(name), contract, params.train.seed)
+    with catch_warnings(action="ignore"):  # of few rows
+        try:
+            pipeline.fit(inputs, target_values(few, contract))
+        except Exception:  # too few rows, or a mistake, which training tells
+            return
+        to_onnx(Model(params.task, pipeline, {}, len(few)), contract)
+
+
+def few_rows(rows: pd.DataFrame, contract: Contract, task: Task) -> pd.DataFrame:
+    """Some rows, evenly spread, and some of each class."""
+    some = {*np.linspace(0, len(rows) - 1, min(FEW, len(rows))).astype(int)}
+    if task == "classification":
+        for places in rows.groupby(contract.target).indices.values():
+            some.update(places[: FEW // 10])
+    return rows.iloc[sorted(some)].reset_index(drop=True)
 
 
 def choose(
