@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 from onnx import TensorProto, helper
 
-from mlops.contract import Contract, Kind, conform
-from mlops.conversion import INPUTS, OPSET
+from mlops.contract import Contract, conform
+from mlops.conversion import FEATURES_OPSET, FORMAT, INPUTS, OPSET
 from mlops.declared import Declared, FeatureFile, declared
 from mlops.errors import InputError
 from mlops.inputs import columns, model_inputs
@@ -76,8 +76,8 @@ def _made(kind: str, depth: int) -> Part:
     if depth == 0:
         return leaf[kind]
     number, text, moment, condition, duration = (
-        some.deferred(lambda kind=kind: _made(kind, depth - 1))
-        for kind in ("number", "text", "moment", "condition", "duration")
+        some.deferred(partial(_made, each, depth - 1))
+        for each in ("number", "text", "moment", "condition", "duration")
     )
     same = {"number": number, "text": text, "moment": moment, "condition": condition}
     same["duration"] = duration
@@ -89,10 +89,7 @@ def _made(kind: str, depth: int) -> Part:
         "number": [
             *(_between(sign, number, number) for sign in "+-*/%"),
             some.builds("(-{})".format, number),
-            *(
-                _call(name, number)
-                for name in ("abs", "sign", "floor", "ceil", "round")
-            ),
+            *(_call(name, number) for name in ("abs", "sign", "floor", "ceil", "round")),
             *(_call(name, number) for name in ("sqrt", "log", "log1p", "exp")),
             *(_call(name, number, number) for name in ("min", "max")),
             _call("max", number, number, number),
@@ -147,9 +144,9 @@ def _made(kind: str, depth: int) -> Part:
                 one.map("({} is missing)".format)
                 for one in (number, text, moment, condition, duration)
             ),
-            some.tuples(text, some.sampled_from([".*", "[a-z]+", "J..", "(?i)jfk", "|a", r"\S+"])).map(
-                lambda each: f"matches({each[0]}, '{each[1]}')"
-            ),
+            some.tuples(
+                text, some.sampled_from([".*", "[a-z]+", "J..", "(?i)jfk", "|a", r"\S+"])
+            ).map(lambda each: f"matches({each[0]}, '{each[1]}')"),
         ],
     }
     return some.one_of(shared + ways[kind])
@@ -214,8 +211,9 @@ def _served(what: Declared, inputs: pd.DataFrame) -> dict[str, np.ndarray]:
         ],
         nodes.initializers,
     )
-    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSET.items()]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    versions = OPSET | {"": FEATURES_OPSET}
+    opsets = [helper.make_opsetid(domain, version) for domain, version in versions.items()]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=FORMAT)
     onnx.checker.check_model(model, full_check=True)
     session = ort.InferenceSession(model.SerializeToString())
     feeds = {
@@ -247,6 +245,7 @@ def test_both_say_the_same(expressions: list[str], rows: list[dict[str, Any]]) -
     try:
         what = _declared(*expressions)
     except InputError as error:
-        assert "names no column" in str(error) or "too deep" in str(error), error
+        if "names no column" not in str(error):
+            raise
         return
     _agree(what, _inputs(rows))

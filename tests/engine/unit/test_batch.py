@@ -18,10 +18,10 @@ import pytest
 from engine import made
 from onnx import helper
 
-from mlops.conversion import to_onnx
 from mlops import batch as module
 from mlops import cli
 from mlops.batch import KEY, Done, batch
+from mlops.conversion import to_onnx
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, sha256
 from mlops.inference import OnnxModel

@@ -9,12 +9,12 @@ import pytest
 from engine import made
 
 from mlops.config.hyperparameters import HYPERPARAMETERS
+from mlops.conversion import to_onnx
 from mlops.estimators import build, snap_thresholds
 from mlops.inference import OnnxModel
 from mlops.inputs import columns, model_inputs, target_values
 from mlops.metrics import Scored, score
 from mlops.model import Model
-from mlops.conversion import to_onnx
 from mlops.pipeline.verify import compare, edge_cases
 
 TREES = {"boosting", "forest"}

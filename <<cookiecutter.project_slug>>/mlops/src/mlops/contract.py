@@ -98,7 +98,9 @@ class Column(BaseModel):
         if self.range is not None:
             self._check_range(self.range)
         if self.kind == "datetime" and "target" in self.role:
-            raise ValueError("a datetime cannot be the target; predict a number, such as days to it")
+            raise ValueError(
+                "a datetime cannot be the target; predict a number, such as days to it"
+            )
         if "time" in self.role and self.kind != "datetime":
             raise ValueError("a column with role time must be of kind datetime")
         if {"feature", "target"} <= set(self.role):

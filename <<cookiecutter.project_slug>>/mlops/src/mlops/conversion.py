@@ -1,6 +1,7 @@
 """A trained pipeline as ONNX: raw columns in, and predictions out."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -74,11 +75,12 @@ def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
 def _unconvertible(pipeline: Pipeline, error: Exception) -> str:
     """Which step cannot be converted, and what to do."""
     why = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
-    for name, step in _steps("", pipeline[:-1]):
+    for name, step in chain.from_iterable(_steps("", each) for _, each in pipeline.steps[:-1]):
         kind = type(step)
         if kind not in sklearn_operator_name_map or kind.__name__ in why:
+            called = f"{name} ({kind.__name__})" if name else kind.__name__
             return (
-                f"src/{package()}/features.py: preprocessing: {name} ({kind.__name__}) cannot be "
+                f"src/{package()}/features.py: preprocessing: {called} cannot be "
                 f"converted to ONNX: {why}. Write it as an expression in {FEATURES}, or with steps "
                 "that convert: mlops/docs/features.md#what-no-expression-says"
             )

@@ -1,4 +1,4 @@
-"""`features.yaml`: what a model learns from beside the columns of the contract, and how it takes them.
+"""`features.yaml`: what a model learns from beside the contract's columns, and how it takes them.
 
 A feature is an expression over columns that callers send: see `expressions`. Each is computed by
 Arrow for training, and is part of the ONNX model, where `nodes` computes it.
@@ -65,7 +65,7 @@ class Encoding(Section):
     @property
     def columns(self) -> float:
         """How many columns `hash` makes."""
-        return self.size or BUCKETS
+        return float(self.size or BUCKETS)
 
     @property
     def share(self) -> float:
@@ -284,21 +284,21 @@ class _Names(Mapping[str, Term]):
         }
         self._contract = contract
         self._doing: list[str] = []
-        self._failed: set[str] = set()
+        self._failed: dict[str, InputError] = {}
         self.done: dict[str, Expression] = {}
 
     def compiled(self, name: str) -> Expression:
         """The expression of a feature. Raises InputError."""
         if name in self._failed:
-            raise _Elsewhere(name)
+            raise self._failed[name]
         if name not in self.done:
             self._doing.append(name)
             try:
                 expression = read(self._file.features[name].expr, self, self._file.tables)
                 if why := _unservable(expression.term):
                     raise InputError(f"`{expression.text}`: {why}")
-            except InputError:
-                self._failed.add(name)
+            except InputError as error:
+                self._failed[name] = error
                 raise
             finally:
                 self._doing.pop()
@@ -326,9 +326,7 @@ class _Names(Mapping[str, Term]):
         try:
             return self.compiled(name).term
         except InputError as error:
-            if isinstance(error, _Elsewhere) or "computed of itself" not in str(error):
-                raise _Elsewhere(name) from error
-            raise
+            raise _Elsewhere(name) from error
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self._columns, *self._file.features])
@@ -383,7 +381,7 @@ def _mistakes_of_use(names: _Names, file: FeatureFile, contract: Contract) -> It
         if kinds[name] == "datetime":
             yield (
                 f"features: {name} is a moment, which {CONTRACT} calls a feature, and no feature "
-                f"reads it: declare one, such as `{{expr: \"hour({name})\"}}`"
+                f'reads it: declare one, such as `{{expr: "hour({name})"}}`'
             )
         else:
             yield (
@@ -393,7 +391,7 @@ def _mistakes_of_use(names: _Names, file: FeatureFile, contract: Contract) -> It
 
 
 def _unservable(term: Term) -> str | None:
-    """What of a term is for rules alone, because ONNX has no operator for it; None if nothing is."""
+    """What of a term is for rules alone, as ONNX has no operator for it; None if nothing is."""
     for part in parts(term):
         if part.operation in UNSERVABLE:
             return UNSERVABLE[part.operation]

@@ -52,7 +52,9 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):
         texts = _texts(inputs)
         if self.encoding.how == "hash":
             codes, distinct = pd.factorize(texts)
-            place = np.array([hashed(each, len(self.table_)) for each in distinct], dtype=int)[codes]
+            place = np.array([hashed(each, len(self.table_)) for each in distinct], dtype=int)[
+                codes
+            ]
         else:
             place = pd.Index(self.categories_).get_indexer(pd.Index(texts))
         found: np.ndarray = self.table_[place]

@@ -187,7 +187,7 @@ def read(
     try:
         term = _Reader(names, tables or {}).read(text)
     except InputError as error:
-        raise InputError(f"`{text}`: {error}") from None
+        raise type(error)(f"`{text}`: {error}") from None
     except (SyntaxError, MemoryError, RecursionError, ValueError) as error:
         why = error.msg if isinstance(error, SyntaxError) else "too long or too deep"
         raise InputError(f"`{text}`: cannot be read: {why}") from None
@@ -318,7 +318,7 @@ class _Reader:
         terms = [self._term(each) for each in arguments]
         kinds = [each.kind for each in terms]
         if takes == MANY_NUMBERS and len(kinds) > 1:
-            takes = ("numeric",) * len(kinds)
+            takes = takes[:1] * len(kinds)
         if (*kinds,) != takes:
             wanted = ", ".join(NAMES[each] for each in takes)
             given = ", ".join(NAMES[each] for each in kinds) or "nothing"
@@ -480,20 +480,18 @@ def _arithmetic(op: type[ast.operator], left: Term, right: Term) -> Term:
 
 
 MANY_NUMBERS: tuple[Kind, ...] = ("numeric", "numeric")
+OF_MOMENT: tuple[tuple[Kind, ...], Kind] = (("datetime",), "numeric")
+OF_NUMBER: tuple[tuple[Kind, ...], Kind] = (("numeric",), "numeric")
 # Name → what it takes, and what it gives. That of `min` and `max` may be more numbers than two.
 FUNCTIONS: dict[str, tuple[tuple[Kind, ...], Kind]] = {
-    **{
-        name: (("datetime",), "numeric")
-        for name in ("year", "month", "day", "hour", "minute", "second", "weekday", "day_of_year")
-    },
+    **dict.fromkeys(("year", "month", "day", "day_of_year", "weekday"), OF_MOMENT),
+    **dict.fromkeys(("hour", "minute", "second"), OF_MOMENT),
     "date": (("datetime",), "datetime"),
     "days": (("numeric",), "duration"),
     "hours": (("numeric",), "duration"),
     "minutes": (("numeric",), "duration"),
-    **{
-        name: (("numeric",), "numeric")
-        for name in ("abs", "sign", "floor", "ceil", "round", "sqrt", "log", "log1p", "exp")
-    },
+    **dict.fromkeys(("abs", "sign", "floor", "ceil", "round"), OF_NUMBER),
+    **dict.fromkeys(("sqrt", "log", "log1p", "exp"), OF_NUMBER),
     "min": (MANY_NUMBERS, "numeric"),
     "max": (MANY_NUMBERS, "numeric"),
     "clip": (("numeric", "numeric", "numeric"), "numeric"),

@@ -4,7 +4,7 @@ Numbers are computed in float64, as Arrow has them, and are float32 at the end. 
 throughout; constants are of shape (1,).
 
 - A number or a length of time is float64; NaN where it is missing.
-- A condition is two edges: whether it is true, and whether it is false; neither where it is unknown.
+- A condition is two edges: whether it is true, whether it is false; neither where it is unknown.
 - A text is a text; "" where it is missing.
 - A moment is int64, microseconds from 1970; MISSING where it is.
 """
@@ -29,6 +29,7 @@ CERTAIN = 1e300
 MICRO = 1_000_000
 DAYS = DAY * MICRO
 EPOCH = datetime(1970, 1, 1)
+
 
 @dataclass(frozen=True)
 class Number:
@@ -120,7 +121,11 @@ class Nodes:
 
     def constant(self, value: np.ndarray) -> str:
         """The edge of a constant."""
-        key = (value.dtype.str, value.shape, value.tobytes() if value.dtype != object else str(value.tolist()))
+        key = (
+            value.dtype.str,
+            value.shape,
+            value.tobytes() if value.dtype != object else str(value.tolist()),
+        )
         if key not in self._edges:
             self._edges[key] = edge = f"declared/{len(self._edges)}"
             self.initializers.append(numpy_helper.from_array(value, edge))
@@ -236,7 +241,9 @@ class Nodes:
             if sign in EQUALITIES:
                 true = self.add("Equal", one.edge, other.edge)
                 false = self.add(
-                    "Or", self.add("Less", one.edge, other.edge), self.add("Greater", one.edge, other.edge)
+                    "Or",
+                    self.add("Less", one.edge, other.edge),
+                    self.add("Greater", one.edge, other.edge),
                 )
                 return Condition(true, false) if sign == "==" else Condition(false, true)
             holds, fails = COMPARISONS[sign]
@@ -298,7 +305,11 @@ class Nodes:
         if isinstance(one, Condition):
             return Condition(
                 *(
-                    self.add("Or", self.add("And", where, yes), self.add("And", self.add("Not", where), no))
+                    self.add(
+                        "Or",
+                        self.add("And", where, yes),
+                        self.add("And", self.add("Not", where), no),
+                    )
                     for yes, no in ((one.true, other.true), (one.false, other.false))
                 )
             )
@@ -373,7 +384,9 @@ class Nodes:
         """The least or the largest, unknown where one of them is."""
 
         def of_two(one: Number, other: Number) -> Number:
-            chosen = self.add("Where", self.add(operator, one.edge, other.edge), one.edge, other.edge)
+            chosen = self.add(
+                "Where", self.add(operator, one.edge, other.edge), one.edge, other.edge
+            )
             odd = self.add("IsNaN", one.edge)  # the other one was chosen, also where it is NaN
             edge = self.add("Where", odd, one.edge, chosen)
             return Number(edge, max(one.limit, other.limit))
@@ -451,7 +464,7 @@ class Nodes:
         )
         return Text(self.add("Where", self._known(*parts), joined, self.text("")))
 
-    def _spelled(self, made: Any) -> Text:
+    def _spelled(self, made: Number | Condition | Text) -> Text:
         if isinstance(made, Condition):
             no = self.add("Where", made.false, self.text("false"), self.text(""))
             return Text(self.add("Where", made.true, self.text("true"), no))
@@ -461,7 +474,7 @@ class Nodes:
             whole = self.add("Cast", floor, to=TensorProto.INT64)
             text = self.add("Cast", whole, to=TensorProto.STRING)
             return Text(self.add("Where", sound, text, self.text("")))
-        return made  # type: ignore[no-any-return]
+        return made
 
     # Moments, in whole numbers.
 
@@ -510,7 +523,9 @@ class Nodes:
         era = self._floor(days, 146_097)
         of_era = self._minus(days, self._times(era, 146_097))
         leaps = self._minus(
-            self.add("Add", self._minus(of_era, self._floor(of_era, 1460)), self._floor(of_era, 36_524)),
+            self.add(
+                "Add", self._minus(of_era, self._floor(of_era, 1460)), self._floor(of_era, 36_524)
+            ),
             self._floor(of_era, 146_096),
         )
         year_of_era = self._floor(leaps, 365)

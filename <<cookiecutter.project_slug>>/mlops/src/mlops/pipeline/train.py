@@ -171,7 +171,10 @@ def check_conversion(params: Params, contract: Contract, rows: pd.DataFrame) -> 
     with catch_warnings(action="ignore"):  # of few rows
         try:
             pipeline.fit(inputs, target_values(few, contract))
+            sound = len(pipeline.predict(inputs)) == len(inputs)
         except Exception:  # too few rows, or a mistake, which training tells
+            return
+        if not sound:
             return
         to_onnx(Model(params.task, pipeline, {}, len(few)), contract)
 

@@ -344,7 +344,7 @@ def _extremes(
         low, high = float(test[name].min()), float(test[name].max())
         span = high - low or abs(high) or 1.0
         ends = [low, high, low - 10 * span, high + 10 * span, 0.0]
-        made[name] = rng.choice(ends, size=len(made)).astype(drawn[name].dtype)
+        made[name] = rng.choice(ends, size=len(made)).astype(drawn[name].to_numpy().dtype)
     return made
 
 

@@ -55,9 +55,7 @@ class Listed:
     def renamed(self) -> list[str]:
         """Environments in which this version means something else."""
         return [
-            each.environment
-            for each in self.used
-            if each.version == self.version and not each.same
+            each.environment for each in self.used if each.version == self.version and not each.same
         ]
 
 

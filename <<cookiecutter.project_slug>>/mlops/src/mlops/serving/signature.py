@@ -373,9 +373,7 @@ def signature(
         if column.kind == "categorical":
             found[name] = Category(name, column, read[name], (categories or {}).get(name))
         else:
-            found[name] = KINDS[column.kind](
-                name, column, read[name]
-            )
+            found[name] = KINDS[column.kind](name, column, read[name])
     return found
 
 
