@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,10 @@ from hypothesis import strategies as some
 from onnx import TensorProto, helper
 
 from mlops.contract import Contract, conform
-from mlops.conversion import FEATURES_OPSET, FORMAT, INPUTS, OPSET
+from mlops.conversion import FEATURES_OPSET, FORMAT, INPUTS, OPSET, nodes_of
 from mlops.declared import Declared, FeatureFile, declared
 from mlops.errors import InputError
 from mlops.inputs import columns, model_inputs
-from mlops.nodes import Nodes
 
 CONTRACT = Contract.model_validate(
     {
@@ -63,6 +62,10 @@ def _between(sign: str, one: Part, other: Part) -> Part:
     return some.tuples(one, other).map(lambda each: f"({each[0]} {sign} {each[1]})")
 
 
+def _below(kind: str, depth: int) -> Part:
+    return some.deferred(lambda: _made(kind, depth - 1))
+
+
 @cache
 def _made(kind: str, depth: int) -> Part:
     """Expressions of a kind, so deep at most."""
@@ -76,8 +79,7 @@ def _made(kind: str, depth: int) -> Part:
     if depth == 0:
         return leaf[kind]
     number, text, moment, condition, duration = (
-        some.deferred(partial(_made, each, depth - 1))
-        for each in ("number", "text", "moment", "condition", "duration")
+        _below(each, depth) for each in ("number", "text", "moment", "condition", "duration")
     )
     same = {"number": number, "text": text, "moment": moment, "condition": condition}
     same["duration"] = duration
@@ -190,9 +192,7 @@ def _declared(*expressions: str) -> Declared:
 
 def _served(what: Declared, inputs: pd.DataFrame) -> dict[str, np.ndarray]:
     """What ONNX Runtime computes of the features."""
-    nodes = Nodes({name: name for name in CONTRACT.features})
-    for name, term in what.terms().items():
-        nodes.output(term, f"feature/{name}")
+    nodes = nodes_of(what, {name: f"feature/{name}" for name in what.terms()})
     of_text = {n for n, each in what.expressions.items() if each.kind == "categorical"}
     graph = helper.make_graph(
         nodes.nodes,
@@ -240,7 +240,7 @@ def _agree(what: Declared, inputs: pd.DataFrame) -> None:
         assert actual[~gone].tolist() == expected[~gone].tolist(), text
 
 
-@given(some.lists(EXPRESSIONS, min_size=1, max_size=8), ROWS)
+@given(some.lists(EXPRESSIONS, min_size=8, max_size=24), ROWS)
 def test_both_say_the_same(expressions: list[str], rows: list[dict[str, Any]]) -> None:
     try:
         what = _declared(*expressions)

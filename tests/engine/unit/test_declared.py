@@ -14,14 +14,13 @@ import pytest
 from engine import made
 
 from mlops.contract import Contract, conform
-from mlops.conversion import to_onnx
+from mlops.conversion import nodes_of, to_onnx
 from mlops.declared import FeatureFile, declared, load_declared
 from mlops.errors import InputError
 from mlops.files import write_json, write_text
 from mlops.inference import OnnxModel
 from mlops.inputs import columns, model_inputs
 from mlops.model import Model
-from mlops.nodes import Nodes
 from mlops.paths import FEATURES
 from mlops.pipeline.convert import example
 from mlops.pipeline.verify import compare, edge_cases
@@ -218,9 +217,8 @@ def test_many_features_on_one_another_are_compiled_and_computed() -> None:
     inputs = model_inputs(made.rows("binary", 50), made.contract("binary"))
     made_of = found.columns_of(inputs)
     np.testing.assert_array_equal(made_of["f99"].to_numpy(), inputs["size"].to_numpy())
-    nodes = Nodes({"size": "size"})
-    for name, term in found.terms().items():
-        nodes.output(term, name)
+    nodes = nodes_of(found, {name: name for name in found.terms()})
+    assert len(nodes.nodes) < 400
     assert len({each["sha256"] for each in found.described().values()}) == 100
 
 

@@ -18,6 +18,7 @@ from .contract import Contract, Kind
 from .declared import Declared
 from .encoders import CategoryEncoder
 from .errors import CheckError, own_code
+from .expressions import columns
 from .model import Model
 from .nodes import Nodes
 from .paths import FEATURES
@@ -121,9 +122,7 @@ def _add_features(converted: onnx.ModelProto, declared: Declared) -> None:
     """Put the nodes of the features before those that take them, and the raw columns before."""
     graph, contract = converted.graph, declared.contract
     edges = {name: f"feature/{name}" for name in declared.terms()}
-    nodes = Nodes({name: name for name in contract.features})
-    for name, term in declared.terms().items():
-        nodes.output(term, edges[name])
+    nodes = nodes_of(declared, edges)
     for node in graph.node:
         for i, edge in enumerate(node.input):
             node.input[i] = edges.get(edge, edge)
@@ -140,6 +139,16 @@ def _add_features(converted: onnx.ModelProto, declared: Declared) -> None:
         helper.make_tensor_value_info(name, INPUTS[contract.columns[name].kind], [None, 1])
         for name in contract.features
     )
+
+
+def nodes_of(declared: Declared, edges: dict[str, str]) -> Nodes:
+    """The nodes that compute features of the inputs, to edges of these names."""
+    terms, kinds = declared.terms(), declared.contract.columns
+    read = dict.fromkeys(name for term in terms.values() for name in columns(term))
+    numbers = [name for name in read if kinds[name].kind == "numeric"]
+    nodes = Nodes({name: name for name in declared.contract.features}, numbers)
+    nodes.outputs({edges[name]: term for name, term in terms.items()})
+    return nodes
 
 
 def _name_inputs(converted: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:

@@ -722,7 +722,7 @@ OPERATIONS: dict[str, Callable[..., Values]] = {
     "round": pc.round,
     "sqrt": _numbers(pc.sqrt),
     "log": _rounded(pc.ln),
-    "log1p": _rounded(pc.log1p),
+    "log1p": _rounded(lambda number: pc.ln(pc.add(number, 1.0))),
     "exp": _rounded(pc.exp),
     "min": partial(pc.min_element_wise, skip_nulls=False),
     "max": partial(pc.max_element_wise, skip_nulls=False),

@@ -38,10 +38,12 @@ class Number:
     Attributes:
         edge: that has them.
         limit: no number is farther from 0; infinite where that is not known.
+        least: none is nearer to 0.
     """
 
     edge: str
     limit: float = math.inf
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,27 +80,54 @@ class Nodes:
         initializers: the constants that they take.
     """
 
-    def __init__(self, inputs: dict[str, str]) -> None:
-        """Take the edges of the columns, by name: float32 numbers and booleans, texts, moments as
-        float64."""
+    def __init__(self, inputs: dict[str, str], numbers: list[str]) -> None:
+        """Take the model's inputs.
+
+        Args:
+            inputs: the edges of the columns, by name: float32 numbers and booleans, texts, and
+                moments as float64.
+            numbers: the columns of numbers that are read.
+        """
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._inputs = inputs
         self._edges: dict[Any, str] = {}
         self._made: dict[Term, Any] = {}
+        self._numbers = self._wide(numbers) if numbers else {}
 
-    def output(self, term: Term, name: str) -> None:
-        """Let an edge of this name have what the model learns from: float32, or text."""
-        made = self.of(term)
-        if isinstance(made, Text):
-            self.nodes.append(helper.make_node("Identity", [made.edge], [name]))
+    def _wide(self, numbers: list[str]) -> dict[str, Number]:
+        """The columns of numbers as float64, in one go: each node costs a server its time."""
+        joined = self._joined([self._inputs[name] for name in numbers])
+        wide = self._finite(self.add("Cast", joined, to=TensorProto.DOUBLE), math.inf)
+        edges = [f"declared/{name}" for name in numbers]
+        self._parted(wide.edge, edges)
+        return {name: Number(edge, LARGEST) for name, edge in zip(numbers, edges, strict=True)}
+
+    def _joined(self, edges: list[str]) -> str:
+        return edges[0] if len(edges) == 1 else self.add("Concat", *edges, axis=1)
+
+    def _parted(self, edge: str, edges: list[str]) -> None:
+        """Let edges have a column each of what one has."""
+        how = {"axis": 1, "num_outputs": len(edges)} if len(edges) > 1 else {}
+        node = helper.make_node("Split" if how else "Identity", [edge], edges, **how)
+        self.nodes.append(node)
+
+    def outputs(self, terms: dict[str, Term]) -> None:
+        """Let edges of these names have what the model learns from: float32, or text."""
+        numbers: dict[str, Number] = {}
+        for name, term in terms.items():
+            made = self.of(term)
+            if isinstance(made, Text):
+                self.nodes.append(helper.make_node("Identity", [made.edge], [name]))
+            else:
+                numbers[name] = self._as_number(made) if isinstance(made, Condition) else made
+        if not numbers:
             return
-        number = self._as_number(made) if isinstance(made, Condition) else made
-        edge = number.edge
-        if number.limit > LARGEST:
+        edge = self._joined([each.edge for each in numbers.values()])
+        if any(each.limit > LARGEST for each in numbers.values()):
             small = self.add("LessOrEqual", self.add("Abs", edge), self.number(LARGEST))
             edge = self.add("Where", small, edge, self.number(math.nan))
-        self.nodes.append(helper.make_node("Cast", [edge], [name], to=TensorProto.FLOAT))
+        self._parted(self.add("Cast", edge, to=TensorProto.FLOAT), [*numbers])
 
     def of(self, term: Term) -> Any:
         """What has the values of a term: a Number, Condition, Text or Moment."""
@@ -151,8 +180,7 @@ class Nodes:
                 one, nothing = (self.constant(np.array([x], np.float32)) for x in (1, 0))
                 return Condition(self.add("Equal", edge, one), self.add("Equal", edge, nothing))
             case _:
-                wide = self.add("Cast", edge, to=TensorProto.DOUBLE)
-                return self._finite(wide, math.inf, LARGEST)
+                return self._numbers[term.given]
 
     def _moment(self, micro: str) -> Moment:
         """Whole microseconds in float64 as a moment, missing outside the years 1 to 9999."""
@@ -175,21 +203,13 @@ class Nodes:
                 yes, no = (self.constant(np.array([x])) for x in (term.given, not term.given))
                 return Condition(yes, no)
             case _:
-                return Number(self.number(term.given), abs(term.given))
+                return Number(self.number(term.given), abs(term.given), abs(term.given))
 
-    def _finite(self, edge: str, limit: float, after: float | None = None) -> Number:
-        """Numbers, missing where they are not finite.
-
-        Args:
-            edge: that has them.
-            limit: of them, where they are computed exactly enough to have one.
-            after: of those that are finite, where that is less.
-        """
+    def _finite(self, edge: str, limit: float) -> Number:
+        """Numbers, missing where they are not finite; nothing is done where the limit says so."""
         if limit < CERTAIN:
             return Number(edge, limit)
-        odd = self.add("IsInf", edge)
-        found = self.add("Where", odd, self.number(math.nan), edge)
-        return Number(found, math.inf if after is None else after)
+        return Number(self.add("Where", self.add("IsInf", edge), self.number(math.nan), edge))
 
     def _operation(self, term: Term) -> Any:
         made = [self.of(each) for each in term.terms]
@@ -342,17 +362,19 @@ class Nodes:
         return self._finite(self.add("Mul", one.edge, other.edge), limit)
 
     def _quotient(self, one: Number, other: Number) -> Number:
-        return self._finite(self.add("Div", one.edge, other.edge), math.inf)
+        limit = one.limit / other.least if other.least else math.inf
+        return self._finite(self.add("Div", one.edge, other.edge), limit)
 
     def _rest(self, one: Number, other: Number) -> Number:
-        floor = Number(self.add("Floor", self._quotient(one, other).edge))
+        quotient = self._quotient(one, other)
+        floor = self._unary("Floor", quotient, quotient.limit + 1)
         return self._difference(one, self._product(other, floor))
 
     def _negate(self, one: Number) -> Number:
         return Number(self.add("Neg", one.edge), one.limit)
 
     def _scaled(self, factor: float) -> Callable[[Number], Number]:
-        return lambda one: self._product(one, Number(self.number(factor), abs(factor)))
+        return lambda one: self._product(one, Number(self.number(factor), factor))
 
     def _unary(self, operator: str, made: Number, limit: float) -> Number:
         return Number(self.add(operator, made.edge), limit)
@@ -361,15 +383,7 @@ class Nodes:
         return self._rounded(self.add("Log", made.edge), 1000)
 
     def _log1p(self, made: Number) -> Number:
-        """As exact near nothing as C's: x·log(1+x)/((1+x)-1), after Kahan."""
-        one = self.number(1)
-        more = self.add("Add", made.edge, one)
-        small = self.add("Sub", more, one)
-        exact = self.add("Div", self.add("Mul", self.add("Log", more), made.edge), small)
-        found = self.add("Where", self.add("Equal", small, self.number(0)), made.edge, exact)
-        # Far out, 1 makes no difference, and the product would not be finite.
-        far = self.add("Greater", made.edge, self.number(1e15))
-        return self._rounded(self.add("Where", far, self.add("Log", made.edge), found), 1000)
+        return self._logarithm(self._sum(made, Number(self.number(1), 1)))
 
     def _exp(self, made: Number) -> Number:
         return self._rounded(self.add("Exp", made.edge), math.inf)
@@ -378,23 +392,15 @@ class Nodes:
         """To 40 bits, as expressions does it."""
         large = self.add("Mul", edge, self.number(SPLIT))
         found = self.add("Sub", large, self.add("Sub", large, edge))
-        return self._finite(found, math.inf, limit)
+        return Number(found, limit)  # what is not finite becomes NaN by itself
 
     def _extreme(self, operator: str, made: tuple[Number, ...]) -> Number:
-        """The least or the largest, unknown where one of them is."""
-
-        def of_two(one: Number, other: Number) -> Number:
-            chosen = self.add(
-                "Where", self.add(operator, one.edge, other.edge), one.edge, other.edge
-            )
-            odd = self.add("IsNaN", one.edge)  # the other one was chosen, also where it is NaN
-            edge = self.add("Where", odd, one.edge, chosen)
-            return Number(edge, max(one.limit, other.limit))
-
-        return reduce(of_two, made)
+        """The least or the largest, NaN where one of them is."""
+        edges = [each.edge for each in made]
+        return Number(self.add(operator, *edges), max(each.limit for each in made))
 
     def _clip(self, made: Number, low: Number, high: Number) -> Number:
-        return self._extreme("Less", (self._extreme("Greater", (made, low)), high))
+        return self._extreme("Min", (self._extreme("Max", (made, low)), high))
 
     def _turn(self, made: Number, period: Number) -> str:
         share = self._quotient(self._rest(made, period), period)
@@ -643,8 +649,8 @@ METHODS: dict[str, Callable[..., Any]] = {
     "log": Nodes._logarithm,
     "log1p": Nodes._log1p,
     "exp": Nodes._exp,
-    "min": lambda nodes, *made: nodes._extreme("Less", made),
-    "max": lambda nodes, *made: nodes._extreme("Greater", made),
+    "min": lambda nodes, *made: nodes._extreme("Min", made),
+    "max": lambda nodes, *made: nodes._extreme("Max", made),
     "clip": Nodes._clip,
     "cycle_sin": lambda nodes, *made: nodes._cycle("Sin", *made),
     "cycle_cos": lambda nodes, *made: nodes._cycle("Cos", *made),
