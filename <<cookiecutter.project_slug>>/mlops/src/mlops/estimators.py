@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -103,18 +103,27 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
 }
 
 
-def features(contract: Contract, scaled: bool) -> TransformerMixin:
-    """The owner's preprocessing where there is one, else the engine's."""
-    return (own_preprocessing() or preprocessing)(contract, scaled)
+def features(contract: Contract, scaled: bool) -> Pipeline:
+    """The steps before an estimator, untrained, from inputs as inputs.model_inputs has them.
+
+    `declared` computes what features.yaml says, where it says something; `features` is the owner's
+    preprocessing where there is one, else the engine's.
+    """
+    make, declared = own_preprocessing() or preprocessing, load_declared(contract)
+    if declared.is_empty:
+        return Pipeline([("features", make(contract, scaled))])
+    return Pipeline(
+        [
+            ("declared", DeclaredFeatures(declared)),
+            ("features", make(declared.learned, scaled)),
+        ]
+    )
 
 
 def build(
     task: Task, name: str, hyperparameters: Section, contract: Contract, seed: int
 ) -> Pipeline:
-    """An untrained pipeline, every random choice seeded.
-
-    Its steps are `declared` where features.yaml declares something, `features` and `model`.
-    """
+    """An untrained pipeline: the steps of `features`, and `model`; every random choice seeded."""
     entry = catalogue(task)[name]
     settings: dict[str, Any] = hyperparameters.model_dump()
     try:
@@ -127,16 +136,7 @@ def build(
     if not (hasattr(model, "fit") and hasattr(model, "predict")):
         told = f"makes {shown(model)}; must make an estimator of scikit-learn's kind"
         raise wrong("estimators", f"ESTIMATORS: {name}", told)
-    declared = load_declared(contract)
-    if declared.is_empty:
-        return Pipeline([("features", features(contract, entry.scaled)), ("model", model)])
-    return Pipeline(
-        [
-            ("declared", DeclaredFeatures(declared)),
-            ("features", features(declared.learned, entry.scaled)),
-            ("model", model),
-        ]
-    )
+    return Pipeline([*features(contract, entry.scaled).steps, ("model", model)])
 
 
 def finish(task: Task, name: str, pipeline: Pipeline) -> None:
