@@ -4,6 +4,7 @@ in a line before anything is trained."""
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import onnx
 import pandas as pd
 import pytest
 from engine import made
+from engine.workspace import root
 
 from mlops.contract import Contract, conform
 from mlops.conversion import nodes_of, to_onnx
 from mlops.declared import FeatureFile, declared, load_declared
 from mlops.errors import InputError
-from mlops.files import write_json, write_text
+from mlops.files import parse, write_json, write_text
 from mlops.inference import OnnxModel
 from mlops.inputs import columns, model_inputs
 from mlops.model import Model
@@ -239,3 +241,12 @@ def test_a_feature_without_a_value_is_told_before_it_is_dropped(
     rows = made.rows("binary")
     with pytest.raises(InputError, match=r"features.x: .* is missing in each of 400 rows"):
         made.fit(made.params("binary", "linear"), made.contract("binary"), rows, rows)
+
+
+def test_the_example_in_the_project_makes_sense_when_it_is_taken(own_contract: Contract) -> None:
+    text = (root() / FEATURES).read_text(encoding="utf-8")
+    assert parse(text, FeatureFile, FEATURES) == FeatureFile()
+    taken = re.sub(r"^# (?=  |features:|columns:|tables:)", "", text, flags=re.MULTILINE)
+    found = declared(parse(taken, FeatureFile, FEATURES), own_contract)
+    assert len(found.expressions) >= 5
+    assert found.learned.encodings
