@@ -22,7 +22,7 @@ from mlops.pipeline import ingest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 1500
-FILES = ("contract.yaml", "params.yaml", "dvc.yaml", "pyproject.toml")
+FILES = ("contract.yaml", "features.yaml", "params.yaml", "dvc.yaml", "pyproject.toml")
 _yaml = YAML(typ="safe", pure=True)
 
 

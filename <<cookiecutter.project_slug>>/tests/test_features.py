@@ -7,20 +7,26 @@ import pytest
 
 from mlops.contract import Contract, conform
 from mlops.estimators import features
-from mlops.inputs import NO_CATEGORY, model_inputs
+from mlops.inputs import NO_CATEGORY, model_inputs, target_values
 
 
 @pytest.fixture(scope="module")
-def inputs(sample: pa.Table, contract: Contract) -> pd.DataFrame:
-    """Rows as a model gets them."""
-    return model_inputs(conform(sample.to_pandas(), contract), contract).reset_index(drop=True)
+def rows(sample: pa.Table, contract: Contract) -> pd.DataFrame:
+    """Rows of the source, as the contract has them."""
+    return conform(sample.to_pandas(), contract).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def inputs(rows: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """The same as a model gets them."""
+    return model_inputs(rows, contract)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_each_row_gets_finite_features_of_its_own(
-    inputs: pd.DataFrame, contract: Contract, scaled: bool
+    rows: pd.DataFrame, inputs: pd.DataFrame, contract: Contract, scaled: bool
 ) -> None:
-    fitted = features(contract, scaled).fit(inputs)
+    fitted = features(contract, scaled).fit(inputs, target_values(rows, contract))
     made = np.asarray(fitted.transform(inputs))
     assert len(made) == len(inputs)
     assert np.isfinite(made).all()
@@ -28,8 +34,10 @@ def test_each_row_gets_finite_features_of_its_own(
     np.testing.assert_allclose(alone, made[[3]], rtol=1e-6)
 
 
-def test_missing_and_unknown_values_are_taken(inputs: pd.DataFrame, contract: Contract) -> None:
-    fitted = features(contract, True).fit(inputs)
+def test_missing_and_unknown_values_are_taken(
+    rows: pd.DataFrame, inputs: pd.DataFrame, contract: Contract
+) -> None:
+    fitted = features(contract, True).fit(inputs, target_values(rows, contract))
     empty = inputs.head(5).copy()
     for name in contract.features:
         is_category = contract.columns[name].kind == "categorical"

@@ -14,10 +14,10 @@ import pandas as pd
 
 from mlops.config.params import Params
 from mlops.contract import Contract, conform
+from mlops.conversion import to_onnx
 from mlops.estimators import build, finish
 from mlops.inputs import model_inputs, target_values
 from mlops.model import Model
-from mlops.pipeline.convert import to_onnx
 from mlops.pipeline.train import described
 
 ROWS = 400

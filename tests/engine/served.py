@@ -11,7 +11,8 @@ from engine import made
 from onnx import helper
 
 from mlops.contract import Contract
-from mlops.pipeline.convert import example, to_onnx
+from mlops.conversion import to_onnx
+from mlops.pipeline.convert import example
 
 ESTIMATORS = {
     "binary": "boosting",

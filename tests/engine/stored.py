@@ -17,7 +17,7 @@ from engine.workspace import Workspace, root
 from onnx import helper
 from ruamel.yaml import YAML
 
-from mlops import paths
+from mlops import conversion, paths
 from mlops.config.gates import Gate
 from mlops.config.params import Params
 from mlops.contract import Contract
@@ -75,7 +75,7 @@ def fitted(what: str, how: str = "good") -> Model:
 
 @cache
 def _converted(what: str, how: str) -> onnx.ModelProto:
-    return convert.to_onnx(fitted(what, how), made.contract(what))
+    return conversion.to_onnx(fitted(what, how), made.contract(what))
 
 
 def _examined(what: str, how: str, test: pd.DataFrame) -> dict[Path, Any]:

@@ -24,11 +24,11 @@ from onnx import helper
 from mlops.batch import batch
 from mlops.config.source import Source
 from mlops.contract import Contract, conform
+from mlops.conversion import to_onnx
 from mlops.inference import OnnxModel
 from mlops.inputs import model_inputs
 from mlops.model import Model
 from mlops.pipeline import ingest
-from mlops.pipeline.convert import to_onnx
 from mlops.pipeline.validate import check
 from mlops.predict import predict
 from mlops.serving import protocol

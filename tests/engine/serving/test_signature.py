@@ -19,6 +19,8 @@ POSITIVE = _input(kind="numeric", range=[0, None], nullable=True)
 FLAG = _input(kind="boolean")
 MAYBE = _input(kind="boolean", nullable=True)
 TEXT = _input(kind="categorical")
+MOMENT = _input(kind="datetime", nullable=True)
+SINCE = _input(kind="datetime", range=["2013-01-01T00:00:00", None])
 COLOUR = _input(kind="categorical", allowed=["red", "green"], nullable=True)
 
 
@@ -34,6 +36,9 @@ COLOUR = _input(kind="categorical", allowed=["red", "green"], nullable=True)
         (TEXT, ["a", "ü"], ["a", "ü"]),
         (TEXT, [7, 7.0, "7", "7.0", "007"], ["7", "7", "7", "7", "007"]),
         (TEXT, [True, "TRUE", 3.5], ["true", "true", "3.5"]),
+        (MOMENT, ["1970-01-01T00:00:01Z", "1969-12-31T23:59:59", None], [1e6, -1e6, np.nan]),
+        (MOMENT, ["1970-01-01T01:00+01:00", "NA"], [0, np.nan]),
+        (SINCE, ["2013-01-01"], [1_356_998_400e6]),
         (COLOUR, ["NA", None, ""], ["", "", ""]),
         (COLOUR, ["red", None, ""], ["red", "", ""]),
     ],
@@ -63,6 +68,10 @@ def test_values_become_what_the_model_takes(
         (TEXT, ["a", "NA"], "row 2: missing"),
         (TEXT, ["a", ""], "row 2: missing"),
         (TEXT, ["a", None], "row 2: missing"),
+        (MOMENT, ["2020-02-30"], "row 1: '2020-02-30' is not a moment, such as"),
+        (MOMENT, [7], "row 1: 7 is not a moment"),
+        (SINCE, [None], "row 1: missing"),
+        (SINCE, ["2020-01-01", "2012-12-31T23:59"], "row 2: .* is outside the contract's range"),
         (COLOUR, ["red", None, "blue"], "row 3: 'blue' is none of red, green"),
     ],
 )

@@ -21,10 +21,11 @@ from onnx import helper
 from mlops import batch as module
 from mlops import cli
 from mlops.batch import KEY, Done, batch
+from mlops.conversion import to_onnx
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, sha256
 from mlops.inference import OnnxModel
-from mlops.pipeline.convert import metadata, to_onnx
+from mlops.pipeline.convert import metadata
 from mlops.predict import Scorer, predict
 
 IN, OUT, MODEL = Path("in"), Path("out"), Path("model.onnx")

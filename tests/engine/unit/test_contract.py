@@ -69,7 +69,7 @@ def test_a_contract_without_target_and_time(tmp_path: Path) -> None:
         (["a: {kind: numeric, role: feature, allowed: [a]}"], "columns.a: `allowed` is for cat"),
         (["a: {kind: categorical, role: feature, allowed: [1]}"], "columns.a.allowed.0: "),
         (["a: {kind: categorical, role: id, format: '%Y'}"], "columns.a: `format` is for"),
-        (["a: {kind: datetime, role: feature}"], "columns.a: a datetime can be neither feature"),
+        (["a: {kind: datetime, role: target}"], "columns.a: a datetime cannot be the target"),
         (["a: {kind: numeric, role: time}"], "columns.a: a column with role time must be of"),
         (["a: {kind: numeric, role: [feature, target]}"], "columns.a: a column cannot be feat"),
         (["a: {kind: numeric, role: target}", "b: {kind: numeric, role: target}"], "columns: only"),

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from mlops import paths
 from mlops.contract import Contract, conform
+from mlops.conversion import to_onnx
 from mlops.errors import CheckError
 from mlops.files import write_json, write_text
 from mlops.inference import OnnxModel
@@ -21,7 +22,6 @@ from mlops.model import Model, digest
 from mlops.pipeline.convert import (
     convert,
     example,
-    to_onnx,
 )
 from mlops.pipeline.verify import compare, edge_cases
 from mlops.project import about

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, TargetEncoder
 
 from mlops import memory, paths
+from mlops.conversion import to_onnx
 from mlops.errors import InputError
 from mlops.estimators import build
 from mlops.files import write_text
@@ -23,7 +24,6 @@ from mlops.inference import OnnxModel
 from mlops.inputs import columns, model_inputs, target_values
 from mlops.memory import Need, available, check, need
 from mlops.model import Model
-from mlops.pipeline.convert import to_onnx
 from mlops.pipeline.train import train
 
 
@@ -113,8 +113,9 @@ def test_what_does_not_fit_is_refused_with_what_to_do() -> None:
         check(MANY, 16 * 2**30)
     assert str(refused.value) == (
         "training takes about 34.9 GiB of memory, 65,000 rows × 36,001 columns when encoded, and "
-        "there is 16.0 GiB; tail alone makes 36,000 columns: leave it out of contract.yaml, group "
-        "its rare values in the data, or encode it in another way: mlops/docs/train.md#memory"
+        "there is 16.0 GiB; tail alone makes 36,000 columns: leave it out of contract.yaml, or "
+        "say in features.yaml how to encode it, such as by `encode: target`: "
+        "mlops/docs/features.md#encodings"
     )
 
 

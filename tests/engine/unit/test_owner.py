@@ -12,7 +12,7 @@ import pytest
 from engine import made, served
 
 from mlops.config.hyperparameters import own_estimators
-from mlops.errors import InputError
+from mlops.errors import CheckError, InputError
 from mlops.estimators import build
 from mlops.files import write_text
 from mlops.inputs import model_inputs
@@ -318,3 +318,41 @@ def test_a_model_without_features_of_the_owners_is_not_blamed_on_them(write: Wri
     inputs = model_inputs(made.rows("binary", 10), made.contract("binary"))
     with pytest.raises(ValueError, match="columns are missing"):
         model.predict(inputs.drop(columns="size"))
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("FunctionTransformer(np.log1p)", r"logs \(FunctionTransformer\) cannot be converted to"),
+        ("make_pipeline(SimpleImputer(), Doubled())", r"logs.doubled \(Doubled\) cannot be conver"),
+    ],
+)
+def test_what_cannot_be_converted_is_told_before_it_is_trained(
+    step: str, told: str, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("features", FEATURES + DOUBLED.format(step=step))
+    monkeypatch.setattr("mlops.pipeline.train.choose", lambda *_: pytest.fail("it is trained"))
+    with pytest.raises(CheckError, match=line("features", f"preprocessing: {told}")) as refused:
+        trained()
+    assert "Write it as an expression in features.yaml" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+DOUBLED = """
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.impute import SimpleImputer
+
+
+class Doubled(TransformerMixin, BaseEstimator):
+    def fit(self, inputs, target=None):
+        self.factor_ = 2
+        return self
+
+    def transform(self, inputs):
+        return np.asarray(inputs) * self.factor_
+
+
+def preprocessing(contract, scaled):
+    steps = as_they_are(contract, scaled).transformers
+    return ColumnTransformer([*steps, ("logs", {step}, ["rank"])])
+"""

@@ -18,10 +18,11 @@ from mlops import predict as module
 from mlops.checks import broken
 from mlops.columns import frame
 from mlops.contract import Contract, conform
+from mlops.conversion import to_onnx
 from mlops.errors import InputError
 from mlops.inference import OnnxModel
 from mlops.inputs import model_inputs
-from mlops.pipeline.convert import metadata, to_onnx
+from mlops.pipeline.convert import metadata
 from mlops.pipeline.validate import check
 from mlops.predict import predict
 from mlops.serving.errors import Violation

@@ -28,10 +28,10 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from mlops.conversion import to_onnx
 from mlops.errors import CheckError
 from mlops.inputs import model_inputs, target_values
 from mlops.model import Model
-from mlops.pipeline.convert import to_onnx
 from mlops.pipeline.verify import edge_cases
 from mlops.trees import follows_numbers, has_trees, near_thresholds, on_thresholds, thresholds
 

@@ -102,9 +102,9 @@ class Column(BaseModel):
             raise ValueError("`thousands` and `unit` are for numeric columns")
         if self.range is not None:
             self._check_range(self.range)
-        if self.kind == "datetime" and not {"feature", "target"}.isdisjoint(self.role):
+        if self.kind == "datetime" and "target" in self.role:
             raise ValueError(
-                "a datetime can be neither feature nor target; add columns such as hour or month"
+                "a datetime cannot be the target; predict a number, such as days to it"
             )
         self._check_cleaning()
         if "time" in self.role and self.kind != "datetime":

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.ensemble import (
@@ -48,8 +48,9 @@ from .config.hyperparameters import (
 )
 from .config.section import Section, Task
 from .contract import Contract
+from .declared import load_declared
 from .errors import InputError, first_line, own_code
-from .features import own_preprocessing, preprocessing
+from .features import DeclaredFeatures, own_preprocessing, preprocessing
 from .folds import Fold
 from .mixture import Mixture
 from .paths import PARAMS
@@ -166,9 +167,21 @@ def check_target(name: str, hyperparameters: Section, truth: np.ndarray | None) 
         )
 
 
-def features(contract: Contract, scaled: bool) -> TransformerMixin:
-    """The owner's preprocessing where there is one, else the engine's."""
-    return (own_preprocessing() or preprocessing)(contract, scaled)
+def features(contract: Contract, scaled: bool) -> Pipeline:
+    """The steps before an estimator, untrained, from inputs as inputs.model_inputs has them.
+
+    `declared` computes what features.yaml says, where it says something; `features` is the owner's
+    preprocessing where there is one, else the engine's.
+    """
+    make, declared = own_preprocessing() or preprocessing, load_declared(contract)
+    if declared.is_empty:
+        return Pipeline([("features", make(contract, scaled))])
+    return Pipeline(
+        [
+            ("declared", DeclaredFeatures(declared)),
+            ("features", make(declared.learned, scaled)),
+        ]
+    )
 
 
 def build(
@@ -179,7 +192,7 @@ def build(
     seed: int,
     calibration: list[Fold] | None = None,
 ) -> Pipeline:
-    """An untrained pipeline: steps `features` and `model`, every random choice seeded.
+    """An untrained pipeline: the steps of `features`, and `model`; every random choice seeded.
 
     Args:
         calibration: of a classifier, on which rows to learn and by which to calibrate, by turns:
@@ -200,7 +213,7 @@ def build(
         raise wrong("estimators", f"ESTIMATORS: {name}", told)
     if calibration is not None:
         model = CalibratedClassifierCV(model, method="sigmoid", cv=calibration)
-    return Pipeline([("features", features(contract, entry.scaled)), ("model", model)])
+    return Pipeline([*features(contract, entry.scaled).steps, ("model", model)])
 
 
 def finish(task: Task, name: str, pipeline: Pipeline) -> None:

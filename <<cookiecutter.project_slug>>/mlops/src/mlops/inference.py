@@ -19,7 +19,8 @@ class OnnxModel:
     """A model that takes one array a column and returns its outputs by name.
 
     Attributes:
-        inputs: for each input its name and type, `tensor(float)` or `tensor(string)`.
+        inputs: for each input its name and type, `tensor(float)`, `tensor(string)` or, of moments,
+            `tensor(double)`.
         metadata: what `convert` wrote into the model: project, task, classes, contract and hashes.
     """
 
@@ -49,7 +50,8 @@ class OnnxModel:
         self.metadata = {name: _read(text) for name, text in written.items()}
 
     def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs for `columns`: one array of shape (rows,) an input, float32 or text."""
+        """The outputs for `columns`: one array of shape (rows,) an input, float32, text
+        or, of moments, float64."""
         feeds = {name: columns[name].reshape(-1, 1) for name in self.inputs}
         results = self._session.run(self._outputs, feeds)
         return dict(zip(self._outputs, results, strict=True))

@@ -6,7 +6,7 @@ Without scikit-learn, which predictions do not need.
 import numpy as np
 import pandas as pd
 
-from .contract import Contract
+from .contract import Contract, Kind
 
 # A missing category, in training and in serving: ONNX has no missing text.
 NO_CATEGORY = ""
@@ -15,19 +15,26 @@ NO_CATEGORY = ""
 def model_inputs(data: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """The features of conformed `data`, in exactly the types that the ONNX model takes.
 
-    Numbers and booleans become float32, missing ones NaN; categories become text, missing ones "".
+    Numbers and booleans become float32, missing ones NaN; categories become text, missing ones "";
+    moments become float64, microseconds from 1970, missing ones NaN: see `declared`.
     Training on float32 lets scikit-learn and ONNX see the very same numbers, so that trees take the
     same branches. Integers above 2**24 lose their last digits.
     """
     return pd.DataFrame(
-        {
-            name: data[name].fillna(NO_CATEGORY).astype(object)
-            if contract.columns[name].kind == "categorical"
-            else data[name].astype("float32")
-            for name in contract.features
-        },
+        {name: _input(data[name], contract.columns[name].kind) for name in contract.features},
         index=data.index,
     )
+
+
+def _input(values: pd.Series, kind: Kind) -> pd.Series:
+    match kind:
+        case "categorical":
+            return values.fillna(NO_CATEGORY).astype(object)
+        case "datetime":
+            micro = values.astype("datetime64[us]").astype("int64").astype("float64")
+            return micro.where(values.notna())
+        case _:
+            return values.astype("float32")
 
 
 def seen_categories(data: pd.DataFrame, contract: Contract) -> dict[str, list[str]]:

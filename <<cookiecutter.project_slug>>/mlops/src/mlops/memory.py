@@ -11,8 +11,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from .encoders import CategoryEncoder
 from .errors import InputError
-from .paths import CONTRACT
+from .paths import CONTRACT, FEATURES
 
 # Bytes for each encoded value at the peak, as measured. Two float32, as the parts and the whole of
 # the matrix are there at once; boosting makes float64 of it, ridge and k-means centre a copy; the
@@ -62,12 +63,16 @@ def need(pipeline: Pipeline, inputs: pd.DataFrame, estimator: str) -> Need:
         inputs: the training rows as inputs.model_inputs makes them.
         estimator: its name in params.yaml.
     """
+    features = pipeline["features"]
+    if "declared" in pipeline.named_steps:
+        inputs = pipeline["declared"].transform(inputs)
     widths = dict.fromkeys(map(str, inputs.columns), 1)
-    features = pipeline[0]
     if isinstance(features, ColumnTransformer):
         for _, step, names in features.transformers:
             encoder = _encoder(step)
-            if encoder is not None:
+            if isinstance(encoder, CategoryEncoder):
+                widths |= {name: encoder.width(inputs[name]) for name in names}
+            elif encoder is not None:
                 widths |= {
                     name: categories(encoder, place, inputs[name])
                     for place, name in enumerate(names)
@@ -76,11 +81,18 @@ def need(pipeline: Pipeline, inputs: pd.DataFrame, estimator: str) -> Need:
     return Need(len(inputs), widths, len(inputs) * width * BYTES.get(estimator, FEWEST_BYTES))
 
 
-def _encoder(step: object) -> OneHotEncoder | None:
-    """The step, or the first within it, that makes a dense column of each category."""
+def _encoder(step: object) -> OneHotEncoder | CategoryEncoder | None:
+    """The step, or the first within it, that makes dense columns of categories."""
     steps = [each for _, each in step.steps] if isinstance(step, Pipeline) else [step]
-    dense = [each for each in steps if isinstance(each, OneHotEncoder) and not each.sparse_output]
-    return dense[0] if dense else None
+    return next(
+        (
+            each
+            for each in steps
+            if isinstance(each, CategoryEncoder)
+            or (isinstance(each, OneHotEncoder) and not each.sparse_output)
+        ),
+        None,
+    )
 
 
 def categories(encoder: OneHotEncoder, place: int, values: pd.Series) -> int:
@@ -120,8 +132,8 @@ def check(needed: Need, have: int | None) -> None:
         name, width = max(needed.widths.items(), key=lambda each: each[1])
         raise InputError(
             f"training takes {takes} of memory, {size}, and there is {_gib(have)}; {name} alone "
-            f"makes {width:,} columns: leave it out of {CONTRACT}, group its rare values in the "
-            "data, or encode it in another way: mlops/docs/train.md#memory"
+            f"makes {width:,} columns: leave it out of {CONTRACT}, or say in {FEATURES} how "
+            "to encode it, such as by `encode: target`: mlops/docs/features.md#encodings"
         )
     print(f"{size}: {takes} of memory" + (f" of {_gib(have)}" if have is not None else ""))
 

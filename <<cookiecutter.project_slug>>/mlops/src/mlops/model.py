@@ -17,7 +17,9 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from .config.section import Task
+from .declared import Declared
 from .errors import ProjectError, first_line, own_code
+from .features import DeclaredFeatures
 from .files import replacing
 from .mixture import Mixture as Mixture  # which a pickle may name: loading depends on it
 from .paths import CANDIDATE, MODEL
@@ -69,6 +71,12 @@ class Model:
     classes: list[str] | None = None
     interval: float | None = None
     categories: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def declared(self) -> Declared | None:
+        """What features.yaml said when it was trained; None where that was nothing."""
+        first = self.pipeline[0]
+        return first.declared if isinstance(first, DeclaredFeatures) else None
 
     def predict(self, inputs: pd.DataFrame) -> Outputs:
         """The outputs for `inputs` as inputs.model_inputs makes them.

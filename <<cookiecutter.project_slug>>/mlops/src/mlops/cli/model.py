@@ -28,6 +28,33 @@ ThousandsMark = Annotated[
 
 
 @app.command()
+def features(
+    base: Annotated[
+        str | None, typer.Option(help="Where environments are read. [default: the workspace]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the features of features.yaml: what they are, and which release takes which version.
+
+    Exit code 2 where one of them makes no sense.
+
+    \b
+    mlops features
+    mlops features --json
+    """
+    from ..report import inventory, terminal
+    from ..revision import WORKSPACE
+
+    found = inventory.inventory(trunk(base) if base else WORKSPACE)
+    if json:
+        print_json(found)
+    elif found:
+        terminal.show_features(found)
+    else:
+        typer.echo("features.yaml declares none: the model learns from contract.yaml's columns")
+
+
+@app.command()
 def predict(
     file: Annotated[Path, typer.Argument(help="A .csv or .parquet file with the model's columns.")],
     output: Annotated[

@@ -2,39 +2,26 @@
 
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pandas as pd
-from onnx import TensorProto, helper, numpy_helper
-from onnx.compose import add_prefix
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-from sklearn.ensemble import HistGradientBoostingRegressor
+from onnx import helper
 
 from ..config.params import Params, load_params
 from ..contract import Column, Contract, conform, load_contract
-from ..errors import CheckError
+from ..conversion import to_onnx
 from ..files import read_json, replacing
 from ..inputs import model_inputs
-from ..mixture import Mixture
 from ..model import Model, digest, is_refitted
 from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PROVENANCE
 from ..project import about
 from . import stage
 
-# Old enough for the servers in use, new enough for every operator of the catalogue.
-OPSET = {"": 18, "ai.onnx.ml": 3}
-
-# Names for the outputs that skl2onnx makes, in its order, by task.
-OUTPUTS = {
-    "classification": ("prediction", "probability"),
-    "regression": ("prediction",),
-    "clustering": ("space",),  # the features alone: see _add_clusters
-}
+# The moment of an example where the contract has no bound.
+EXAMPLE = datetime(2020, 1, 1, 12)
 
 
 def convert() -> None:
@@ -59,50 +46,6 @@ def write(model: Model, params: Params, contract: Contract, path: Path) -> None:
         onnx.save(converted, temporary)
 
 
-def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
-    """The ONNX model: an input of shape (rows, 1) a feature, and the outputs of model.Outputs.
-
-    Raises CheckError when a step of the pipeline cannot be converted.
-    """
-    pipeline = model.pipeline
-    inputs = [
-        (name, StringTensorType([None, 1]))
-        if contract.columns[name].kind == "categorical"
-        else (name, FloatTensorType([None, 1]))
-        for name in contract.features
-    ]
-    options = {id(pipeline): {"zipmap": False}} if model.task == "classification" else None
-    try:
-        converted = convert_sklearn(
-            pipeline[:-1] if model.task == "clustering" else pipeline,
-            "model",
-            inputs,
-            final_types=[(name, None) for name in OUTPUTS[model.task]],
-            options=options,
-            target_opset=OPSET,
-        )
-    except (MissingConverter, MissingShapeCalculator, NotImplementedError) as error:
-        raise CheckError(
-            f"{type(pipeline[-1]).__name__} cannot be converted to ONNX: "
-            f"{str(error).strip().splitlines()[0]} Choose another train.estimator in params.yaml: "
-            "mlops/docs/train.md lists what converts"
-        ) from error
-    converted = _name_inputs(converted, contract.features)
-    converted.opset_import.sort(key=lambda each: each.domain)  # else in the order of a set
-    if model.task == "regression":
-        if _predicts_logarithms(pipeline[-1]):
-            _exponentiate(converted, "prediction")
-        _flatten(converted, "prediction")
-    if model.task == "clustering":
-        if hasattr(pipeline[-1], "cluster_centers_"):
-            _add_clusters(converted, pipeline[-1].cluster_centers_)
-        else:
-            _add_mixture(converted, pipeline[-1])
-    if model.interval is not None:
-        _add_interval(converted, model.interval)
-    return converted
-
-
 def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]:
     """What the model carries to tell where it comes from, each value as JSON.
 
@@ -121,6 +64,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "rows": model.rows,
         "classes": model.classes,
         "categories": model.categories,
+        "features": model.declared.described() if model.declared else None,
         "contract": described,
         "contract_sha256": digest(described),
         "data_sha256": read_json(PROVENANCE)["snapshot_sha256"],
@@ -151,137 +95,14 @@ def _likely(column: Column, seen: list[str]) -> Any:
     """A text that is allowed, or that training saw; the middle of the range, or any number."""
     if column.kind == "boolean":
         return False
+    if column.kind == "datetime":
+        moments = [bound for bound in column.range or [] if isinstance(bound, datetime)]
+        return (moments[0] if moments else EXAMPLE).isoformat()
     if column.kind == "categorical":
         known = column.allowed or ([] if column.redact else seen)
         return known[0] if known else "example"
     numbers = [bound for bound in column.range or [] if isinstance(bound, float)]
     return sum(numbers) / len(numbers) if numbers else 0.0
-
-
-def _name_inputs(converted: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
-    """Name the inputs as the columns, which skl2onnx only does where these are identifiers."""
-    # The prefix keeps a column's name from meeting that of an edge within.
-    converted = add_prefix(converted, "model/", rename_outputs=False)
-    renamed = {each.name: name for each, name in zip(converted.graph.input, names, strict=True)}
-    for each in converted.graph.input:
-        each.name = renamed[each.name]
-    for node in converted.graph.node:
-        for i, edge in enumerate(node.input):
-            node.input[i] = renamed.get(edge, edge)
-    return converted
-
-
-def _flatten(converted: onnx.ModelProto, name: str) -> None:
-    """Shape (rows, 1) to (rows,), as scikit-learn predicts."""
-    graph = converted.graph
-    _rename_output(graph, name)
-    shape = helper.make_tensor("model/flat", TensorProto.INT64, [1], [-1])
-    graph.initializer.append(shape)
-    graph.node.append(helper.make_node("Reshape", [f"model/{name}", "model/flat"], [name]))
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]))
-
-
-def _predicts_logarithms(model: Any) -> bool:
-    """Whether skl2onnx leaves out that what the trees add up is the logarithm."""
-    log_link = getattr(model, "loss", None) in ("poisson", "gamma")
-    return isinstance(model, HistGradientBoostingRegressor) and log_link
-
-
-def _exponentiate(converted: onnx.ModelProto, name: str) -> None:
-    """The exponential of an output, in its place."""
-    _rename_output(converted.graph, name, "model/logarithm")
-    converted.graph.node.append(helper.make_node("Exp", ["model/logarithm"], [name]))
-
-
-def _add_mixture(converted: onnx.ModelProto, mixture: Mixture) -> None:
-    """Distances and the likeliest cluster in float64, as mixture.Mixture has it."""
-    graph, clusters = converted.graph, len(mixture.means_)
-    _rename_output(graph, "space")
-
-    def keep(name: str, value: np.ndarray) -> str:
-        graph.initializer.append(numpy_helper.from_array(value, f"model/{name}"))
-        return f"model/{name}"
-
-    def add(operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        graph.node.append(helper.make_node(operator, inputs, [output], **attributes))
-        return output
-
-    exact = add("Cast", ["model/space"], "model/x", to=TensorProto.DOUBLE)
-    columns, sums = keep("columns", np.array([1])), []
-    for i, (mean, whitening) in enumerate(zip(mixture.means_, mixture.whitening, strict=True)):
-        centred = add(
-            "Sub", [exact, keep(f"mean_{i}", mean.astype("float64"))], f"model/centred_{i}"
-        )
-        white = keep(f"whitening_{i}", np.ascontiguousarray(whitening))
-        round_ = add("MatMul", [centred, white], f"model/round_{i}")
-        squared = add("Mul", [round_, round_], f"model/squared_{i}")
-        sums.append(add("ReduceSum", [squared, columns], f"model/sum_{i}", keepdims=1))
-    whole = add("Concat", sums, "model/sums", axis=1)
-    half = add("Mul", [whole, keep("half", np.array([0.5]))], "model/halves")
-    found = add("Add", [half, keep("offsets", mixture.offsets)], "model/distances")
-    add("ArgMin", [found], "prediction", axis=1, keepdims=0)
-    add("Cast", [found], "distances", to=TensorProto.FLOAT)
-    _set_clusters(graph, clusters)
-
-
-def _set_clusters(graph: onnx.GraphProto, clusters: int) -> None:
-    """The outputs of a clustering."""
-    del graph.output[:]
-    for name, kind, shape in (
-        ("prediction", TensorProto.INT64, [None]),
-        ("distances", TensorProto.FLOAT, [None, clusters]),
-    ):
-        graph.output.append(helper.make_tensor_value_info(name, kind, shape))
-
-
-def _add_clusters(converted: onnx.ModelProto, centers: np.ndarray) -> None:
-    """Distances and nearest centre, in float64 from |x|² - 2xc + |c|² as scikit-learn has it.
-
-    skl2onnx does this in float32, which is not-a-number for a row that lies on a centre.
-    """
-    graph, exact = converted.graph, centers.astype("float64")
-    _rename_output(graph, "space")
-    constants = {
-        "minus_2c": -2 * exact.T,
-        "c2": (exact**2).sum(axis=1)[None, :],
-        "zero": np.zeros(1),
-        "by_feature": np.array([1]),
-    }
-    for name, value in constants.items():
-        graph.initializer.append(numpy_helper.from_array(value, f"model/{name}"))
-
-    def add(operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        graph.node.append(helper.make_node(operator, inputs, [output], **attributes))
-
-    add("Cast", ["model/space"], "model/x", to=TensorProto.DOUBLE)
-    add("Mul", ["model/x", "model/x"], "model/xx")
-    add("ReduceSum", ["model/xx", "model/by_feature"], "model/x2", keepdims=1)
-    add("MatMul", ["model/x", "model/minus_2c"], "model/minus_2xc")
-    add("Sum", ["model/x2", "model/minus_2xc", "model/c2"], "model/squared")
-    add("ArgMin", ["model/squared"], "prediction", axis=1, keepdims=0)
-    add("Max", ["model/squared", "model/zero"], "model/positive")
-    add("Sqrt", ["model/positive"], "model/root")
-    add("Cast", ["model/root"], "distances", to=TensorProto.FLOAT)
-    _set_clusters(graph, len(centers))
-
-
-def _rename_output(graph: onnx.GraphProto, name: str, within: str | None = None) -> None:
-    """Give an output a name of an edge within, `model/` before its own where none is told."""
-    for node in graph.node:
-        for i, edge in enumerate(node.output):
-            if edge == name:
-                node.output[i] = within or f"model/{name}"
-
-
-def _add_interval(converted: onnx.ModelProto, half_width: float) -> None:
-    graph = converted.graph
-    graph.initializer.append(
-        helper.make_tensor("model/half_width", TensorProto.FLOAT, [1], [half_width])
-    )
-    for operator, name in (("Sub", "lower"), ("Add", "upper")):
-        graph.node.append(helper.make_node(operator, ["prediction", "model/half_width"], [name]))
-        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]))
 
 
 if __name__ == "__main__":

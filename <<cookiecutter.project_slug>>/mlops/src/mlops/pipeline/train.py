@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from typing import Any
+from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from .. import memory
 from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
+from ..conversion import to_onnx
 from ..errors import InputError
 from ..estimators import build, check_target, finish
 from ..files import write_json
@@ -38,6 +40,9 @@ from . import kernels, stage
 INNER = 4
 # Models whose mean is a calibrated one.
 CALIBRATORS = 5
+
+# So many rows show whether what learns from them can be converted.
+FEW = 200
 
 SCORING: dict[Task, Any] = {
     "classification": negative_log_loss,
@@ -71,6 +76,7 @@ def train() -> None:
     check_memory(params, contract, model_inputs(learned, contract))
     name = params.train.estimator
     check_target(name, params.hyperparameters(name), target_values(learned, contract))
+    check_conversion(params, contract, fit_on)
     chosen = choose(params, contract, fit_on, look_at)
     candidate = described(fit(params, chosen, contract, fit_on), params, contract, fit_on, look_at)
     log(candidate, chosen, params, contract, look_at)
@@ -174,6 +180,34 @@ def check_memory(params: Params, contract: Contract, inputs: pd.DataFrame) -> No
     name = params.train.estimator
     pipeline = build(params.task, name, params.hyperparameters(name), contract, params.train.seed)
     memory.check(memory.need(pipeline, inputs, name), memory.available())
+
+
+def check_conversion(params: Params, contract: Contract, rows: pd.DataFrame) -> None:
+    """Fit what is to be trained on a few rows, and convert it: what cannot be is known at once.
+
+    Raises CheckError, which names the step that ONNX does not know.
+    """
+    few = few_rows(rows, contract, params.task)
+    name, inputs = params.train.estimator, model_inputs(few, contract)
+    pipeline = build(params.task, name, params.hyperparameters(name), contract, params.train.seed)
+    with catch_warnings(action="ignore"):  # of few rows
+        try:
+            pipeline.fit(inputs, target_values(few, contract))
+            sound = len(pipeline.predict(inputs)) == len(inputs)
+        except Exception:  # too few rows, or a mistake, which training tells
+            return
+        if not sound:
+            return
+        to_onnx(Model(params.task, pipeline, {}, len(few)), contract)
+
+
+def few_rows(rows: pd.DataFrame, contract: Contract, task: Task) -> pd.DataFrame:
+    """Some rows, evenly spread, and some of each class."""
+    some = {*np.linspace(0, len(rows) - 1, min(FEW, len(rows))).astype(int)}
+    if task == "classification":
+        for places in rows.groupby(contract.target).indices.values():
+            some.update(places[: FEW // 10])
+    return rows.iloc[sorted(some)].reset_index(drop=True)
 
 
 def choose(

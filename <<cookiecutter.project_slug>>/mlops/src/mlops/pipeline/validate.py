@@ -26,6 +26,7 @@ from ..contract import (
     unreadable,
     violation,
 )
+from ..declared import load_declared
 from ..errors import CheckError, InputError
 from ..files import read_json, write_json
 from ..paths import CONTRACT, PIPELINE, PROFILE, PROVENANCE, VALIDATION
@@ -45,6 +46,7 @@ def validate() -> None:
     """
     contract, task = load_contract(), load_params().task
     contract.check_task(task)
+    load_declared(contract).check_task(task)
     if contract.rules.references:
         check_references(contract)
     provenance = read_json(PROVENANCE)

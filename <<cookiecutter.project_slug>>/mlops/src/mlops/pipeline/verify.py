@@ -42,6 +42,8 @@ CONSTANT = 1e-14
 # A metric of both models may differ by this share, and by this much where it is next to nothing.
 METRIC = 1e-3
 NOTHING = 1e-6
+# The kinds of columns that a model takes as float32.
+FLOATS = ("numeric", "boolean")
 # So many of the worst rows are named.
 WORST = 5
 
@@ -157,7 +159,7 @@ def agreement(
     converted, features = onnx.load(path), model.pipeline[:-1]
     cases = edge_cases(test, model, converted, contract, how.edge_rows)
     groups, trees = {"test": test, **cases.groups}, thresholds(converted)
-    numbers = [n for n in contract.features if contract.columns[n].kind != "categorical"]
+    numbers = [n for n in contract.features if contract.columns[n].kind in FLOATS]
     found = {
         name: compare(
             model.predict(some),
@@ -279,16 +281,17 @@ def edge_cases(
     rng = np.random.default_rng(0)
     drawn = test.iloc[rng.integers(len(test), size=rows)].reset_index(drop=True)
     features = contract.features
-    numbers = [name for name in features if contract.columns[name].kind != "categorical"]
-    categories = [name for name in features if name not in numbers]
+    categories = [name for name in features if contract.columns[name].kind == "categorical"]
+    numbers = [name for name in features if contract.columns[name].kind in FLOATS]
+    ordered = [name for name in features if name not in categories]
 
-    cases = Cases({"missing": _missing(drawn, numbers, rng)})
+    cases = Cases({"missing": _missing(drawn, categories, rng)})
     if categories:
         cases.groups["unknown"] = _unknown(drawn, categories, rng)
     else:
         cases.without["unknown"] = "no feature is a category"
-    if numbers:
-        cases.groups["extremes"] = _extremes(drawn, test, numbers, rng)
+    if ordered:
+        cases.groups["extremes"] = _extremes(drawn, test, ordered, rng)
     else:
         cases.without["extremes"] = "no feature is a number"
     if not has_trees(converted, model.pipeline):
@@ -317,11 +320,11 @@ def edge_cases(
     return cases
 
 
-def _missing(drawn: pd.DataFrame, numbers: list[str], rng: np.random.Generator) -> pd.DataFrame:
+def _missing(drawn: pd.DataFrame, categories: list[str], rng: np.random.Generator) -> pd.DataFrame:
     made = drawn.copy()
     for name in made:
         hidden = rng.random(len(made)) < 0.3
-        made.loc[hidden, name] = np.nan if name in numbers else NO_CATEGORY
+        made.loc[hidden, name] = NO_CATEGORY if name in categories else np.nan
     return made
 
 
@@ -333,15 +336,15 @@ def _unknown(drawn: pd.DataFrame, categories: list[str], rng: np.random.Generato
 
 
 def _extremes(
-    drawn: pd.DataFrame, test: pd.DataFrame, numbers: list[str], rng: np.random.Generator
+    drawn: pd.DataFrame, test: pd.DataFrame, ordered: list[str], rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Numbers at the ends of what was seen, ten times its span beyond, or zero."""
+    """Numbers and moments at the ends of what was seen, ten times its span beyond, or zero."""
     made = drawn.copy()
-    for name in numbers:
+    for name in ordered:
         low, high = float(test[name].min()), float(test[name].max())
         span = high - low or abs(high) or 1.0
         ends = [low, high, low - 10 * span, high + 10 * span, 0.0]
-        made[name] = rng.choice(ends, size=len(made)).astype("float32")
+        made[name] = rng.choice(ends, size=len(made)).astype(drawn[name].to_numpy().dtype)
     return made
 
 

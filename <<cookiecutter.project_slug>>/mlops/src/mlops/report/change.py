@@ -22,6 +22,7 @@ from ..paths import (
     CANDIDATE_ONNX,
     CAVEATS,
     CONTRACT,
+    FEATURES,
     FOLDS,
     LOCK,
     METRICS,
@@ -334,7 +335,7 @@ def _slices(params: Params, base: Revision | None, found: Comparison) -> dict[st
 def _parameters(params: Params, base: Revision) -> Iterator[Texts]:
     # What training used is what params.yaml says, unless a search chose.
     searched = [CHOSEN] if params.train.search.trials else []
-    for path in (PARAMS, CONTRACT, *searched):
+    for path in (PARAMS, CONTRACT, FEATURES, *searched):
         before, after = (_flat(side.load(path) or {}) for side in (base, WORKSPACE))
         for key in dict.fromkeys([*before, *after]):
             if before.get(key) != after.get(key):

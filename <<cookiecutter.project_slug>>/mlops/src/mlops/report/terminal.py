@@ -14,6 +14,7 @@ from ..serving.load import Load
 
 if TYPE_CHECKING:  # scikit-learn takes seconds to import, and the status of releases needs none
     from ..comparison import Comparison
+    from .inventory import Listed
 
 COLOURS = {"better": "green", "same": "default", "worse": "red"}
 
@@ -39,6 +40,31 @@ def show(found: "Comparison") -> None:
         console.print(note)
     reason = f": {found.reason}" if found.reason else ""
     console.print(f"{found.verdict or 'not comparable'}{reason}")
+
+
+def show_features(found: "list[Listed]") -> None:
+    """Print the features, and those whose version means something else elsewhere."""
+    console = Console(markup=False, emoji=False)
+    table = Table(Column("feature", no_wrap=True), *("kind", "version", "used by", "what it is"))
+    for each in found:
+        used = [f"{use.environment} (version {use.version})" for use in each.used]
+        about = [each.description, each.expr, f"owner: {each.owner}" if each.owner else None]
+        kind = f"{each.kind}, {each.encode}" if each.encode else each.kind
+        table.add_row(
+            each.name,
+            kind if each.learn else f"{kind}, for others",
+            str(each.version),
+            "\n".join(used) or "no release",
+            "\n".join(filter(None, about)),
+        )
+    console.print(table)
+    for each in found:
+        if each.renamed:
+            where = ", ".join(each.renamed)
+            console.print(
+                f"{each.name}: version {each.version} means something else in {where}; give it "
+                f"version {each.version + 1} in features.yaml"
+            )
 
 
 @contextmanager

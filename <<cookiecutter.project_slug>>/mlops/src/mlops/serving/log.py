@@ -30,7 +30,7 @@ from .metrics import Metrics
 from .model import Batch, ServedModel
 from .parquet import Field, File, Kind
 from .settings import Settings
-from .signature import NO_CATEGORY
+from .signature import NO_CATEGORY, Moment
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,12 @@ TIME, REQUEST, ROW, RELEASE = "_time", "_request", "_row", "_release"
 # And where the server knows who asks.
 CALLER = "_caller"
 
-KINDS: dict[str, Kind] = {"categorical": "text", "boolean": "boolean", "numeric": "float"}
+KINDS: dict[str, Kind] = {
+    "categorical": "text",
+    "boolean": "boolean",
+    "numeric": "float",
+    "datetime": "text",  # as it came
+}
 
 Store = Callable[[str, bytes], None]
 
@@ -261,6 +266,8 @@ class PredictionLog:
                 array = np.full(len(array), None)
             elif each.column.kind == "categorical":
                 array[array == NO_CATEGORY] = None
+            elif isinstance(each, Moment):
+                array = each.texts(array)
             yield name, Field(KINDS[each.column.kind], array)
         for name in batches[0].outputs:
             array = np.concatenate([batch.outputs[name] for batch in batches])

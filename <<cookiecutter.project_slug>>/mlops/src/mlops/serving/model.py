@@ -422,7 +422,7 @@ class ServedModel:
         self.run([self._example(PART_ROWS)])
 
     def _example(self, rows: int) -> Job:
-        values = {"categorical": "", "boolean": False, "numeric": 0.0}
+        values = {"categorical": "", "boolean": False, "numeric": 0.0, "datetime": 0.0}
         return Job("", rows, [[values[each.column.kind]] * rows for each in self.inputs.values()])
 
 

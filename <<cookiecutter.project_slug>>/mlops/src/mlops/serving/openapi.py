@@ -102,10 +102,13 @@ def _property(each: Input) -> dict[str, Any]:
     column = each.column
     if column.kind == "categorical":
         schema = _category(each)
+    elif column.kind == "datetime":
+        schema = {"type": ["string", "null"] if column.optional else "string"}
+        schema["format"] = "date-time"
     else:
         kind = _KINDS[column.kind]
         schema = {"type": [kind, "null"] if column.optional else kind}
-    if column.range is not None:
+    if column.range is not None and column.kind == "numeric":
         for name, bound in zip(("minimum", "maximum"), column.range, strict=True):
             if bound is not None:
                 schema[name] = bound

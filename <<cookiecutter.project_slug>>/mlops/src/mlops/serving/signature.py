@@ -8,6 +8,7 @@ one only to tell which of them is wrong.
 """
 
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -301,6 +302,65 @@ class Category(Input):
         return Violation(f"input {self.name}, row {row}: {shown(value)} {what}", self.name)
 
 
+class Moment(Input):
+    """A column of moments: text as ISO 8601 has it, in UTC where it names no zone.
+
+    float64, microseconds from 1970, NaN where it is missing: see inputs.model_inputs.
+    """
+
+    datatype = "BYTES"
+    datatypes = frozenset(["BYTES"])
+    dtype = np.float64
+    types = frozenset([str])
+    kind = "a moment, such as 2013-01-31T12:00:00Z"
+
+    def __init__(self, name: str, column: Column, read: Reader) -> None:
+        super().__init__(name, column, read)
+        bounds = column.range or [None, None]
+        self.low, self.high = (None if each is None else _micro(str(each)) for each in bounds)
+
+    def check(self, values: Values) -> Values:
+        """See Input.check."""
+        found = [self._moment(row, value) for row, value in enumerate(values, 1)]
+        self._check_missing(found, None)
+        return found
+
+    def _moment(self, row: int, value: Any) -> float | None:
+        if value is None or (isinstance(value, str) and value.strip() in self.read.missing):
+            return None
+        try:
+            micro = _micro(value)
+        except (TypeError, ValueError, OverflowError):
+            wrong = f"{shown(value)} is not {self.kind}"
+            raise Violation(f"input {self.name}, row {row}: {wrong}", self.name) from None
+        if (self.low is not None and micro < self.low) or (
+            self.high is not None and micro > self.high
+        ):
+            bounds = ", ".join(str(each or "") for each in self.column.range or [])
+            wrong = f"{shown(value)} is outside the contract's range [{bounds}]"
+            raise Violation(f"input {self.name}, row {row}: {wrong}", self.name)
+        return micro
+
+    def texts(self, micro: np.ndarray) -> np.ndarray:
+        """What the model took, as text again; None where it is missing."""
+        known = ~np.isnan(micro)
+        found = np.full(len(micro), None, dtype=object)
+        whole = micro[known].astype("int64").view("datetime64[us]")
+        found[known] = np.datetime_as_string(whole).astype(object)
+        return found
+
+
+EPOCH = datetime(1970, 1, 1)
+
+
+def _micro(text: str) -> float:
+    """Microseconds from 1970 to a moment. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return float((moment - EPOCH) // timedelta(microseconds=1))
+
+
 def columns(contract: dict[str, Any]) -> dict[str, Column]:
     """The columns of the contract in a model's metadata."""
     return msgspec.convert(contract["columns"], dict[str, Column])
@@ -329,10 +389,11 @@ def signature(
         if column.kind == "categorical":
             found[name] = Category(name, column, read[name], (categories or {}).get(name))
         else:
-            found[name] = {"numeric": Number, "boolean": Boolean}[column.kind](
-                name, column, read[name]
-            )
+            found[name] = KINDS[column.kind](name, column, read[name])
     return found
+
+
+KINDS: dict[str, type[Input]] = {"numeric": Number, "boolean": Boolean, "datetime": Moment}
 
 
 def shown(value: Any) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..engine import ENGINE, MANIFEST, differences, digest, is_part, parse
-from ..paths import CONTRACT, PARAMS
+from ..paths import CONTRACT, FEATURES, PARAMS
 from ..record import RECORD
 from .params import with_new_keys
 from .trees import Store, Tree
@@ -15,7 +15,7 @@ Category = Literal["engine", "platform", "yours"]
 UV_LOCK = Path("uv.lock")
 # What an update never overwrites.
 _YOURS = ("src", "tests", "environments", "releases", "data")
-_YOUR_FILES = (CONTRACT, PARAMS, Path("model.yaml"))
+_YOUR_FILES = (CONTRACT, FEATURES, PARAMS, Path("model.yaml"))
 
 
 @dataclass(frozen=True)

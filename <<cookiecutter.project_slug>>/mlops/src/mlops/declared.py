@@ -1,0 +1,430 @@
+"""`features.yaml`: what a model learns from beside the contract's columns, and how it takes them.
+
+A feature is an expression over columns that callers send: see `expressions`. Each is computed by
+Arrow for training, and is part of the ONNX model, where `nodes` computes it.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import BeforeValidator, Field, model_validator
+
+from .checks import LARGEST
+from .config.section import Section, Task
+from .contract import Column, Contract, Kind
+from .errors import InputError
+from .expressions import NAMES, Evaluation, Expression, Term, column, columns, parts, read
+from .files import load
+from .inputs import NO_CATEGORY
+from .paths import CONTRACT, FEATURES
+
+How = Literal["one_hot", "target", "frequency", "hash", "rare"]
+# What `hash` and `rare` do where nothing else is said: into so many columns, and below which share.
+BUCKETS, RARE = 32, 0.01
+# Operations that rules know and models do not.
+UNSERVABLE = {
+    "length": "length(…) is for rules: ONNX does not count characters; use matches(…)",
+    "lower": "lower(…) is for rules: ONNX knows A to Z alone; use ascii_lower(…)",
+}
+ORDERS = {"<", "<=", ">", ">="}
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Encoding(Section):
+    """How a text becomes numbers: `target`, or `{rare: 0.05}`.
+
+    Attributes:
+        how: `one_hot`: a column for each category; `target`: the mean of what is predicted, fitted
+            on other rows than those that learn from it; `frequency`: its share of the rows;
+            `hash`: one of so many columns; `rare`: as one_hot, of those that are not rare.
+        size: of `hash`, how many columns; of `rare`, the share of rows below which a category is.
+    """
+
+    how: How
+    size: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _size_fits(self) -> Self:
+        if self.how == "hash" and not (self.columns.is_integer() and 2 <= self.columns <= 65_536):
+            raise ValueError("the columns of `hash` are a whole number from 2 to 65536")
+        if self.how == "rare" and self.share >= 1:
+            raise ValueError("below which share a category is `rare` is a number below 1")
+        if self.how not in ("hash", "rare") and self.size is not None:
+            raise ValueError(f"`{self.how}` takes no number")
+        return self
+
+    @property
+    def columns(self) -> float:
+        """How many columns `hash` makes."""
+        return float(self.size or BUCKETS)
+
+    @property
+    def share(self) -> float:
+        """Below which share of the rows a category is rare."""
+        return self.size or RARE
+
+
+def _encoding(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"how": value}
+    if isinstance(value, dict) and len(value) == 1 and "how" not in value:
+        ((how, size),) = value.items()
+        return {"how": how, "size": float(size) if isinstance(size, int) else size}
+    return value
+
+
+Encoded = Annotated[Encoding | None, BeforeValidator(_encoding)]
+
+
+class Use(Section):
+    """How the model takes a column of the contract.
+
+    Attributes:
+        encode: where it is text.
+        learn: whether it learns from the column itself; else only features read it.
+    """
+
+    encode: Encoded = None
+    learn: bool = True
+
+
+class Feature(Use):
+    """A feature.
+
+    Attributes:
+        expr: what it is, in the language of `expressions`.
+        description, owner: for people.
+        version: goes up when its meaning changes.
+    """
+
+    expr: Annotated[str, Field(min_length=1, max_length=10_000)]
+    description: str | None = None
+    owner: str | None = None
+    version: Annotated[int, Field(ge=1)] = 1
+
+
+def _numbers_alike(table: Any) -> Any:
+    if isinstance(table, dict) and all(type(each) in (int, float) for each in table.values()):
+        return {str(key): float(each) for key, each in table.items()}
+    return table
+
+
+Lookup = Annotated[
+    dict[str, float] | dict[str, Annotated[str, Field(min_length=1)]],
+    BeforeValidator(_numbers_alike),
+    Field(min_length=1),
+]
+
+
+class FeatureFile(Section):
+    """The whole of features.yaml.
+
+    Attributes:
+        features: by name.
+        columns: how the contract's columns are taken that are not taken as they are.
+        tables: what lookup(…) may name: for each text a number, or for each another text.
+    """
+
+    features: dict[Name, Feature] = {}
+    columns: dict[str, Use] = {}
+    tables: dict[str, Lookup] = {}
+
+
+class Learned(Contract):
+    """The columns that an estimator learns from: those of the contract and the features.
+
+    Attributes:
+        encodings: of the texts that are not one-hot encoded.
+    """
+
+    encodings: dict[str, Encoding] = {}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What features.yaml says, compiled for the columns of a contract.
+
+    Attributes:
+        file: as it was written.
+        contract: whose columns callers send.
+        expressions: of the features by name, each after those that it reads.
+    """
+
+    file: FeatureFile
+    contract: Contract
+    expressions: dict[str, Expression]
+
+    @cached_property
+    def learned(self) -> Learned:
+        """The columns that an estimator learns from, in the order of the file."""
+        made = {
+            name: Column(kind=_kind(self.expressions[name].kind), role=["feature"], nullable=True)
+            for name, feature in self.file.features.items()
+            if feature.learn
+        }
+        used = {name: self.file.columns.get(name, Use()) for name in self.contract.features}
+        own = {
+            name: self.contract.columns[name]
+            for name, use in used.items()
+            if use.learn and self.contract.columns[name].kind != "datetime"
+        }
+        ways: dict[str, Use] = used | self.file.features
+        encodings = {
+            name: way.encode
+            for name, way in ways.items()
+            if way.learn and way.encode and way.encode.how != "one_hot"
+        }
+        others = {
+            name: column
+            for name, column in self.contract.columns.items()
+            if "target" in column.role
+        }
+        return Learned(
+            dialect=self.contract.dialect, columns=own | made | others, encodings=encodings
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a model learns from the contract's columns as they are."""
+        return not self.file.features and not self.file.columns
+
+    def check_task(self, task: Task) -> None:
+        """Raise InputError where an encoding asks for a target that the task has not."""
+        for name, encoding in self.learned.encodings.items():
+            if task == "clustering" and encoding.how == "target":
+                where = "features" if name in self.file.features else "columns"
+                raise InputError(
+                    f"{FEATURES}: {where}.{name}.encode: target needs a target, and clustering has "
+                    "none; choose frequency, hash or rare"
+                )
+
+    def terms(self) -> dict[str, Term]:
+        """What is computed of each feature that is learned from."""
+        return {n: e.term for n, e in self.expressions.items() if self.file.features[n].learn}
+
+    def columns_of(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        """What an estimator learns from, of rows as inputs.model_inputs makes them."""
+        said = Evaluation(inputs)
+        # Each of them, so that none is deep when it comes to it.
+        made = {name: said.array(each.term) for name, each in self.expressions.items()}
+        return pd.DataFrame(
+            {
+                name: _as_input(made[name]) if name in made else inputs[name].to_numpy()
+                for name in self.learned.features
+            },
+            index=inputs.index,
+        )
+
+    def described(self) -> dict[str, dict[str, Any]]:
+        """Each feature for people, and the digest of its meaning: what a model carries of it."""
+        return {name: self._described(name) for name in self.file.features}
+
+    def _described(self, name: str) -> dict[str, Any]:
+        feature, expression = self.file.features[name], self.expressions[name]
+        told = feature.model_dump(mode="json", exclude_none=True)
+        return told | {
+            "kind": expression.kind,
+            "columns": expression.columns,
+            "sha256": _meaning(expression.term),
+        }
+
+
+def load_declared(contract: Contract, path: Path = FEATURES) -> Declared:
+    """Read and check features.yaml for a contract; where there is none, nothing is declared.
+
+    Raises InputError, one line a mistake.
+    """
+    if not path.is_file():
+        return declared(FeatureFile(), contract)
+    return declared(load(path, FeatureFile), contract, path)
+
+
+def declared(file: FeatureFile, contract: Contract, path: Path = FEATURES) -> Declared:
+    """Compile what a file declares. Raises InputError, one line a mistake."""
+    mistakes = [*_mistakes_of_columns(file, contract)]
+    names = _Names(file, contract)
+    for name in file.features:
+        try:
+            names.compiled(name)
+        except _Elsewhere:
+            pass  # told where it is
+        except InputError as error:
+            mistakes.append(f"features.{name}: {error}")
+    if not mistakes:
+        mistakes += [*_mistakes_of_use(names, file, contract)]
+    if mistakes:
+        raise InputError("\n".join(f"{path}: {each}" for each in mistakes))
+    return Declared(file, contract, names.done)
+
+
+class _Elsewhere(InputError):
+    """What is read has a mistake of its own."""
+
+
+class _Names(Mapping[str, Term]):
+    """What a name stands for in an expression: a column that callers send, or another feature.
+
+    Attributes:
+        done: expressions of features, each after those that it reads.
+    """
+
+    def __init__(self, file: FeatureFile, contract: Contract) -> None:
+        self._file = file
+        self._columns = {
+            name: column(name, contract.columns[name].kind) for name in contract.features
+        }
+        self._contract = contract
+        self._doing: list[str] = []
+        self._failed: dict[str, InputError] = {}
+        self.done: dict[str, Expression] = {}
+
+    def compiled(self, name: str) -> Expression:
+        """The expression of a feature. Raises InputError."""
+        if name in self._failed:
+            raise self._failed[name]
+        if name not in self.done:
+            self._doing.append(name)
+            try:
+                expression = read(self._file.features[name].expr, self, self._file.tables)
+                if why := _unservable(expression.term):
+                    raise InputError(f"`{expression.text}`: {why}")
+            except InputError as error:
+                self._failed[name] = error
+                raise
+            finally:
+                self._doing.pop()
+            self.done[name] = expression
+        return self.done[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether it stands for something. Raises InputError where that is known not to be sent."""
+        if name in self._columns or name in self._file.features:
+            return True
+        if name in self._contract.columns:
+            raise InputError(
+                f"{name} has no role feature in {CONTRACT}, so that callers do not send it"
+            )
+        near = difflib.get_close_matches(str(name), [*self], 1)
+        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(self)}"
+        raise InputError(f"there is no column or feature {name}; {meant}")
+
+    def __getitem__(self, name: str) -> Term:
+        if name in self._columns:
+            return self._columns[name]
+        if name in self._doing:
+            round_ = [*self._doing[self._doing.index(name) :], name]
+            raise InputError(f"is computed of itself: {' → '.join(round_)}")
+        try:
+            return self.compiled(name).term
+        except InputError as error:
+            raise _Elsewhere(name) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._columns, *self._file.features])
+
+    def __len__(self) -> int:
+        return len([*iter(self)])
+
+
+def _mistakes_of_columns(file: FeatureFile, contract: Contract) -> Iterator[str]:
+    """Names that cannot be, and columns that are not there."""
+    for name in file.features:
+        if name in contract.columns:
+            yield f"features.{name}: {CONTRACT} has a column of this name; call it otherwise"
+        elif name in ("true", "false", "missing"):
+            yield f"features.{name}: is a word of expressions; call it otherwise"
+    for name in file.columns:
+        if name not in contract.features:
+            there = ", ".join(contract.features)
+            yield f"columns.{name}: {CONTRACT} has no such feature; there are {there}"
+
+
+def _mistakes_of_use(names: _Names, file: FeatureFile, contract: Contract) -> Iterator[str]:
+    """Kinds that no model learns from, and columns for which there is no use."""
+    kinds = {name: each.kind for name, each in names.done.items()}
+    kinds |= {name: contract.columns[name].kind for name in contract.features}
+    for where, uses in (("features", file.features), ("columns", file.columns)):
+        for name, use in uses.items():
+            if use.encode and kinds[name] != "categorical":
+                yield f"{where}.{name}.encode: is for texts, and this is {NAMES[kinds[name]]}"
+    for name, feature in file.features.items():
+        if feature.learn and (kind := kinds[name]) in ("datetime", "duration"):
+            how = {
+                "datetime": "take a part of it, such as hour(…)",
+                "duration": "divide it, such as by hours(1)",
+            }[kind]
+            yield (
+                f"features.{name}: `{feature.expr}`: is {NAMES[kind]}, and a model learns from "
+                f"numbers and texts: {how}, or say `learn: false`"
+            )
+    learned = [*filter(lambda name: file.features[name].learn, file.features)]
+    taken = [
+        name
+        for name in contract.features
+        if file.columns.get(name, Use()).learn and kinds[name] != "datetime"
+    ]
+    if not learned and not taken:
+        yield "columns: there is nothing left to learn from; say `learn: true` of one"
+    read_of = {each for name in learned for each in columns(names.done[name].term)}
+    for name in contract.features:
+        if name in taken or name in read_of:
+            continue
+        if kinds[name] == "datetime":
+            yield (
+                f"features: {name} is a moment, which {CONTRACT} calls a feature, and no feature "
+                f'reads it: declare one, such as `{{expr: "hour({name})"}}`'
+            )
+        else:
+            yield (
+                f"columns.{name}: `learn: false`, and no feature reads it: take its role feature "
+                f"out of {CONTRACT}, so that callers need not send it"
+            )
+
+
+def _unservable(term: Term) -> str | None:
+    """What of a term is for rules alone, as ONNX has no operator for it; None if nothing is."""
+    for part in parts(term):
+        if part.operation in UNSERVABLE:
+            return UNSERVABLE[part.operation]
+        if part.operation in ORDERS and part.terms[0].kind == "categorical":
+            return "texts have no order in a model; compare them with ==, != or in"
+    return None
+
+
+def _kind(kind: str) -> Kind:
+    found: Kind = kind  # type: ignore[assignment]  # no length of time is learned from
+    return found
+
+
+def _as_input(values: pa.Array) -> np.ndarray:
+    """Values as inputs.model_inputs has those of a column: float32 with NaN, or texts with ""."""
+    if pa.types.is_string(values.type):
+        texts: np.ndarray = values.fill_null(NO_CATEGORY).to_numpy(zero_copy_only=False)
+        return texts
+    exact = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.where(np.abs(exact) <= LARGEST, exact, np.nan).astype("float32")
+
+
+def _meaning(term: Term) -> str:
+    """What a term says, the same however it is written and from whichever features it is made."""
+    said: dict[Term, str] = {}
+    for part in reversed([*parts(term)]):
+        _say(part, said)
+    return said[term]
+
+
+def _say(part: Term, said: dict[Term, str]) -> None:
+    for each in part.terms:
+        if each not in said:
+            _say(each, said)
+    told = [part.kind, part.operation, part.given, [said[each] for each in part.terms]]
+    said[part] = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()

@@ -1,0 +1,252 @@
+"""features.yaml: what it declares is learned from and served alike, and what makes no sense is told
+in a line before anything is trained."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from engine import made
+from engine.workspace import root
+
+from mlops.contract import Contract, conform
+from mlops.conversion import nodes_of, to_onnx
+from mlops.declared import FeatureFile, declared, load_declared
+from mlops.errors import InputError
+from mlops.files import parse, write_json, write_text
+from mlops.inference import OnnxModel
+from mlops.inputs import columns, model_inputs
+from mlops.model import Model
+from mlops.paths import FEATURES
+from mlops.pipeline.convert import example
+from mlops.pipeline.verify import compare, edge_cases
+from mlops.serving.errors import Refused
+from mlops.serving.model import ServedModel
+from mlops.serving.settings import Settings
+
+AT = {"kind": "datetime", "role": "feature", "nullable": True}
+# A feature of each kind, by what it is to a model.
+KINDS: dict[str, dict[str, Any]] = {
+    "ratio": {"expr": "size / (rank + 1)"},
+    "logarithm": {"expr": "log1p(abs(size)) * 3"},
+    "bins": {"expr": "bins(size, -2, 0, 2)"},
+    "filled": {"expr": "fill(size, 0) if wet is not missing else -1"},
+    "condition": {"expr": "size > 0 and not wet"},
+    "cycle": {"expr": "cycle_sin(hour(at), 24)"},
+    "age": {"expr": "('2021-01-01' - at) / days(1)"},
+    "month": {"expr": "month(at)"},
+    "lookup": {"expr": "lookup(colour, 'warmth')"},
+    "text": {"expr": "ascii_upper(part(colour, ',', 0))"},
+    "cross": {"expr": "cross(colour, rank, wet)"},
+    "target": {"expr": "cross(colour, rank)", "encode": "target"},
+    "frequency": {"expr": "cross(colour, bins(size, 0))", "encode": "frequency"},
+    "hash": {"expr": "cross(colour, month(at))", "encode": {"hash": 16}},
+    "rare": {"expr": "cross(colour, month(at))", "encode": {"rare": 0.03}},
+}
+FILE: dict[str, Any] = {
+    "features": KINDS,
+    "columns": {"noise": {"learn": False}, "colour": {"encode": "frequency"}},
+    "tables": {"warmth": {"red": 3, "green": 1.5}},
+}
+# What clustering has no target for.
+UNTARGETED = {name: each for name, each in KINDS.items() if name != "target"} | {
+    "noisy": {"expr": "noise"}
+}
+
+
+def _contract(what: str) -> Contract:
+    return made.contract_of(made.COLUMNS | {"at": AT} | made.TARGETS[what][1])
+
+
+def _rows(what: str, count: int = made.ROWS, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    minutes = rng.integers(-500_000, 500_000, count)
+    at = pd.Timestamp("2020-01-01") + pd.to_timedelta(minutes, unit="min")
+    rows = made.rows(what, count, seed).assign(at=pd.Series(at).where(rng.random(count) > 0.1))
+    return conform(rows, _contract(what))
+
+
+def _parity(model: Model, contract: Contract, test: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    proto = to_onnx(model, contract)
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.save(proto, folder / "model.onnx")
+    served = OnnxModel(folder / "model.onnx")
+    assert [*served.inputs] == contract.features
+    groups = {"test": test, **edge_cases(test, model, proto, contract, 200).groups}
+    return {
+        name: compare(model.predict(rows), served.predict(columns(rows)), model.scales, 1e-4)
+        for name, rows in groups.items()
+    }
+
+
+@pytest.mark.parametrize(("what", "name"), made.PAIRS)
+def test_each_estimator_takes_each_kind_of_feature(
+    what: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    features = UNTARGETED if what == "clustering" else KINDS | {"noisy": {"expr": "noise"}}
+    write_json(FEATURES, FILE | {"features": features})
+    contract, rows = _contract(what), _rows(what)
+    model = made.fit(made.params(what, name), contract, rows, rows)
+    test = model_inputs(_rows(what, 200, 3), contract)
+    for group, parity in _parity(model, contract, test, tmp_path).items():
+        assert parity.worst == [], f"{group}: {parity}"
+        assert parity.ties <= parity.rows / 50, group
+
+
+def _served(model: Model, contract: Contract, path: Path) -> ServedModel:
+    """The model as `convert` writes it, but for where it comes from."""
+    facts = {
+        "project": "made",
+        "task": model.task,
+        "classes": model.classes,
+        "categories": model.categories,
+        "contract": contract.model_dump(mode="json", exclude_defaults=True),
+        "example": example(model, contract),
+    }
+    proto = to_onnx(model, contract)
+    told = {name: json.dumps(fact) for name, fact in facts.items() if fact is not None}
+    onnx.helper.set_model_props(proto, told)
+    onnx.save(proto, path)
+    return ServedModel(Settings(model=path))
+
+
+def test_callers_send_raw_columns_moments_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json(FEATURES, FILE | {"features": UNTARGETED})
+    contract, rows = _contract("binary"), _rows("binary")
+    model = made.fit(made.params("binary", "linear"), contract, rows, rows)
+    served = _served(model, contract, tmp_path / "model.onnx")
+    some = rows[contract.features].head(60).assign(at=rows["at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    plain = some.astype(object).where(some.notna(), None).to_dict("records")
+    sent = [{str(name): value for name, value in row.items()} for row in plain]
+    sent[1]["at"] = "2020-05-01T02:00:00+02:00"
+    rows.loc[1, "at"] = pd.Timestamp("2020-05-01")
+    batch = served.run([served.job_of_rows(sent, "")])
+    expected = model.predict(model_inputs(rows[:60], contract))["probability"]
+    np.testing.assert_allclose(batch.outputs["probability"], expected, atol=1e-6)
+    with pytest.raises(Refused, match=r"input at, row 1: 7 is not a moment, such as 2013"):
+        served.job_of_rows([{**sent[0], "at": 7}], "")
+
+
+@pytest.mark.parametrize(
+    ("features", "columns_", "told"),
+    [
+        ({"x": "log(colour)"}, {}, r"features.x: `log\(colour\)`: log\(…\) takes a number, not t"),
+        ({"x": "sise + 1"}, {}, "features.x: `sise [+] 1`: .* sise; did you mean size?"),
+        (
+            {"x": "y + 1", "y": "x * 2"},
+            {},
+            r"features.y: `x \* 2`: is computed of itself: x → y → x",
+        ),
+        ({"x": "x + 1"}, {}, "features.x: `x [+] 1`: is computed of itself: x → x"),
+        ({"x": "squared(size)"}, {}, "no function squared; there are year"),
+        ({"x": "size + "}, {}, "features.x: `size [+] `: cannot be read"),
+        ({"x": "large + 1"}, {}, "large has no role feature in contract.yaml, so that callers"),
+        ({"x": "1 + 1"}, {}, "names no column"),
+        ({"x": "at"}, {}, "is a moment, and a model learns from numbers and texts: take a part"),
+        ({"x": "at - '2020-01-01'"}, {}, "is a length of time, .* divide it, such as by hours"),
+        ({"x": "lower(colour)"}, {}, r"lower\(…\) is for rules: .* use ascii_lower"),
+        ({"x": "colour < 'red'"}, {}, "texts have no order in a model"),
+        ({"x": "lookup(colour, 'heat')"}, {}, "no table heat; there are warmth"),
+        ({"x": "size if rank > 1 else colour"}, {}, "either a number or text; be one"),
+        ({"size": "rank"}, {}, "features.size: contract.yaml has a column of this name"),
+        ({"x": "hour(at)"}, {"sise": {"learn": False}}, "columns.sise: contract.yaml has no such"),
+        ({"x": "hour(at)"}, {"noise": {"learn": False}}, "columns.noise: `learn: false`, and no f"),
+        ({"x": "hour(at)"}, {"size": {"encode": "hash"}}, "columns.size.encode: is for texts"),
+        ({"x": {"expr": "hour(at)", "encode": "rare"}}, {}, "features.x.encode: is for texts"),
+        ({"x": {"expr": "hour(at)", "encode": "targets"}}, {}, "features.x.encode.how: "),
+        ({"x": {"expr": "hour(at)", "version": "1"}}, {}, "features.x.version: "),
+        ({"x": {"exp": "hour(at)"}}, {}, "features.x.expr: this key is missing"),
+        ({}, {}, r"at is a moment, .* and no feature reads it: declare one, such as"),
+    ],
+)
+def test_what_makes_no_sense_is_a_line(
+    features: dict[str, Any], columns_: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    described = {k: {"expr": v} if isinstance(v, str) else v for k, v in features.items()}
+    write_json(
+        tmp_path / "features.json",
+        {"features": described, "columns": columns_, "tables": FILE["tables"]},
+    )
+    with pytest.raises(InputError, match=told) as refused:
+        load_declared(_contract("binary"), tmp_path / "features.json")
+    assert refused.value.exit_code == 2
+    lines = str(refused.value).splitlines()
+    assert all(each.startswith(f"{tmp_path / 'features.json'}: ") for each in lines)
+
+
+def test_a_mistake_is_told_once_where_it_is() -> None:
+    file = FeatureFile.model_validate(
+        {"features": {"a": {"expr": "b + 1"}, "b": {"expr": "c * 2"}, "c": {"expr": "log(colour)"}}}
+    )
+    with pytest.raises(InputError) as refused:
+        declared(file, made.contract("binary"))
+    assert len(str(refused.value).splitlines()) == 1
+    assert str(refused.value).startswith("features.yaml: features.c: ")
+
+
+def _meanings(features: dict[str, Any]) -> dict[str, str]:
+    file = FeatureFile.model_validate({"features": features, "tables": FILE["tables"]})
+    found = declared(file, made.contract("binary")).described()
+    return {name: each["sha256"] for name, each in found.items()}
+
+
+def test_a_feature_is_known_by_its_meaning() -> None:
+    first = _meanings({"half": {"expr": "size / 2"}, "more": {"expr": "half + rank"}})
+    same = _meanings(
+        {"more": {"expr": "(size/2)+rank", "owner": "ada"}, "half": {"expr": "size  /  2.0"}}
+    )
+    assert same == first
+    other = _meanings({"half": {"expr": "size / 3"}, "more": {"expr": "half + rank"}})
+    assert other["more"] != first["more"]
+
+
+def test_many_features_on_one_another_are_compiled_and_computed() -> None:
+    """Each is read twice by the next one: what stands there twice must be looked at once."""
+    features = {"f0": {"expr": "size"}} | {
+        f"f{i}": {"expr": f"f{i - 1} + f{i - 1} * 0"} for i in range(1, 100)
+    }
+    found = declared(FeatureFile.model_validate({"features": features}), made.contract("binary"))
+    inputs = model_inputs(made.rows("binary", 50), made.contract("binary"))
+    made_of = found.columns_of(inputs)
+    np.testing.assert_array_equal(made_of["f99"].to_numpy(), inputs["size"].to_numpy())
+    nodes = nodes_of(found, {name: name for name in found.terms()})
+    assert len(nodes.nodes) < 400
+    assert len({each["sha256"] for each in found.described().values()}) == 100
+
+
+def test_without_a_file_the_model_learns_from_the_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_declared(made.contract("binary")).is_empty
+    write_text(FEATURES, "# features:\n#   a: {expr: size}\n")
+    assert load_declared(made.contract("binary")).is_empty
+
+
+def test_a_feature_without_a_value_is_told_before_it_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json(FEATURES, {"features": {"x": {"expr": "size / (rank * 0)"}}})
+    rows = made.rows("binary")
+    with pytest.raises(InputError, match=r"features.x: .* is missing in each of 400 rows"):
+        made.fit(made.params("binary", "linear"), made.contract("binary"), rows, rows)
+
+
+def test_the_example_in_the_project_makes_sense_when_it_is_taken(own_contract: Contract) -> None:
+    text = (root() / FEATURES).read_text(encoding="utf-8")
+    assert parse(text, FeatureFile, FEATURES) == FeatureFile()
+    taken = re.sub(r"^# (?=  |features:|columns:|tables:)", "", text, flags=re.MULTILINE)
+    found = declared(parse(taken, FeatureFile, FEATURES), own_contract)
+    assert len(found.expressions) >= 5
+    assert found.learned.encodings
