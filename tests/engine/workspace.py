@@ -22,6 +22,7 @@ from mlops.revision import sources
 
 PARTS: tuple[str, ...] = (
     "contract.yaml",
+    "model.yaml",
     "params.yaml",
     "dvc.yaml",
     "uv.lock",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 CONTRACT = Path("contract.yaml")
+STATEMENT = Path("model.yaml")
 PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 
