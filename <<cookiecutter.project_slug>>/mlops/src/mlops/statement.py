@@ -93,7 +93,7 @@ class Risk(Section):
 
     @property
     def weight(self) -> int:
-        """Likelihood × impact, from 1 to 25."""
+        """Likelihood times impact, from 1 to 25."""
         return self.likelihood * self.impact
 
 
@@ -174,9 +174,9 @@ def blank(source: str) -> str:
 
 
 _BLANK = """\
-# Why this model exists, who answers for it, and what could go wrong: for people who never see its code. The environments ask
-# for it (`governance` in environments/*/policy.yaml), and `uv run mlops status` tells what is missing. Each key, with an
-# example: mlops/docs/governance.md.
+# Why this model exists, who answers for it, and what could go wrong: for people who never see its
+# code. The environments ask for it (`governance` in environments/*/policy.yaml), and `uv run mlops
+# status` tells what is missing. Each key, with an example: mlops/docs/governance.md.
 
 problem: null # what is wrong without the model, in plain words
 goal: null # what shall be better with it
