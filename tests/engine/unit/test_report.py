@@ -456,3 +456,16 @@ def test_a_folder_with_something_else_in_it_is_not_replaced(planted: Stored) -> 
     assert Path("code.py").exists()
     Path("build/report").mkdir(parents=True)
     _report("HEAD")  # an empty one may go
+
+
+def test_what_takes_no_model_is_told_beside_what_decides(stored: Stored) -> None:
+    stored.made("good")
+    stored.params(gates={"log_loss": {"regression": 0.0}, "f1": {"regression": 0.0}})
+    report(stored.git("rev-parse", "HEAD"), paths.REPORT, None)
+    told = (paths.REPORT / "report.md").read_text()
+    said = json.loads(paths.NAIVE.read_text())
+    best = said["constant"]["log_loss"], said["always true"]["f1"]
+    assert (
+        f"What takes no model: log_loss {best[0]:.4g} (constant), f1 {best[1]:.4g} (always true)."
+        in told
+    )

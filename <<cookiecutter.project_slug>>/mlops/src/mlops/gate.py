@@ -9,6 +9,7 @@ from .config.terms import Terms
 from .errors import InputError
 from .metrics import catalogue, names
 from .slices import Slices
+from .worth import Worth
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Breach:
     """
 
     metric: str | None
-    rule: Literal["bounds", "regression", "evidence"]
+    rule: Literal["bounds", "naive", "regression", "evidence"]
     told: str
     column: str | None = None
     value: str | None = None
@@ -35,7 +36,11 @@ class Breach:
 
 
 def broken(
-    terms: Terms, metrics: dict[str, float], slices: Slices, against: Comparison | None = None
+    terms: Terms,
+    metrics: dict[str, float],
+    slices: Slices,
+    against: Comparison | None = None,
+    naive: dict[str, Worth] | None = None,
 ) -> list[Breach]:
     """The gates that are not kept; a metric that is not there keeps none.
 
@@ -44,11 +49,14 @@ def broken(
         metrics: of the test rows.
         slices: the same by column with role slice and value.
         against: the comparison with the champion, for gates on regression; None leaves those out.
+        naive: that with naive answers, for gates on it; None leaves those out.
     Raises:
         InputError: a gate is for no metric of the task, or for no column with role slice.
     """
     _check_names(terms, slices)
     found = [*_out_of_bounds(terms, metrics, slices)]
+    if naive is not None:
+        found += _not_beaten(terms, naive)
     if against is not None:
         found += _regressions(terms, against)
     return found
@@ -81,12 +89,32 @@ def _check_names(terms: Terms, slices: Slices) -> None:
                 f"params.yaml: gates.{name}.regression: {name} takes refits and is not compared; "
                 f"choose from {', '.join(compared)}"
             )
+        if gate.naive is not None and (terms.task == "clustering" or name not in compared):
+            raise InputError(
+                f"params.yaml: gates.{name}.naive: no naive answer has a {name}; leave it out"
+            )
         for column in gate.slices or {}:
             if column not in slices:
                 raise InputError(
                     f"params.yaml: gates.{name}.slices.{column}: no column with role slice; "
                     f"contract.yaml has {', '.join(slices) or 'none'}"
                 )
+
+
+def _not_beaten(terms: Terms, naive: dict[str, Worth]) -> Iterator[Breach]:
+    for name, least in ((name, gate.naive) for name, gate in terms.gates.items()):
+        if least is None:
+            continue
+        found = naive.get(name)
+        if found is None:
+            yield Breach(name, "naive", f"{name}: has no value to hold against naive answers")
+        elif not found.low > least:
+            wanted = f", {least:g} more is wanted" if least else ""
+            told = (
+                f"{name}: {found.model:.4g} is not surely better than {found.naive:.4g}, which "
+                f"takes no model ({found.answer}{wanted}): by {found.low:.4g} to {found.high:.4g}"
+            )
+            yield Breach(name, "naive", told, found=found.model)
 
 
 def _regressions(terms: Terms, against: Comparison) -> Iterator[Breach]:

@@ -22,10 +22,12 @@ from .files import read_json
 from .gate import Breach
 from .inference import OnnxModel
 from .metrics import STABILITY, Scored, catalogue, errors, rounded, score
+from .naive import NaiveScores, naive_answers, naive_scores
 from .parts import divide
-from .paths import METRICS, ONNX, PARTS, SLICES, SNAPSHOT
+from .paths import METRICS, NAIVE, ONNX, PARAMS, PARTS, SLICES, SNAPSHOT
 from .revision import WORKSPACE, Revision
 from .slices import Slices, slices
+from .worth import Worth, worth
 
 # Metrics are written with six digits, and a machine may add up in another order.
 TOLERANCE = 1e-4
@@ -42,6 +44,7 @@ class Recount:
     Attributes:
         metrics, slices: as `evaluate` writes them; stability, which takes refits, is left out.
             None where they cannot be counted without the workspace's own code.
+        naive: the metrics of naive answers; worth: how the model compares with the best of them.
         strangers: test rows that the split of the snapshot does not put there; None where both are
             the base's.
         lost: how far the model that is served falls behind its candidate, where it was then trained
@@ -50,6 +53,8 @@ class Recount:
 
     metrics: dict[str, float] | None
     slices: Slices | None
+    naive: NaiveScores | None = None
+    worth: dict[str, Worth] | None = None
     strangers: int | None = None
     lost: tuple[float, float] | None = None
 
@@ -60,12 +65,14 @@ class Judged:
 
     Attributes:
         metrics, slices: counted again; where all is the base's, as the files have them.
+        worth: how the model compares with naive answers; None where that was judged at the base.
         contradictions: where the files say otherwise.
     """
 
     metrics: dict[str, float]
     slices: Slices
     contradictions: list[Breach]
+    worth: dict[str, Worth] | None = None
 
 
 def judged_by(
@@ -85,11 +92,15 @@ def judged_by(
     found = recount(terms, base, own)
     if found is None:
         return Judged(said, parts, [])
-    told = [each for each in contradictions(found, said, parts) if each.metric not in left_out]
+    told = [
+        each
+        for each in contradictions(found, said, parts, WORKSPACE.load(NAIVE) or {})
+        if each.metric not in left_out
+    ]
     if found.metrics is None or found.slices is None:
         return Judged(said, parts, told)
     taken = {name: said[name] for name in {STABILITY} | left_out if name in said}
-    return Judged(found.metrics | taken, found.slices, told)
+    return Judged(found.metrics | taken, found.slices, told, found.worth)
 
 
 def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | None:
@@ -98,7 +109,7 @@ def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | 
     Raises InputError where the model or the rows cannot be had.
     """
     model = onnx_file(WORKSPACE)
-    if base is not None and _is_known(base, model):
+    if base is not None and _is_known(terms, base, model):
         return None
     with tempfile.TemporaryDirectory() as folder:
         space_of = [joblib_file(WORKSPACE)] if terms.task == "clustering" and own else []
@@ -108,7 +119,9 @@ def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | 
         candidate, test = OnnxModel(files[model]), pd.read_parquet(files[PARTS["test"]])
         odd = strangers(terms, base, test, Path(folder, "data"), own)
         if terms.task == "clustering" and not own:
-            return Recount(None, None, odd)  # its space is what the workspace's own steps make
+            return Recount(
+                None, None, strangers=odd
+            )  # its space is what the workspace's own steps make
         contract = Contract.parse(candidate.metadata["contract"])
         space = None
         if space_of:
@@ -119,7 +132,15 @@ def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | 
         lost = None
         if final:
             lost = loss(scored, answers(OnnxModel(files[ONNX]), contract, test, space))
-        return Recount(rounded(found), parts, odd, lost)
+        naive = naive_answers(scored, test, contract, terms.evaluate.naive)
+        return Recount(
+            rounded(found),
+            parts,
+            naive_scores(terms.task, naive, terms.evaluate.value),
+            worth(terms, scored, naive),
+            odd,
+            lost,
+        )
 
 
 def loss(candidate: Scored, served: Scored) -> tuple[float, float]:
@@ -135,11 +156,15 @@ def loss(candidate: Scored, served: Scored) -> tuple[float, float]:
     return other - one, LOSS * max(0.0, constant - one) + CHANCE * constant
 
 
-def _is_known(base: Revision, model: Path) -> bool:
+def _is_known(terms: Terms, base: Revision, model: Path) -> bool:
     same = (
         base.outputs.get(path) == WORKSPACE.outputs.get(path) for path in (model, ONNX, *_rows())
     )
-    return all(same) and all(base.read(path) == WORKSPACE.read(path) for path in (METRICS, SLICES))
+    files = [METRICS, SLICES, NAIVE]
+    # What the bootstrap says is in no file, so it was judged then only if it was asked for then.
+    if any(gate.naive is not None for gate in terms.gates.values()):
+        files.append(PARAMS)
+    return all(same) and all(base.read(path) == WORKSPACE.read(path) for path in files)
 
 
 def _rows() -> tuple[Path, ...]:
@@ -166,7 +191,9 @@ def strangers(
     return int(counts[1].sub(counts[0], fill_value=0).abs().sum())
 
 
-def contradictions(found: Recount, metrics: dict[str, float], parts: Slices) -> Iterator[Breach]:
+def contradictions(
+    found: Recount, metrics: dict[str, float], parts: Slices, naive: NaiveScores
+) -> Iterator[Breach]:
     """Where the files say otherwise than what was counted, with both numbers."""
     if found.strangers:
         told = (
@@ -185,6 +212,10 @@ def contradictions(found: Recount, metrics: dict[str, float], parts: Slices) -> 
     if found.metrics is None or found.slices is None:
         return
     yield from _apart(METRICS, "", metrics, found.metrics)
+    counted = found.naive or {}
+    for answer in dict.fromkeys([*naive, *counted]):
+        two = (each.get(answer, {}) for each in (naive, counted))
+        yield from _apart(NAIVE, f" of {answer}", *two)
     for column in dict.fromkeys([*parts, *found.slices]):
         said, true = (each.get(column, {}) for each in (parts, found.slices))
         for value in dict.fromkeys([*said, *true]):
@@ -200,7 +231,8 @@ def _apart(
         if name == STABILITY or (one is not None and other is not None and _is_close(one, other)):
             continue
         shown = ["nothing" if each is None else f"{each:.6g}" for each in (one, other)]
-        told = f"{name}{where}: {file} says {shown[0]}, the model says {shown[1]} of the test rows"
+        who = "a naive answer" if file == NAIVE else "the model"
+        told = f"{name}{where}: {file} says {shown[0]}, {who} says {shown[1]} of the test rows"
         yield Breach(name, "evidence", told, found=other)
 
 

@@ -159,7 +159,10 @@ def gate(
     params = load_params()
     against = None if base is None else _compared(base)
     found = judged_by(params, None if base is None else Revision.of(base))
-    lines = [*found.contradictions, *gate.broken(params, found.metrics, found.slices, against)]
+    lines = [
+        *found.contradictions,
+        *gate.broken(params, found.metrics, found.slices, against, found.worth),
+    ]
     if json:
         print_json({"gates": params.gates, "broken": lines, "comparison": against})
     if lines:

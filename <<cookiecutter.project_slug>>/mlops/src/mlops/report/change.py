@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..gate import Breach, broken
 from ..metrics import catalogue
 from ..model import digest
+from ..naive import NaiveScores
 from ..paths import (
     CANDIDATE_ONNX,
     CAVEATS,
@@ -24,6 +25,7 @@ from ..paths import (
     FOLDS,
     LOCK,
     METRICS,
+    NAIVE,
     ONNX,
     PARAMS,
     PARITY,
@@ -160,6 +162,7 @@ class Change:
         lock, broken: what must be mended.
         engine: its files that are not what its version shipped, a line each.
         metrics: each on its own test rows.
+        naive: of each metric that decides, the best naive answer and its value.
         better: which values of the first metric that decides.
         refit: whether what is served was trained on all rows, and the verdict is on how it is made.
         caveats: what makes the numbers doubtful.
@@ -184,6 +187,7 @@ class Change:
     broken: list[Breach]
     engine: list[str]
     metrics: dict[str, Numbers]
+    naive: dict[str, tuple[str, float]]
     better: Literal["higher", "lower"]
     refit: bool
     caveats: list[Caveat]
@@ -233,6 +237,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         broken=_broken(params, base, found),
         engine=changed_engine(),
         metrics=_numbers(_loaded(base, METRICS) or {}, metrics),
+        naive=_naive(params),
         better=catalogue(params.task, value)[decide[0]].better,
         refit=refitted_from(WORKSPACE) is not None,
         caveats=[*_caveats()],
@@ -259,7 +264,10 @@ def _broken(params: Params, base: Revision | None, found: Comparison) -> list[Br
         judged = judged_by(params, base)
     except InputError as error:
         return [Breach(None, "evidence", str(error))]
-    return [*judged.contradictions, *broken(params, judged.metrics, judged.slices, found)]
+    return [
+        *judged.contradictions,
+        *broken(params, judged.metrics, judged.slices, found, judged.worth),
+    ]
 
 
 def _head() -> Revision | None:
@@ -303,6 +311,18 @@ def _loaded(revision: Revision | None, path: Path) -> Any:
 def _numbers(before: dict[str, float], after: dict[str, float]) -> dict[str, Numbers]:
     names = dict.fromkeys([*after, *before])
     return {name: Numbers(before.get(name), after.get(name)) for name in names}
+
+
+def _naive(params: Params) -> dict[str, tuple[str, float]]:
+    scores: NaiveScores = WORKSPACE.load(NAIVE) or {}
+    known, best = catalogue(params.task, params.evaluate.value), {}
+    for name in judged(params):
+        said = {answer: each[name] for answer, each in scores.items() if name in each}
+        if said:
+            choose = max if known[name].better == "higher" else min
+            answer = choose(said, key=lambda each: said[each])
+            best[name] = answer, said[answer]
+    return best
 
 
 def _slices(params: Params, base: Revision | None, found: Comparison) -> dict[str, list[Slice]]:
