@@ -32,7 +32,15 @@ from mlops.slices import slices
 
 MODELS = (paths.CANDIDATE, paths.CANDIDATE_ONNX, paths.MODEL, paths.ONNX)
 PARTS = [str(path) for path in paths.PARTS.values()]
-SMALL = (paths.METRICS, paths.NAIVE, paths.SLICES, paths.PARITY, paths.PROFILE, paths.PROVENANCE)
+SMALL = (
+    paths.METRICS,
+    paths.NAIVE,
+    paths.FAIRNESS,
+    paths.SLICES,
+    paths.PARITY,
+    paths.PROFILE,
+    paths.PROVENANCE,
+)
 
 # Stages as the project's, but that they do nothing.
 STAGES: dict[str, Any] = {
@@ -92,6 +100,7 @@ def _examined(what: str, how: str, test: pd.DataFrame) -> dict[Path, Any]:
     naive = naive_answers(scored, test, contract, params.evaluate.naive)
     return {
         paths.METRICS: score(params.task, scored),
+        paths.FAIRNESS: {},
         paths.NAIVE: naive_scores(params.task, naive, None),
         paths.SLICES: slices(params.task, scored, test, contract, params.evaluate),
         paths.PARITY: {"tolerance": 1e-4, "groups": {"test": {"difference": 1e-7}}},

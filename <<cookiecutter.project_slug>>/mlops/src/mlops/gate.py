@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .comparison import Comparison
+from .config.fairness import Parity
 from .config.terms import Terms
 from .errors import InputError
+from .fairness import COMPOSITION, Groups
 from .metrics import catalogue, names
+from .proportions import Estimate
 from .slices import Slices
 from .worth import Worth
 
@@ -25,7 +28,7 @@ class Breach:
     """
 
     metric: str | None
-    rule: Literal["bounds", "naive", "regression", "evidence"]
+    rule: Literal["bounds", "naive", "regression", "fairness", "evidence"]
     told: str
     column: str | None = None
     value: str | None = None
@@ -41,6 +44,7 @@ def broken(
     slices: Slices,
     against: Comparison | None = None,
     naive: dict[str, Worth] | None = None,
+    groups: dict[str, Groups] | None = None,
 ) -> list[Breach]:
     """The gates that are not kept; a metric that is not there keeps none.
 
@@ -50,6 +54,7 @@ def broken(
         slices: the same by column with role slice and value.
         against: the comparison with the champion, for gates on regression; None leaves those out.
         naive: that with naive answers, for gates on it; None leaves those out.
+        groups: what the model does to them, for the bounds of `fairness`; None leaves those out.
     Raises:
         InputError: a gate is for no metric of the task, or for no column with role slice.
     """
@@ -57,8 +62,11 @@ def broken(
     found = [*_out_of_bounds(terms, metrics, slices)]
     if naive is not None:
         found += _not_beaten(terms, naive)
+    if groups is not None:
+        found += _unfair(terms, groups)
     if against is not None:
         found += _regressions(terms, against)
+        found += _less_fair(terms, against)
     return found
 
 
@@ -115,6 +123,82 @@ def _not_beaten(terms: Terms, naive: dict[str, Worth]) -> Iterator[Breach]:
                 f"takes no model ({found.answer}{wanted}): by {found.low:.4g} to {found.high:.4g}"
             )
             yield Breach(name, "naive", told, found=found.model)
+
+
+def _unfair(terms: Terms, groups: dict[str, Groups]) -> Iterator[Breach]:
+    """Where groups are surely further apart than they may be; what is not sure, is told elsewhere.
+
+    Raises InputError where there is no group, or a gate is for no metric of groups.
+    """
+    gates = terms.fairness.gates
+    if gates and not groups:
+        raise InputError(
+            "params.yaml: fairness.gates: no column has role sensitive; give it to one in "
+            "contract.yaml"
+        )
+    for label, found in groups.items():
+        known = {name for group in found.groups.values() for name in group.counted}
+        known |= {COMPOSITION} if terms.task == "clustering" else set()
+        for name, parity in gates.items():
+            if parity.regression is not None and terms.task == "clustering":
+                raise InputError(
+                    f"params.yaml: fairness.gates.{name}.regression: clusters are numbered anew "
+                    "each time, so there is nothing to compare; leave it out"
+                )
+            if name not in known:
+                raise InputError(
+                    f"params.yaml: fairness.gates.{name}: no metric of groups here; choose from "
+                    f"{', '.join(sorted(known))}"
+                )
+            yield from _unequal(name, label, parity, found, terms.fairness.rows)
+
+
+def _unequal(name: str, label: str, parity: Parity, found: Groups, rows: int) -> Iterator[Breach]:
+    where = f"{name} by {label}"
+    apart = found.disparities.get(name)
+    if apart is None:
+        if not found.combined and (parity.difference, parity.ratio) != (None, None):
+            told = f"{where}: fewer than two groups have {rows:,} rows that count: nobody knows"
+            yield Breach(name, "fairness", told, label)
+        return
+    both = f"{where}: {apart.lowest} {apart.low:.4g}, {apart.highest} {apart.high:.4g}"
+    if parity.difference is not None and apart.difference.low > parity.difference:
+        told = f"{both}: {_shown(apart.difference)} apart, {parity.difference:g} may be"
+        yield Breach(name, "fairness", told, label, found=apart.difference.value)
+    if parity.ratio is not None and apart.ratio is not None and apart.ratio.high < parity.ratio:
+        told = f"{both}: the ratio is {_shown(apart.ratio)}, at least {parity.ratio:g} must be"
+        yield Breach(name, "fairness", told, label, found=apart.ratio.value)
+
+
+def _shown(each: Estimate) -> str:
+    return f"{each.value:.3g} ({each.low:.3g} to {each.high:.3g})"
+
+
+def _less_fair(terms: Terms, against: Comparison) -> Iterator[Breach]:
+    """Where groups are further apart than by the champion; on the same rows."""
+    allowed = {
+        name: parity.regression
+        for name, parity in terms.fairness.gates.items()
+        if parity.regression is not None
+    }
+    of_metrics = any(gate.regression is not None for gate in terms.gates.values())
+    if allowed and against.undecided and not of_metrics:  # which tell it
+        yield Breach(None, "fairness", f"champion: not comparable: {against.reason}")
+    for label, metrics in against.fairness.items():
+        for name, limit in allowed.items():
+            found = metrics.get(name)
+            if found is not None and found.low > limit:
+                told = (
+                    f"{name} by {label}: groups are {found.challenger:.4g} apart, by the champion "
+                    f"{found.champion:.4g}: at best by {found.low:.4g} more"
+                )
+                yield Breach(
+                    name,
+                    "fairness",
+                    told + (f" ({limit:g} is allowed)" if limit else ""),
+                    label,
+                    found=found.challenger,
+                )
 
 
 def _regressions(terms: Terms, against: Comparison) -> Iterator[Breach]:

@@ -160,7 +160,7 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
     found = judged_by(terms, base, own, strange)
     lines = [
         *found.contradictions,
-        *gate.broken(terms, found.metrics, found.slices, against, found.worth),
+        *gate.broken(terms, found.metrics, found.slices, against, found.worth, found.fairness),
     ]
     return [*map(str, lines)]
 

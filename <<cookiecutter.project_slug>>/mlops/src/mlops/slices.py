@@ -1,5 +1,9 @@
 """Slices: rows with the same value in a column, or in the same quarter of its numbers."""
 
+from collections.abc import Iterator
+from functools import reduce
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 
@@ -44,6 +48,17 @@ def named(values: pd.Series, reference: pd.Series) -> pd.Series:
         else:
             values = numbers.astype("string").str.removesuffix(".0")
     return values.astype("string").fillna(MISSING)
+
+
+def memberships(
+    rows: pd.DataFrame, contract: Contract, combined: int
+) -> Iterator[tuple[str, bool, pd.Series]]:
+    """Yield each column, or columns together, whether it is several, and each row's group."""
+    known = {name: named(rows[name], rows[name]) for name in contract.with_role("sensitive")}
+    for size in range(1, combined + 1):
+        for some in combinations(known, size):
+            joined = reduce(lambda one, other: one + " & " + other, (known[name] for name in some))
+            yield " & ".join(some), size > 1, joined
 
 
 def places(names: pd.Series) -> dict[str, np.ndarray]:

@@ -161,7 +161,7 @@ def gate(
     found = judged_by(params, None if base is None else Revision.of(base))
     lines = [
         *found.contradictions,
-        *gate.broken(params, found.metrics, found.slices, against, found.worth),
+        *gate.broken(params, found.metrics, found.slices, against, found.worth, found.fairness),
     ]
     if json:
         print_json({"gates": params.gates, "broken": lines, "comparison": against})

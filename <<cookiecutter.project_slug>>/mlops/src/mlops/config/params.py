@@ -34,6 +34,8 @@ class Params(Terms):
         mistakes = [*self._unknown_estimators()] or [*self._wrong_hyperparameters()]
         if self.train.interval is not None and self.task != "regression":
             mistakes.append("train.interval: prediction intervals are for regression only")
+        if self.train.reweigh and self.task != "classification":
+            mistakes.append("train.reweigh: rows are weighed by classes, for classification only")
         if self.evaluate.value and (misfit := self.evaluate.value.misfit(self.task)):
             mistakes.append(f"evaluate.value: {misfit}")
         if mistakes:

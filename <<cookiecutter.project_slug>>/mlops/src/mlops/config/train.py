@@ -25,6 +25,8 @@ class Train(Section):
             from all where they have a time (`auto`).
         folds: how often the whole of it, search included, is repeated on other parts of the rows to
             see how much its metrics vary; None for not at all.
+        reweigh: whether rows count so much that classes have nothing to do with the groups of
+            columns with role sensitive; for classification.
         search: of hyperparameters.
     """
 
@@ -33,4 +35,5 @@ class Train(Section):
     interval: Fraction | None = None
     refit: Literal["auto", "all", "none"] = "auto"
     folds: Annotated[int, Field(ge=2)] | None = None
+    reweigh: bool = False
     search: Search

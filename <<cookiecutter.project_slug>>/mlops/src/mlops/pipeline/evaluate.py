@@ -16,6 +16,7 @@ from ..answers import answers
 from ..caveats.answers import caveats_of_answers
 from ..config.params import load_params
 from ..contract import Contract, load_contract
+from ..fairness import as_file, fairness
 from ..files import replacing, write_json
 from ..importance import importance
 from ..inference import OnnxModel
@@ -27,6 +28,7 @@ from ..paths import (
     CANDIDATE,
     CANDIDATE_ONNX,
     CAVEATS,
+    FAIRNESS,
     METRICS,
     NAIVE,
     PARTS,
@@ -55,6 +57,9 @@ def evaluate() -> None:
     naive = naive_answers(scored, test, contract, params.evaluate.naive)
     write_json(NAIVE, naive_scores(params.task, naive, params.evaluate.value))
     write_json(SLICES, slices(params.task, scored, test, contract, params.evaluate))
+    how = params.fairness
+    groups = fairness(params.task, scored, test, contract, how, params.evaluate)
+    write_json(FAIRNESS, as_file(groups))
     with replacing(PREDICTIONS) as temporary:
         predictions(test, contract, model, scored.outputs).to_parquet(temporary, index=False)
     with replacing(PLOTS) as folder:

@@ -23,6 +23,7 @@ from .. import memory
 from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
+from ..errors import InputError
 from ..estimators import build, finish
 from ..files import write_json
 from ..folds import folds
@@ -31,6 +32,7 @@ from ..metrics import Scored, negative_log_loss, rounded, score
 from ..model import Model, explained, outputs, scales
 from ..paths import CANDIDATE, FOLDS, MODEL, PARTS, TRAINING_LOG
 from ..progress import progress, waiting
+from ..reweighing import reweighed
 from . import kernels, stage
 
 # In each fold, one of so many parts of the rows to learn from is where a search looks.
@@ -89,9 +91,23 @@ def fit(params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame)
     pipeline = build(params.task, name, chosen, contract, params.train.seed)
     inputs = model_inputs(rows, contract)
     with waiting(f"fitting {name}"), explained(pipeline[:-1], inputs, fitted=False):
-        pipeline.fit(inputs, target_values(rows, contract))
+        pipeline.fit(inputs, target_values(rows, contract), **weights(params, contract, rows))
     finish(params.task, name, pipeline)
     return pipeline
+
+
+def weights(params: Params, contract: Contract, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """What `fit` takes beside rows and target: how much each row counts, where that is asked for.
+
+    Raises InputError where there is nothing to weigh by.
+    """
+    if not params.train.reweigh:
+        return {}
+    if not contract.with_role("sensitive"):
+        raise InputError("params.yaml: train.reweigh: no column has role sensitive")
+    target = target_values(rows, contract)
+    assert target is not None  # as the task is classification
+    return {"model__sample_weight": reweighed(rows, contract, target)}
 
 
 def final_model(
@@ -190,7 +206,7 @@ def choose(
             error_score="raise",
         )
         with explained(pipeline[:-1], inputs, fitted=False):
-            tried.fit(inputs, target_values(both, contract))
+            tried.fit(inputs, target_values(both, contract), **weights(params, contract, both))
     best = {key.removeprefix("model__"): value for key, value in tried.best_params_.items()}
     print(f"best of {len(tried.cv_results_['params'])} trials: {best}")
     return params.hyperparameters(name, best)

@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from .. import lock
 from ..caveats.caveat import Caveat
-from ..comparison import Comparison, compare, judged, refitted_from
+from ..comparison import Compared, Comparison, compare, judged, refitted_from
+from ..config.fairness import Parity
 from ..config.params import Params, load_params
 from ..contract import load_contract
 from ..engine import MANIFEST, engine
 from ..errors import InputError
+from ..fairness import FairnessFile
 from ..gate import Breach, broken
 from ..metrics import catalogue
 from ..model import digest
@@ -22,6 +24,7 @@ from ..paths import (
     CANDIDATE_ONNX,
     CAVEATS,
     CONTRACT,
+    FAIRNESS,
     FOLDS,
     LOCK,
     METRICS,
@@ -100,6 +103,21 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """The groups of a column, as `evaluate` found them.
+
+    Attributes:
+        metrics: those that are told, in the order of the table.
+        groups: by value: rows, and each metric with its interval; as fairness.Group.
+        lines: how far they are apart, a metric a line, and what is not sure.
+    """
+
+    metrics: list[str]
+    groups: dict[str, Any]
+    lines: list[str]
+
+
+@dataclass(frozen=True)
 class Model:
     """The ONNX model.
 
@@ -170,6 +188,7 @@ class Change:
             empty where there are none.
         parts: what the rows for training, validation and test look like.
         slices: that metric by column and value.
+        fairness: what it does to groups, by column with role sensitive.
         parameters: those that differ; None where there is no base.
         stages: of the run that made this; empty where its log is not at hand.
         params: of the workspace.
@@ -194,6 +213,7 @@ class Change:
     folds: dict[str, tuple[float, float, int]]
     parts: list[Part]
     slices: dict[str, list[Slice]]
+    fairness: dict[str, Apart]
     parameters: list[Texts] | None
     data: Data | None
     model: Model | None
@@ -247,6 +267,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
             for name, each in (WORKSPACE.load(SPLIT) or {}).get("parts", {}).items()
         ],
         slices=_slices(params, base, found),
+        fairness=_fairness(params, found),
         parameters=None if base is None else [*_parameters(params, base)],
         data=_data(base),
         model=_model(base, found),
@@ -266,7 +287,7 @@ def _broken(params: Params, base: Revision | None, found: Comparison) -> list[Br
         return [Breach(None, "evidence", str(error))]
     return [
         *judged.contradictions,
-        *broken(params, judged.metrics, judged.slices, found, judged.worth),
+        *broken(params, judged.metrics, judged.slices, found, judged.worth, judged.fairness),
     ]
 
 
@@ -345,6 +366,44 @@ def _slices(params: Params, base: Revision | None, found: Comparison) -> dict[st
             for value, now in values.items()
         ]
     return {column: rows for column, rows in told.items() if rows}
+
+
+def _fairness(params: Params, found: Comparison) -> dict[str, Apart]:
+    said: FairnessFile = WORKSPACE.load(FAIRNESS) or {}
+    told = {}
+    for label, each in said.items():
+        metrics = [*dict.fromkeys(m for group in each["groups"].values() for m in group["metrics"])]
+        compared = found.fairness.get(label, {})
+        lines = [
+            _line(name, apart, params.fairness.gates.get(name), compared.get(name))
+            for name, apart in each["disparities"].items()
+        ]
+        told[label] = Apart(metrics, each["groups"], lines)
+    return told
+
+
+def _line(name: str, apart: Any, parity: Parity | None, compared: Compared | None) -> str:
+    """How far groups are apart in a metric, and whether that is sure and more than it was."""
+    by, ratio = apart["difference"], apart["ratio"]
+    line = f"`{name}`: {by['value']:.3g} apart ({_range(by)})"
+    line += f", ratio {ratio['value']:.3g} ({_range(ratio)})" if ratio else ""
+    if compared is not None and compared.verdict != "same":
+        more = "further apart" if compared.verdict == "worse" else "closer"
+        line += f"; {more} than by the champion, {compared.champion:.3g}"
+    if parity is not None and _is_doubtful(parity, by, ratio):
+        line += "; may be more than is allowed, which so few rows do not tell"
+    return line
+
+
+def _range(each: Any) -> str:
+    return " to ".join("?" if each[end] is None else f"{each[end]:.3g}" for end in ("low", "high"))
+
+
+def _is_doubtful(parity: Parity, by: Any, ratio: Any) -> bool:
+    """Whether the number itself is out of bounds, which its interval does not settle."""
+    far = parity.difference is not None and by["value"] > parity.difference >= (by["low"] or 0)
+    few = ratio is not None and parity.ratio is not None and ratio["value"] < parity.ratio
+    return far or (few and (ratio["high"] is None or ratio["high"] >= parity.ratio))
 
 
 def _parameters(params: Params, base: Revision) -> Iterator[Texts]:

@@ -17,6 +17,7 @@ SECTIONS = (
     "engine",
     "metrics",
     "caveats",
+    "fairness",
     "plots",
     "parameters",
     "data",
