@@ -18,11 +18,11 @@ from .errors import InputError
 from .fairness import Measure, measures, spread
 from .inference import OnnxModel
 from .inputs import columns, model_inputs
+from .membership import memberships
 from .metrics import METRICS, Metric, Scored, catalogue, score
 from .model import Model
 from .paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PARAMS, PARTS, SPLIT
 from .revision import WORKSPACE, Output, Revision, is_clean
-from .slices import memberships
 
 Verdict = Literal["better", "same", "worse"]
 

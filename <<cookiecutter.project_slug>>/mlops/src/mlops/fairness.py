@@ -18,9 +18,9 @@ from .config.fairness import Fairness
 from .config.section import Task
 from .contract import Contract
 from .files import significant
+from .membership import memberships, places
 from .metrics import Scored
 from .proportions import Estimate, difference, mean, ratio, share
-from .slices import memberships, places
 
 # How far groups are apart in the cluster in which they are the furthest.
 COMPOSITION = "composition"

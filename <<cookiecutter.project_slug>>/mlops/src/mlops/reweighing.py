@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from .contract import Contract
-from .slices import memberships
+from .membership import memberships
 
 
 def reweighed(rows: pd.DataFrame, contract: Contract, target: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from ..config.params import Params
 from ..contract import as_kind
 from ..errors import InputError
 from ..inputs import target_values
+from ..membership import named, places
 from ..metrics import Metric, Scored, catalogue
-from ..slices import named, places
 from . import drift
 from .alarms import of_log, of_window
 from .drift import Difference, holm

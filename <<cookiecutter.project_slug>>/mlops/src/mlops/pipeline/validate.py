@@ -29,6 +29,7 @@ from ..errors import CheckError, InputError
 from ..files import read_json, write_json
 from ..paths import CONTRACT, PIPELINE, PROFILE, PROVENANCE, VALIDATION
 from ..profile import profile
+from ..representation import as_file, caveats_of_groups, representation
 from . import stage
 
 # The steps of float32 may move numbers by this share of how far most of them spread.
@@ -51,7 +52,7 @@ def validate() -> None:
     taken = datetime.fromisoformat(read_json(PROVENANCE)["retrieved_at"])
     typed = conform(raw, contract)
     violations = broken(raw, typed, contract, taken)
-    caveats = caveats_of_data(typed, contract, task)
+    caveats = [*caveats_of_data(typed, contract, task), *caveats_of_groups(typed, contract)]
     write_json(
         VALIDATION,
         {
@@ -61,6 +62,7 @@ def validate() -> None:
             "not_in_contract": [name for name in raw.columns if name not in contract.columns],
             "violations": [asdict(each) for each in violations],
             "caveats": [asdict(each) for each in caveats],
+            "groups": as_file(representation(typed, contract)),
         },
     )
     if violations:
