@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score
 from mlops import paths
 from mlops.comparison import Compared, Comparison, compare
 from mlops.config.evaluate import Evaluate, Value
-from mlops.config.fairness import Fairness
+from mlops.config.fairness import Parity
 from mlops.config.params import Params
 from mlops.contract import Contract
 from mlops.errors import InputError
@@ -32,7 +32,13 @@ from mlops.recount import judged_by
 from mlops.revision import Revision
 from mlops.reweighing import reweighed
 
-ASK = Evaluate(importance_rows=1, slice_rows=1)
+
+def ask(**groups: Any) -> Evaluate:
+    """How groups are judged, with changes."""
+    return Evaluate.model_validate({"importance_rows": 1, "slice_rows": 1, **groups})
+
+
+ASK = ask()
 RATES = ["selection_rate", "true_positive_rate", "false_positive_rate", "error"]
 
 
@@ -52,9 +58,9 @@ def sensitive(what: str, *columns: str) -> Contract:
     return made.contract_of(made.COLUMNS | changed | made.TARGETS[what][1])
 
 
-def found(what: str, how: Fairness, *columns: str) -> dict[str, Groups]:
+def found(what: str, how: Evaluate, *columns: str) -> dict[str, Groups]:
     data = stored_rows(what, 600)
-    return fairness(made.task(what), said(what, data), data, sensitive(what, *columns), how, ASK)
+    return fairness(made.task(what), said(what, data), data, sensitive(what, *columns), how)
 
 
 def frame(what: str, metrics: dict[str, Any], by: str) -> fl.MetricFrame:
@@ -70,7 +76,7 @@ def frame(what: str, metrics: dict[str, Any], by: str) -> fl.MetricFrame:
 
 
 def test_numbers_of_classes_are_those_of_fairlearn() -> None:
-    groups = found("binary", Fairness(rows=1), "colour")["colour"]
+    groups = found("binary", ask(group_rows=1), "colour")["colour"]
     same = frame(
         "binary",
         {
@@ -106,7 +112,7 @@ def test_numbers_of_classes_are_those_of_fairlearn() -> None:
 
 
 def test_numbers_of_numbers_are_those_of_fairlearn() -> None:
-    groups = found("regression", Fairness(rows=1), "colour")["colour"]
+    groups = found("regression", ask(group_rows=1), "colour")["colour"]
     of_error = {"mae": sk.mean_absolute_error, "mean_error": lambda y, said: (said - y).mean()}
     same = frame("regression", of_error, "colour")
     for name, group in groups.groups.items():
@@ -121,7 +127,7 @@ def test_numbers_of_numbers_are_those_of_fairlearn() -> None:
 
 
 def test_calibration_is_what_is_said_less_what_happened() -> None:
-    group = found("binary", Fairness(), "colour")["colour"].groups["red"]
+    group = found("binary", ASK, "colour")["colour"].groups["red"]
     data = stored_rows("binary", 600)
     red = (data["colour"] == "red").to_numpy()
     probability = said("binary", data).outputs["probability"][:, 1]
@@ -134,8 +140,8 @@ def test_who_is_selected_is_said_by_the_threshold_that_people_act_on() -> None:
     scored = said("binary", data)
     per = {"true": {"true": 1.0, "false": 0.0}, "false": {"true": -1.0, "false": 0.0}}
     value = Value.model_validate({"currency": "EUR", "per": per, "threshold": 0.9})
-    ask = ASK.model_copy(update={"value": value})
-    groups = fairness("classification", scored, data, contract, Fairness(), ask)["colour"].groups
+    chosen = ask(value=value)
+    groups = fairness("classification", scored, data, contract, chosen)["colour"].groups
     red = (data["colour"] == "red").to_numpy()
     expected = (scored.outputs["probability"][red, 1] >= 0.9).mean()
     assert groups["red"].metrics["selection_rate"].value == expected
@@ -145,20 +151,20 @@ def test_who_is_selected_is_said_by_the_threshold_that_people_act_on() -> None:
 
 
 def test_groups_that_are_small_are_shown_and_not_judged() -> None:
-    every = found("binary", Fairness(rows=1), "colour")["colour"]
+    every = found("binary", ask(group_rows=1), "colour")["colour"]
     sizes = {name: group.rows for name, group in every.groups.items()}
     few = min(sizes, key=lambda name: sizes[name])
-    some = found("binary", Fairness(rows=sizes[few] + 1), "colour")["colour"]
+    some = found("binary", ask(group_rows=sizes[few] + 1), "colour")["colour"]
     assert some.groups.keys() == every.groups.keys()
     assert few not in {some.disparities["error"].lowest, some.disparities["error"].highest}
     # Of a rate among some rows these have to be enough.
     positives = some.groups["red"].counted["true_positive_rate"]
     assert positives < some.groups["red"].rows
-    assert found("binary", Fairness(rows=600), "colour")["colour"].disparities == {}
+    assert found("binary", ask(group_rows=600), "colour")["colour"].disparities == {}
 
 
 def test_columns_make_groups_together_up_to_as_many_as_asked_for() -> None:
-    groups = found("binary", Fairness(rows=10, combined=2), "colour", "wet", "rank")
+    groups = found("binary", ask(group_rows=10, group_columns=2), "colour", "wet", "rank")
     assert [*groups] == [
         *("rank", "wet", "colour"),
         *("rank & wet", "rank & colour", "wet & colour"),
@@ -172,7 +178,7 @@ def test_columns_make_groups_together_up_to_as_many_as_asked_for() -> None:
 
 
 def test_a_model_of_more_classes_is_judged_by_its_errors() -> None:
-    groups = found("multiclass", Fairness(), "colour")["colour"]
+    groups = found("multiclass", ASK, "colour")["colour"]
     assert {*groups.disparities} == {"error"}
 
 
@@ -182,7 +188,7 @@ def test_clusters_are_judged_by_what_they_are_composed_of() -> None:
     data = data.assign(colour=np.where(data["size"] > 3, "red", "blue"))
     scored = Scored({"prediction": prediction})
     contract = sensitive("clustering", "colour")
-    groups = fairness("clustering", scored, data, contract, Fairness(), ASK)["colour"]
+    groups = fairness("clustering", scored, data, contract, ASK)["colour"]
     assert groups.groups["red"].metrics["cluster_1"].value == 1
     in_one = (data["size"] > 0)[data["size"] <= 3].mean()
     assert groups.disparities["composition"].difference.value == pytest.approx(1 - in_one)
@@ -253,7 +259,7 @@ def test_equal_groups_are_surely_apart_no_more_often_than_they_say() -> None:
         prediction = rng.integers(0, 2, 900)
         likely = np.column_stack([1 - prediction, prediction]).astype(float)
         scored = Scored({"prediction": prediction, "probability": likely}, prediction, classes)
-        groups = fairness("classification", scored, data, contract, Fairness(), ASK)["who"]
+        groups = fairness("classification", scored, data, contract, ASK)["who"]
         sure += groups.disparities["selection_rate"].difference.low > 0
     assert sure <= 0.05 * 200 + 8
 
@@ -262,7 +268,7 @@ def test_equal_groups_are_surely_apart_no_more_often_than_they_say() -> None:
 
 
 def terms(**gates: Any) -> Any:
-    how = Fairness.model_validate({"gates": gates})
+    how = {name: Parity.model_validate(parity) for name, parity in gates.items()}
     return made.params("binary", "linear").model_copy(update={"fairness": how})
 
 
@@ -278,7 +284,7 @@ def groups_of(values: dict[str, tuple[int, int]]) -> dict[str, Groups]:
     columns = {"x": made.COLUMNS["noise"], "sex": {"kind": "categorical", "role": "sensitive"}}
     contract = made.contract_of(columns | made.TARGETS["binary"][1])
     data = pd.DataFrame({"sex": who})
-    return fairness("classification", told, data, contract, Fairness(), ASK)
+    return fairness("classification", told, data, contract, ASK)
 
 
 FAR = groups_of({"F": (300, 1000), "M": (500, 1000)})
@@ -316,7 +322,7 @@ def test_where_nobody_can_tell_a_bound_is_broken() -> None:
     ("gates", "groups", "told"),
     [
         ({"selection_rate": {"ratio": 0.8}}, {}, "no column has role sensitive"),
-        ({"mae": {"difference": 1}}, FAR, "fairness.gates.mae: no metric of groups here; choose"),
+        ({"mae": {"difference": 1}}, FAR, "fairness.mae: no metric of groups here; choose"),
     ],
 )
 def test_a_gate_that_makes_no_sense_is_told(gates: Any, groups: Any, told: str) -> None:
@@ -325,7 +331,7 @@ def test_a_gate_that_makes_no_sense_is_told(gates: Any, groups: Any, told: str) 
 
 
 def test_clusters_have_nothing_to_regress_from() -> None:
-    how = Fairness.model_validate({"gates": {"composition": {"regression": 0}}})
+    how = {"composition": Parity(regression=0)}
     chosen = made.params("clustering", "kmeans").model_copy(update={"fairness": how})
     with pytest.raises(InputError, match="composition.regression: clusters are numbered anew"):
         broken(chosen, {}, {}, groups=FAR)
@@ -337,7 +343,7 @@ def test_clusters_have_nothing_to_regress_from() -> None:
 )
 def test_a_parity_that_bounds_nothing_is_refused(text: Any, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        Fairness.model_validate({"gates": {"error": text}})
+        Parity.model_validate(text)
 
 
 @pytest.mark.parametrize(("limit", "is_broken"), [(0, True), (0.019, True), (0.02, False)])
@@ -365,8 +371,10 @@ def protect(stored: Stored, **gates: Any) -> Params:
     columns = made.COLUMNS | {"colour": made.COLUMNS["colour"] | {"role": "sensitive"}}
     chosen = made.contract_of(columns | made.TARGETS["binary"][1])
     (stored.folder / paths.CONTRACT).write_text(chosen.model_dump_json())
-    how = Fairness.model_validate({"rows": 20, "gates": gates})
-    params = stored.params().model_copy(update={"fairness": how})
+    how = {name: Parity.model_validate(parity) for name, parity in gates.items()}
+    given = stored.params()
+    evaluate = given.evaluate.model_copy(update={"group_rows": 20})
+    params = given.model_copy(update={"fairness": how, "evaluate": evaluate})
     stored.write("params.yaml", params.model_dump(mode="json", exclude_none=True))
     return params
 
@@ -399,7 +407,7 @@ def answers(chosen: Any, data: pd.DataFrame, test: pd.DataFrame) -> Scored:
 
 
 def of_loans(scored: Scored, test: pd.DataFrame) -> dict[str, Groups]:
-    return fairness("classification", scored, test, loans.contract(), Fairness(), ASK)
+    return fairness("classification", scored, test, loans.contract(), ASK)
 
 
 def test_the_planted_bias_is_of_the_size_that_is_known() -> None:
@@ -417,12 +425,12 @@ def test_the_planted_bias_is_of_the_size_that_is_known() -> None:
 def test_a_planted_bias_is_found_refused_mitigated_and_let_through() -> None:
     data, test = loans.rows(4000, seed=1), loans.rows(3000, seed=2)
     gates = {"selection_rate": {"ratio": 0.8, "difference": 0.1}}
-    biased = loans.params(fairness={"gates": gates})
+    biased = loans.params(fairness=gates)
     before = answers(biased, data, test)
     lines = broken(biased, {}, {}, groups=of_loans(before, test))
     assert [breach.rule for breach in lines] == ["fairness", "fairness"]
     assert "selection_rate by group: B 0." in str(lines[0])
-    mended = loans.params(fairness={"gates": gates}, train={"reweigh": True})
+    mended = loans.params(fairness=gates, train={"reweigh": True})
     after = answers(mended, data, test)
     assert broken(mended, {}, {}, groups=of_loans(after, test)) == []
     # It costs some of what the biased labels call right, and makes nothing up.

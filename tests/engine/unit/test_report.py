@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from mlops import paths, plots
 from mlops.comparison import Compared, compare
-from mlops.config.fairness import Fairness
+from mlops.config.fairness import Parity
 from mlops.errors import InputError
 from mlops.facts import as_json
 from mlops.files import write_json
@@ -489,8 +489,8 @@ def test_groups_are_told_with_how_far_they_are_apart(stored: Stored) -> None:
     was = {"selection_rate": Compared(0.1, 0.15, 0.01, 0.09, "worse")}
     against = replace(found.comparison, fairness={"a|b & <b>": was})
     for bound, is_told in ((0.1, True), (0.2, False)):
-        how = Fairness.model_validate({"gates": {"selection_rate": {"difference": bound}}})
-        params = found.params.model_copy(update={"fairness": how})
+        parity = {"selection_rate": Parity(difference=bound)}
+        params = found.params.model_copy(update={"fairness": parity})
         told = replace(found, fairness=change._fairness(params, against))
         page = _check(comment.comment(told, []))
         assert "Groups by" in page.text

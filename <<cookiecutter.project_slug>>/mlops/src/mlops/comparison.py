@@ -290,7 +290,7 @@ def compare_groups(
     The bootstrap is paired, as in `judge`. Judged are the groups that are large enough, as in
     `fairness`, by the rows that count for both models.
     """
-    how, found = terms.fairness, {}
+    found = {}
     if terms.task == "clustering":  # whose clusters are numbered anew each time
         return {}
     sides = [
@@ -298,7 +298,7 @@ def compare_groups(
         for side in (both.champion, both.challenger)
     ]
     shared = [name for name in sides[1] if name in sides[0]]
-    for label, _, membership in memberships(both.test, contract, how.combined):
+    for label, _, membership in memberships(both.test, contract, terms.evaluate.group_columns):
         codes, _ = pd.factorize(membership)
         compared = {
             name: _compare_spread(terms, sides[0][name], sides[1][name], codes) for name in shared
@@ -311,7 +311,7 @@ def _compare_spread(
     terms: Terms, champion: Measure, challenger: Measure, codes: np.ndarray
 ) -> Compared | None:
     counts = np.bincount(codes[champion.among & challenger.among])
-    judged = np.flatnonzero(counts >= terms.fairness.rows)
+    judged = np.flatnonzero(counts >= terms.evaluate.group_rows)
     if len(judged) < 2:
         return None
 

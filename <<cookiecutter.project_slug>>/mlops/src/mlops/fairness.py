@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from .config.evaluate import Evaluate
-from .config.fairness import Fairness
 from .config.section import Task
 from .contract import Contract
 from .files import significant
@@ -135,7 +134,7 @@ def measures(task: Task, scored: Scored, how: Evaluate) -> dict[str, Measure]:
 
 
 def fairness(
-    task: Task, scored: Scored, rows: pd.DataFrame, contract: Contract, how: Fairness, ask: Evaluate
+    task: Task, scored: Scored, rows: pd.DataFrame, contract: Contract, how: Evaluate
 ) -> dict[str, Groups]:
     """What the model does to the groups of each column with role sensitive.
 
@@ -144,17 +143,16 @@ def fairness(
         scored: its answers.
         rows: the same rows, conformed.
         contract: names the columns.
-        how: which groups are judged.
-        ask: from which probability on somebody counts as selected.
+        how: which groups are judged, and from which probability on somebody counts as selected.
     """
-    measured = measures(task, scored, ask)
+    measured = measures(task, scored, how)
     tests = len(measured) if task == "clustering" else 1
     found = {}
-    for label, several, membership in memberships(rows, contract, how.combined):
+    for label, several, membership in memberships(rows, contract, how.group_columns):
         of_group = places(membership)
         found[label] = Groups(
             several,
-            {name: _group(measured, some, how.confidence) for name, some in of_group.items()},
+            {name: _group(measured, some, how.group_confidence) for name, some in of_group.items()},
             _with_composition(
                 task, {name: _apart(each, of_group, how, tests) for name, each in measured.items()}
             ),
@@ -181,13 +179,13 @@ def _group(measured: dict[str, Measure], rows: np.ndarray, confidence: float) ->
 
 
 def _apart(
-    measure: Measure, groups: dict[str, np.ndarray], how: Fairness, tests: int
+    measure: Measure, groups: dict[str, np.ndarray], how: Evaluate, tests: int
 ) -> Disparity | None:
-    judged = [name for name, rows in groups.items() if measure.among[rows].sum() >= how.rows]
+    judged = [name for name, rows in groups.items() if measure.among[rows].sum() >= how.group_rows]
     if len(judged) < 2:
         return None
     pairs = len(judged) * (len(judged) - 1) / 2
-    confidence = 1 - (1 - how.confidence) / pairs / tests
+    confidence = 1 - (1 - how.group_confidence) / pairs / tests
     found = {name: measure.of(groups[name], confidence)[0] for name in judged}
     known = {name: each for name, each in found.items() if each is not None}
     lowest, highest = (choose(known, key=lambda name: known[name].value) for choose in (min, max))

@@ -130,11 +130,10 @@ def _unfair(terms: Terms, groups: dict[str, Groups]) -> Iterator[Breach]:
 
     Raises InputError where there is no group, or a gate is for no metric of groups.
     """
-    gates = terms.fairness.gates
+    gates = terms.fairness
     if gates and not groups:
         raise InputError(
-            "params.yaml: fairness.gates: no column has role sensitive; give it to one in "
-            "contract.yaml"
+            "params.yaml: fairness: no column has role sensitive; give it to one in contract.yaml"
         )
     for label, found in groups.items():
         known = {name for group in found.groups.values() for name in group.counted}
@@ -142,15 +141,15 @@ def _unfair(terms: Terms, groups: dict[str, Groups]) -> Iterator[Breach]:
         for name, parity in gates.items():
             if parity.regression is not None and terms.task == "clustering":
                 raise InputError(
-                    f"params.yaml: fairness.gates.{name}.regression: clusters are numbered anew "
+                    f"params.yaml: fairness.{name}.regression: clusters are numbered anew "
                     "each time, so there is nothing to compare; leave it out"
                 )
             if name not in known:
                 raise InputError(
-                    f"params.yaml: fairness.gates.{name}: no metric of groups here; choose from "
+                    f"params.yaml: fairness.{name}: no metric of groups here; choose from "
                     f"{', '.join(sorted(known))}"
                 )
-            yield from _unequal(name, label, parity, found, terms.fairness.rows)
+            yield from _unequal(name, label, parity, found, terms.evaluate.group_rows)
 
 
 def _unequal(name: str, label: str, parity: Parity, found: Groups, rows: int) -> Iterator[Breach]:
@@ -178,7 +177,7 @@ def _less_fair(terms: Terms, against: Comparison) -> Iterator[Breach]:
     """Where groups are further apart than by the champion; on the same rows."""
     allowed = {
         name: parity.regression
-        for name, parity in terms.fairness.gates.items()
+        for name, parity in terms.fairness.items()
         if parity.regression is not None
     }
     of_metrics = any(gate.regression is not None for gate in terms.gates.values())

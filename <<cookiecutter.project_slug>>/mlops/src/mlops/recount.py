@@ -131,7 +131,7 @@ def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | 
         scored = answers(candidate, contract, test, space)
         # Who is protected is the file's word, which people review, and not the model's.
         protected = load_contract().only({*test.columns})
-        groups = fairness(terms.task, scored, test, protected, terms.fairness, terms.evaluate)
+        groups = fairness(terms.task, scored, test, protected, terms.evaluate)
         if terms.task == "clustering" and not own:
             # Its space is what the workspace's own steps make; groups need none.
             return Recount(None, None, fairness=groups, strangers=odd)
@@ -170,7 +170,7 @@ def _is_known(terms: Terms, base: Revision, model: Path) -> bool:
     )
     files = [METRICS, SLICES, NAIVE, FAIRNESS]
     # What is not taken from a file was judged then only if it was asked for then.
-    if terms.fairness.gates or any(gate.naive is not None for gate in terms.gates.values()):
+    if terms.fairness or any(gate.naive is not None for gate in terms.gates.values()):
         files.append(PARAMS)
     return all(same) and all(base.read(path) == WORKSPACE.read(path) for path in files)
 

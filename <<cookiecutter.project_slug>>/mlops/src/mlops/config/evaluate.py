@@ -81,6 +81,9 @@ class Evaluate(Section):
         slice_rows: smaller slices are not judged.
         value: what predictions are worth.
         naive: what is said without a model.
+        group_rows: smaller groups of people are shown, and not judged: see fairness.
+        group_columns: how many columns with role sensitive make a group together, at most.
+        group_confidence: of the intervals of groups.
     """
 
     importance_rows: Count
@@ -89,3 +92,6 @@ class Evaluate(Section):
     slice_rows: Count
     value: Value | None = None
     naive: Naive = Naive()
+    group_rows: Count = 50
+    group_columns: Annotated[int, Field(ge=1, le=3)] = 1
+    group_confidence: Fraction = 0.95

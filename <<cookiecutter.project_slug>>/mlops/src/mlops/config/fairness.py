@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from .section import Count, Finite, Fraction, Section
+from .section import Finite, Section
 
 
 class Parity(Section):
@@ -26,19 +26,3 @@ class Parity(Section):
         if all(value is None for value in self.__dict__.values()):
             raise ValueError(f"give at least one of {', '.join(type(self).model_fields)}")
         return self
-
-
-class Fairness(Section):
-    """How groups are compared: rows with the same value in a column with role sensitive.
-
-    Attributes:
-        rows: smaller groups are shown, and not judged.
-        confidence: of the intervals.
-        combined: how many columns make a group together, at most.
-        gates: by metric of groups.
-    """
-
-    rows: Count = 50
-    confidence: Fraction = 0.95
-    combined: Annotated[int, Field(ge=1, le=3)] = 1
-    gates: dict[str, Parity] = {}

@@ -57,8 +57,7 @@ def evaluate() -> None:
     naive = naive_answers(scored, test, contract, params.evaluate.naive)
     write_json(NAIVE, naive_scores(params.task, naive, params.evaluate.value))
     write_json(SLICES, slices(params.task, scored, test, contract, params.evaluate))
-    how = params.fairness
-    groups = fairness(params.task, scored, test, contract, how, params.evaluate)
+    groups = fairness(params.task, scored, test, contract, params.evaluate)
     write_json(FAIRNESS, as_file(groups))
     with replacing(PREDICTIONS) as temporary:
         predictions(test, contract, model, scored.outputs).to_parquet(temporary, index=False)

@@ -375,7 +375,7 @@ def _fairness(params: Params, found: Comparison) -> dict[str, Apart]:
         metrics = [*dict.fromkeys(m for group in each["groups"].values() for m in group["metrics"])]
         compared = found.fairness.get(label, {})
         lines = [
-            _line(name, apart, params.fairness.gates.get(name), compared.get(name))
+            _line(name, apart, params.fairness.get(name), compared.get(name))
             for name, apart in each["disparities"].items()
         ]
         told[label] = Apart(metrics, each["groups"], lines)
