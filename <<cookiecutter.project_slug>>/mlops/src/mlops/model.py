@@ -59,6 +59,7 @@ class Model:
         classes: the classes in the order of the probabilities; None unless classification.
         interval: half the width of the prediction interval, in the target's unit; None without one.
         categories: those that training saw, by feature.
+        background: made rows that answers are explained against; empty without.
     """
 
     task: Task
@@ -68,6 +69,7 @@ class Model:
     classes: list[str] | None = None
     interval: float | None = None
     categories: dict[str, list[str]] = field(default_factory=dict)
+    background: dict[str, list[Any]] = field(default_factory=dict)
 
     def predict(self, inputs: pd.DataFrame) -> Outputs:
         """The outputs for `inputs` as inputs.model_inputs makes them.

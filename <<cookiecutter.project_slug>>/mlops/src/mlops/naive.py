@@ -19,6 +19,8 @@ from .paths import PARAMS
 NaiveScores = dict[str, dict[str, float]]
 # Of more classes, none is said of every row.
 CLASSES = 20
+# A constant is calibrated but for how machines add up.
+NOTHING = 1e-12
 
 
 def naive_answers(
@@ -54,8 +56,12 @@ def naive_answers(
 
 
 def naive_scores(task: Task, found: dict[str, Scored], worth: Value | None) -> NaiveScores:
-    """The metrics of naive answers, as files have them."""
-    return {name: rounded(score(task, each, worth)) for name, each in found.items()}
+    """The metrics of naive answers, as files have them; what is nothing but rounding is nothing."""
+    scores = {name: rounded(score(task, each, worth)) for name, each in found.items()}
+    return {
+        name: {metric: value if abs(value) > NOTHING else 0.0 for metric, value in each.items()}
+        for name, each in scores.items()
+    }
 
 
 def _names(scored: Scored) -> list[str]:

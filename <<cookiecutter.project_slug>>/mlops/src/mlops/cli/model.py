@@ -43,6 +43,9 @@ def predict(
     lenient: Lenient = False,
     decimal: DecimalMark = None,
     thousands: ThousandsMark = None,
+    explain: Annotated[
+        int, typer.Option(min=0, help="How many reasons to give for each prediction; takes longer.")
+    ] = 0,
 ) -> None:
     """Score a file with the ONNX model; memory does not grow with the file.
 
@@ -53,13 +56,14 @@ def predict(
     mlops predict new.csv
     mlops predict new.parquet -o scored.parquet --with-inputs
     mlops predict from-excel.csv --decimal , --lenient
+    mlops predict new.csv --explain 3
     """
     from .. import predict
     from ..inference import OnnxModel
 
     target = output or file.with_name(f"{file.name.split('.')[0]}.predictions.csv")
     written = _written(decimal, thousands)
-    tally = predict.predict(file, target, OnnxModel(model), with_inputs, lenient, written)
+    tally = predict.predict(file, target, OnnxModel(model), with_inputs, lenient, written, explain)
     typer.echo(f"{target}: {tally.rows:,} predictions")
     _tell(tally, lenient)
 

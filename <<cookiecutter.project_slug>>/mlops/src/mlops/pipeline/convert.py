@@ -113,6 +113,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "rows": model.rows,
         "classes": model.classes,
         "categories": model.categories,
+        "background": model.background,
         "contract": described,
         "contract_sha256": digest(described),
         "data_sha256": read_json(PROVENANCE)["snapshot_sha256"],

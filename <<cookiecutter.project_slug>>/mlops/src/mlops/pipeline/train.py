@@ -20,6 +20,7 @@ from sklearn.model_selection import PredefinedSplit, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
 from .. import memory
+from ..background import background
 from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
@@ -230,7 +231,8 @@ def described(
         predicted = pipeline.predict(model_inputs(look_at, contract))
         errors = np.abs(target_values(look_at, contract) - predicted)
         interval = half_width(errors, params.train.interval)
-    said = outputs(params.task, pipeline, interval, model_inputs(fit_on, contract))
+    inputs = model_inputs(fit_on, contract)
+    said = outputs(params.task, pipeline, interval, inputs)
     return Model(
         params.task,
         pipeline,
@@ -239,6 +241,7 @@ def described(
         classes,
         interval,
         seen_categories(fit_on, contract),
+        background(inputs, contract),
     )
 
 
