@@ -8,7 +8,7 @@ from .comparison import Comparison
 from .config.fairness import Parity
 from .config.terms import Terms
 from .errors import InputError
-from .fairness import COMPOSITION, Groups
+from .fairness import COMPOSITION, Disparity, Groups
 from .metrics import catalogue, names
 from .proportions import Estimate
 from .slices import Slices
@@ -153,20 +153,26 @@ def _unfair(terms: Terms, groups: dict[str, Groups]) -> Iterator[Breach]:
 
 
 def _unequal(name: str, label: str, parity: Parity, found: Groups, rows: int) -> Iterator[Breach]:
-    where = f"{name} by {label}"
     apart = found.disparities.get(name)
     if apart is None:
         if not found.combined and (parity.difference, parity.ratio) != (None, None):
-            told = f"{where}: fewer than two groups have {rows:,} rows that count: nobody knows"
+            few = f"fewer than two groups have {rows:,} rows that count: nobody knows"
+            told = f"{name} by {label}: {few}"
             yield Breach(name, "fairness", told, label)
         return
-    both = f"{where}: {apart.lowest} {apart.low:.4g}, {apart.highest} {apart.high:.4g}"
+    for told, value in too_far(name, label, parity, apart):
+        yield Breach(name, "fairness", told, label, found=value)
+
+
+def too_far(name: str, label: str, parity: Parity, apart: Disparity) -> Iterator[tuple[str, float]]:
+    """How groups are surely further apart than they may be, and the number that is."""
+    both = f"{name} by {label}: {apart.lowest} {apart.low:.4g}, {apart.highest} {apart.high:.4g}"
     if parity.difference is not None and apart.difference.low > parity.difference:
         told = f"{both}: {_shown(apart.difference)} apart, {parity.difference:g} may be"
-        yield Breach(name, "fairness", told, label, found=apart.difference.value)
+        yield told, apart.difference.value
     if parity.ratio is not None and apart.ratio is not None and apart.ratio.high < parity.ratio:
         told = f"{both}: the ratio is {_shown(apart.ratio)}, at least {parity.ratio:g} must be"
-        yield Breach(name, "fairness", told, label, found=apart.ratio.value)
+        yield told, apart.ratio.value
 
 
 def _shown(each: Estimate) -> str:
