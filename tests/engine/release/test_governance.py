@@ -1,5 +1,6 @@
 """What an environment wants model.yaml to say: without it no release comes, and `status` tells."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from ruamel.yaml import YAML
 from mlops.release import governance
 from mlops.release.state import Policy, Release, environments, policy_path
 from mlops.release.status import Status, status
+from mlops.report.notes import notes
 from mlops.revision import Revision
 from mlops.statement import Statement
 
@@ -200,3 +202,46 @@ def test_the_status_says_what_is_missing_and_where(governed: Repository) -> None
     state(governed, review="2029-12-31")
     assert [len(each.unsaid) for each in found()] == [0, 0, 4]
     assert [each.needs_somebody for each in found()] == [False, False, True]
+
+
+def test_a_promotion_says_what_it_changes(governed: Repository) -> None:
+    """Against what runs there: metrics, parameters, groups, commits, risks; names are no markup."""
+    groups = {"sex": {"disparities": {"error": {"difference": {"value": 0.0625}}}}}
+    governed.live("dev", "staging", "prod")
+    source = f"source: {{path: {SOURCE}}}\n"
+    governed.commit({"params.yaml": f"{source}train: {{seed: 7}}\n"})
+    governed.commit({"reports/fairness.json": json.dumps(groups)})
+    governed.git("commit", "--quiet", "--allow-empty", "--message", "Mend <b>it</b> | @all")
+    to = governed.evidence(metrics={"roc_auc": 0.75}, verdict="better")
+    governed.commit(governed.files(to, "dev"))
+    governed.commit(copy(to.release, "staging"))
+    head = Revision(governed.git("rev-parse", "HEAD"))
+    told = governed.short(notes(environments(head)["prod"], to, head, governed.now))
+    for line in (
+        "It replaces <code>r1</code>, trained on the same data.",
+        "Against <code>r1</code> on the same test rows, when it was made: **better**.",
+        "| roc_auc | 0.7 | 0.75 |",
+        "| error by sex | – | 0.0625 |",
+        "| <code>train.seed</code> | – | <code>7</code> |",
+        "- [x] it was live in staging",
+        "- [x] `model.yaml` says what prod asks for, and no review is overdue",
+        "example.com: it does what it is for, and nothing that it is not for",
+    ):
+        assert line in told, (line, told)
+    assert "<b>" not in told
+    assert "@" not in told  # which would call people
+    assert "| wrong predictions | 3 × 2 = 6 | An answer is an offer" in told
+    assert told.index("decay") < told.index("wrong predictions") < told.index("outage")
+    assert "overdue**" not in told
+    first = governed.short(notes(environments(head)["staging"], to, head, governed.now))
+    assert "It is the very same model" in first
+
+
+def test_a_first_release_has_notes_too(governed: Repository) -> None:
+    evidence = governed.evidence()
+    governed.commit({"model.yaml": None})
+    head = Revision(governed.git("rev-parse", "HEAD"))
+    told = notes(environments(head)["dev"], evidence, head, governed.now)
+    assert "There is nothing in dev yet." in told
+    assert "For people" not in told
+    assert "| roc_auc | – | 0.7 |" in told
