@@ -71,7 +71,7 @@ def test_answers_are_recorded(bake: Bake) -> None:
     record = recorded(bake(author="Ada", license="Apache-2.0"))
     assert record.keys() == {"template", "commit", "version", "answers"}
     assert record["version"] == SETTINGS["__template_version"]
-    assert record["answers"].keys() == {*QUESTIONS, "__year", "__date"}
+    assert record["answers"].keys() == {*QUESTIONS, "__year", "__date", "__review"}
     assert record["answers"]["author"] == "Ada"
     assert record["answers"]["license"] == "Apache-2.0"
 

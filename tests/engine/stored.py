@@ -25,13 +25,22 @@ from mlops.files import write_json, write_text
 from mlops.inputs import model_inputs, target_values
 from mlops.metrics import Scored, score
 from mlops.model import Model
+from mlops.naive import naive_answers, naive_scores
 from mlops.pipeline import convert
 from mlops.profile import profile
 from mlops.slices import slices
 
 MODELS = (paths.CANDIDATE, paths.CANDIDATE_ONNX, paths.MODEL, paths.ONNX)
 PARTS = [str(path) for path in paths.PARTS.values()]
-SMALL = (paths.METRICS, paths.SLICES, paths.PARITY, paths.PROFILE, paths.PROVENANCE)
+SMALL = (
+    paths.METRICS,
+    paths.NAIVE,
+    paths.FAIRNESS,
+    paths.SLICES,
+    paths.PARITY,
+    paths.PROFILE,
+    paths.PROVENANCE,
+)
 
 # Stages as the project's, but that they do nothing.
 STAGES: dict[str, Any] = {
@@ -88,8 +97,11 @@ def _examined(what: str, how: str, test: pd.DataFrame) -> dict[Path, Any]:
         getattr(model.pipeline, "classes_", None),
         model.pipeline[:-1].transform(inputs),
     )
+    naive = naive_answers(scored, test, contract, params.evaluate.naive)
     return {
         paths.METRICS: score(params.task, scored),
+        paths.FAIRNESS: {},
+        paths.NAIVE: naive_scores(params.task, naive, None),
         paths.SLICES: slices(params.task, scored, test, contract, params.evaluate),
         paths.PARITY: {"tolerance": 1e-4, "groups": {"test": {"difference": 1e-7}}},
         paths.PROVENANCE: {"snapshot_sha256": "0" * 64},

@@ -23,6 +23,7 @@ from mlops.revision import sources
 PARTS: tuple[str, ...] = (
     "contract.yaml",
     "features.yaml",
+    "model.yaml",
     "params.yaml",
     "dvc.yaml",
     "uv.lock",

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from engine import made
 from engine.served import ESTIMATORS, write
 
+from mlops.config.fairness import Parity
 from mlops.contract import Contract
 from mlops.errors import InputError
 from mlops.inference import OnnxModel
@@ -313,3 +315,43 @@ def test_pictures_that_cannot_be_drawn_are_told(
     told = monitoring.draw(result, tmp_path / "report.html")
     assert told == "the page with pictures could not be drawn: it takes too long"
     assert not (tmp_path / "report.html").exists()
+
+
+PROTECTED = {"colour": {"role": ["feature", "sensitive"]}}
+
+
+def test_groups_that_the_model_treats_less_alike_raise_an_alarm(tmp_path: Path) -> None:
+    """What was fair in training drifts: large ones are red now, and small ones are not."""
+    environment = Environment("binary", tmp_path, contract=PROTECTED)
+    parity = {"selection_rate": Parity(difference=0.3)}
+    environment.params = environment.params.model_copy(update={"fairness": parity})
+
+    def biased(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(colour=np.where(rows["size"] > 0, "red", "blue"))
+
+    environment.log(1, 600)
+    environment.log(8, 600, biased)
+    result = environment.monitor()
+    quiet, last = result.windows
+    assert quiet.fairness["colour"]["selection_rate"].difference.low < 0.3
+    assert quiet.unfair == []
+    (alarm,) = [each for each in last.alarms if each.kind is Kind.FAIRNESS]
+    assert str(alarm).startswith("fairness: colour: selection_rate by colour: blue ")
+    assert str(alarm).endswith("apart, 0.3 may be")
+    assert alarm in result.alarms
+    monitoring.write(result, tmp_path / "report")
+    told = (tmp_path / "report/report.md").read_text()
+    assert "groups by colour" in told
+    assert "Groups by colour" in monitoring.page(result)
+
+
+def test_groups_that_the_log_does_not_have_are_not_judged(tmp_path: Path) -> None:
+    environment = Environment("binary", tmp_path, contract=PROTECTED)
+    parity = {"selection_rate": Parity(difference=0.3)}
+    environment.params = environment.params.model_copy(update={"fairness": parity})
+    environment.log(8, 600)
+    (file,) = (tmp_path / "log").rglob("*-a-*.parquet")
+    pq.write_table(pq.read_table(file).drop_columns("colour"), file)
+    result = environment.monitor()
+    assert (result.last.fairness, result.last.unfair) == ({}, [])
+    assert result.last.metrics

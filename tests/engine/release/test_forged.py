@@ -12,8 +12,9 @@ import pytest
 from engine.released import REGISTRY, Repository, copy, locked
 
 from mlops.errors import InputError
+from mlops.files import flat
 from mlops.release.evidence import Evidence, Images, evidence_path, load_evidence, read_evidence
-from mlops.release.lineage import BELIEVED, flat
+from mlops.release.lineage import BELIEVED
 from mlops.revision import Revision
 
 IMAGES = Images(

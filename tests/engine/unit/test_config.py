@@ -64,7 +64,10 @@ def test_what_is_right_is_read(tmp_path: Path, what: str) -> None:
         ({"train.search.space": {"linear": {"C": [1, 0]}}}, ["train.search.space.linear.C: "]),
         ({"train.search.space": {"linear": {"c": [1]}}}, ["train.search.space.linear.c: unk"]),
         ({"train.search.space": {"svm": {"C": [1]}}}, ["train.search.space: 'svm' is no est"]),
-        ({"gates": {"f1": {}}}, ["gates.f1: give at least one of min, max, regression, slices"]),
+        (
+            {"gates": {"f1": {}}},
+            ["gates.f1: give at least one of min, max, regression, naive"],
+        ),
         ({"gates": {"f1": {"low": 1}}}, ["gates.f1.low: unknown key"]),
         ({"gates": {"f1": {"min": 0.6, "max": 0.5}}}, ["gates.f1: `min` is above `max`: 0.6, 0.5"]),
         ({"gates": {"f1": {"regression": -1}}}, ["gates.f1.regression: input should be greater"]),

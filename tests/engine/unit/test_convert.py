@@ -164,6 +164,7 @@ def test_the_model_carries_where_it_comes_from() -> None:
     assert "rules" not in described  # which are of the rows that it learned from
     metadata = OnnxModel(paths.ONNX).metadata
     assert metadata.pop("example")
+    assert metadata.pop("background").keys() == {*made.contract("multiclass").features}
     assert metadata == {
         "project": "a-project",
         "task": "classification",

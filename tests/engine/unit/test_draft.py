@@ -30,6 +30,7 @@ from mlops.metrics import METRICS
 from mlops.pipeline import ingest, validate
 from mlops.plots import PLOTS
 from mlops.rules import Rules
+from mlops.statement import Statement, load_statement
 
 ROWS = 60
 
@@ -39,7 +40,7 @@ def _in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that are written, in a folder of their own."""
     folder = tmp_path / "project"
     (folder / "data").mkdir(parents=True)
-    for name in ("params.yaml", "contract.yaml", "dvc.yaml"):
+    for name in ("params.yaml", "contract.yaml", "model.yaml", "dvc.yaml"):
         shutil.copy2(root() / name, folder / name)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.chdir(folder)
@@ -107,8 +108,10 @@ def test_a_draft_sets_everything_to_the_task(target: str | None, task: Any) -> N
     params = load_params()
     assert params.task == task
     contract.check_task(task)
-    assert params.gates == {next(iter(METRICS[task])): Gate(regression=0)}
-    assert f"  {next(iter(params.gates))}: {{regression: 0}}\n" in Path("params.yaml").read_text()
+    naive = None if task == "clustering" else 0  # clusters have no truth to guess
+    assert params.gates == {next(iter(METRICS[task])): Gate(regression=0, naive=naive)}
+    keys = "regression: 0" if naive is None else "regression: 0, naive: 0"
+    assert f"  {next(iter(params.gates))}: {{{keys}}}\n" in Path("params.yaml").read_text()
     assert [Path(path).stem for each in _pipeline()["plots"] for path in each] == [*PLOTS[task]]
     for name in params.estimators:
         params.hyperparameters(name)
@@ -571,3 +574,26 @@ def test_what_is_doubtful_is_told_with_its_evidence() -> None:
     )  # fmt: skip
     (caveat,) = caveats_of(many, contract, "classification")
     assert (caveat.kind, caveat.column) == ("order", "number")
+
+
+def test_what_is_said_of_the_example_is_not_said_of_other_data() -> None:
+    """And what the owner said of it stays, whatever is looked at next."""
+    Path("data/a.csv").write_text(_lines(_number, _number, _flag))
+    assert init("data/a.csv", "y", None, None, None, False).states_nothing
+    assert load_statement() == Statement(runbook="mlops/docs/on-call.md")
+    said = 'owner: Ada\nsources: {"data/a.csv": {licence: own, personal_data: none}}\n'
+    Path("model.yaml").write_text(said)
+    Path("data/b.csv").write_text(_lines(_number, _number, _flag))
+    assert not init("data/b.csv", "y", None, None, None, False).states_nothing
+    assert Path("model.yaml").read_text() == said
+    Path("model.yaml").unlink()
+    assert not init("data/b.csv", "y", None, None, None, False).states_nothing
+
+
+def test_a_statement_that_cannot_be_read_stops_before_anything_is_written() -> None:
+    Path("data/a.csv").write_text(_lines(_number, _number, _flag))
+    Path("model.yaml").write_text("owner: TODO\n")
+    before = Path("contract.yaml").read_bytes()
+    with pytest.raises(InputError, match="model.yaml: owner"):
+        init("data/a.csv", "y", None, None, None, False)
+    assert Path("contract.yaml").read_bytes() == before

@@ -142,6 +142,8 @@ def test_the_stage_writes_what_it_found(what: str, name: str) -> None:
     alone = score(made.task(what), _scored(what, name, test))
     assert {key: metrics[key] for key in alone} == pytest.approx(alone, rel=1e-5)
     assert read_json(paths.SLICES).keys() == {"rank", "colour"}
+    naive = {"classification": "constant", "regression": "median"}.get(made.task(what))
+    assert (naive in read_json(paths.NAIVE)) if naive else read_json(paths.NAIVE) == {}
     assert len(pd.read_parquet(paths.PREDICTIONS)) == 200
     expected = {f"{plot}{end}" for plot in PLOTS[made.task(what)] for end in (".json", ".png")}
     assert {path.name for path in paths.PLOTS.iterdir()} == expected

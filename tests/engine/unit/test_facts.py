@@ -45,7 +45,10 @@ class Found:
         (datetime(2030, 1, 1, tzinfo=UTC), "2030-01-01T00:00:00+00:00"),
         (Path("a/b"), "a/b"),
         ([Found(1, np.zeros(3))], [{"value": 1}]),
-        (Gate(min=0.5), {"min": 0.5, "max": None, "regression": None, "slices": None}),
+        (
+            Gate(min=0.5),
+            {"min": 0.5, "max": None, "regression": None, "naive": None, "slices": None},
+        ),
     ],
 )
 def test_each_kind_of_fact_has_a_form(value: Any, told: Any) -> None:

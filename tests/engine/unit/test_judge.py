@@ -60,6 +60,18 @@ def test_a_worse_model_is_refused(planted: Stored) -> None:
     assert not found.is_unreadable
 
 
+@pytest.mark.parametrize(("base", "how"), [("good", "poor"), ("poor", "good")])
+def test_a_model_that_is_no_better_than_none_is_refused(
+    planted: Stored, base: str, how: str
+) -> None:
+    planted.params({"roc_auc": {"naive": 0}})
+    planted.made(how)
+    planted.push()
+    lines = judged(base).refusals.get("gates", [])
+    assert [line for line in lines if "which takes no model (constant)" in line] == lines
+    assert len(lines) == (how == "poor")
+
+
 def test_metrics_that_somebody_wrote_are_refused(stored: Stored) -> None:
     base = stored.made("poor")
     write_json(paths.METRICS, read_json(paths.METRICS) | {"roc_auc": 0.99})

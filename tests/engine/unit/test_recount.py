@@ -40,7 +40,8 @@ def test_what_is_counted_is_what_scikit_learn_says_of_the_model(begin: Begin, wh
     if what == "regression":
         expected = mean_absolute_error(test["price"], model.pipeline.predict(inputs))
         assert found.metrics["mae"] == pytest.approx(expected, rel=1e-5)
-    assert [*contradictions(found, read_json(paths.METRICS), read_json(paths.SLICES))] == []
+    said = [read_json(path) for path in (paths.METRICS, paths.SLICES, paths.NAIVE, paths.FAIRNESS)]
+    assert [*contradictions(found, *said)] == []
 
 
 def test_metrics_that_somebody_wrote_do_not_decide(stored: Stored) -> None:
@@ -131,9 +132,9 @@ def test_what_is_served_must_be_the_model_that_was_judged(begin: Begin, what: st
 
 @pytest.mark.parametrize("error", [0.2, math.nan])
 def test_an_error_that_is_large_or_no_number_is_refused(error: float) -> None:
-    (breach,) = contradictions(Recount({}, {}, lost=(error, 0.1)), {}, {})
+    (breach,) = contradictions(Recount({}, {}, lost=(error, 0.1)), {}, {}, {}, {})
     assert breach.rule == "evidence"
-    assert [*contradictions(Recount({}, {}, lost=(0.1, 0.1)), {}, {})] == []
+    assert [*contradictions(Recount({}, {}, lost=(0.1, 0.1)), {}, {}, {}, {})] == []
 
 
 def test_a_model_with_one_cluster_for_all_is_not_its_candidate() -> None:
@@ -142,6 +143,6 @@ def test_a_model_with_one_cluster_for_all_is_not_its_candidate() -> None:
     one, two = np.zeros(40, int), (space[:, 0] > 0).astype(int)
     candidate, served = (Scored({"prediction": each}, space=space) for each in (two, one))
     found = Recount({}, {}, lost=loss(candidate, served))
-    assert len([*contradictions(found, {}, {})]) == 1
+    assert len([*contradictions(found, {}, {}, {}, {})]) == 1
     same = Recount({}, {}, lost=loss(candidate, candidate))
-    assert [*contradictions(same, {}, {})] == []
+    assert [*contradictions(same, {}, {}, {}, {})] == []

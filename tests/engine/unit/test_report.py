@@ -14,13 +14,14 @@ from engine.stored import Stored, fitted, rows
 from markdown_it import MarkdownIt
 
 from mlops import paths, plots
-from mlops.comparison import compare
+from mlops.comparison import Compared, compare
+from mlops.config.fairness import Parity
 from mlops.errors import InputError
 from mlops.facts import as_json
 from mlops.files import write_json
 from mlops.inputs import model_inputs
 from mlops.pipeline import TOOK, stage
-from mlops.report import comment, markdown
+from mlops.report import change, comment, markdown
 from mlops.report.headline import headline
 from mlops.report.report import report
 from mlops.revision import Revision
@@ -456,3 +457,44 @@ def test_a_folder_with_something_else_in_it_is_not_replaced(planted: Stored) -> 
     assert Path("code.py").exists()
     Path("build/report").mkdir(parents=True)
     _report("HEAD")  # an empty one may go
+
+
+def test_what_takes_no_model_is_told_beside_what_decides(stored: Stored) -> None:
+    stored.made("good")
+    stored.params(gates={"f1": {"regression": 0.0}, "log_loss": {"regression": 0.0}})
+    report(stored.git("rev-parse", "HEAD"), paths.REPORT, None)
+    told = (paths.REPORT / "report.md").read_text()
+    said = json.loads(paths.NAIVE.read_text())
+    best = said["constant"]["log_loss"], said["always true"]["f1"]
+    assert (
+        f"What takes no model: f1 {best[1]:.4g} (always true), log_loss {best[0]:.4g} (constant)."
+        in told
+    )
+
+
+def test_groups_are_told_with_how_far_they_are_apart(stored: Stored) -> None:
+    """With what is not sure, and what the champion did; names of groups are no markup."""
+    stored.made("good")
+    estimate = {"value": 0.3, "low": 0.2, "high": 0.4}
+    group = {"rows": 1200, "metrics": {"selection_rate": estimate}, "counted": {}}
+    apart = {"lowest": "a", "highest": "b", "low": 0.2, "high": 0.35}
+    apart |= {"difference": {"value": 0.15, "low": 0.05, "high": 0.25}}
+    apart |= {"ratio": {"value": 0.57, "low": 0.4, "high": 0.9}}
+    said = {
+        "groups": dict.fromkeys(["(missing)", *HOSTILE], group),
+        "disparities": {"selection_rate": apart},
+    }
+    write_json(paths.FAIRNESS, {"a|b & <b>": said})
+    found = report("HEAD", paths.REPORT, None)
+    was = {"selection_rate": Compared(0.1, 0.15, 0.01, 0.09, "worse")}
+    against = replace(found.comparison, fairness={"a|b & <b>": was})
+    for bound, is_told in ((0.1, True), (0.2, False)):
+        parity = {"selection_rate": Parity(difference=bound)}
+        params = found.params.model_copy(update={"fairness": parity})
+        told = replace(found, fairness=change._fairness(params, against))
+        page = _check(comment.comment(told, []))
+        assert "Groups by" in page.text
+        assert "0.15 apart (0.05 to 0.25), ratio 0.57 (0.4 to 0.9)" in page.text
+        assert "further apart than by the champion, 0.1" in page.text
+        assert ("may be more than is allowed" in page.text) == is_told
+        assert "1,200" in page.text

@@ -133,6 +133,7 @@ def test_the_changelog_is_what_is_new() -> None:
         ("tests/test_model.py", "yours"),
         ("params.yaml", "yours"),
         ("contract.yaml", "yours"),
+        ("model.yaml", "yours"),
         ("environments/prod/policy.yaml", "yours"),
         ("dvc.yaml", "platform"),
         (".github/workflows/ci.yml", "platform"),

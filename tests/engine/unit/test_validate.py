@@ -151,6 +151,7 @@ def test_the_report_says_that_the_contract_is_kept(capsys: pytest.CaptureFixture
         "clean": [],
         "violations": [],
         "caveats": [],
+        "groups": {},
     }
     assert read_json(PROFILE) == profile(made.rows("binary"), made.contract("binary"))
     assert "400 rows keep the contract" in capsys.readouterr().out

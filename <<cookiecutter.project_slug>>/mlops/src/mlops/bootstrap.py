@@ -25,7 +25,7 @@ def errors(
 
     Args:
         values: the numbers of some rows, which are told by their places.
-        metrics: what the numbers are of.
+        metrics: what the numbers are of; one that is not there looks at all rows.
         rows: how many there are.
         how: how often rows are drawn, and how many.
     """
@@ -36,7 +36,7 @@ def errors(
                 found.setdefault(name, []).append(value)
             told(done, done / how.resamples)
     return {
-        name: float(np.std(each, ddof=1)) * _share(rows, metrics[name], how) ** 0.5
+        name: float(np.std(each, ddof=1)) * _share(rows, metrics.get(name), how) ** 0.5
         for name, each in found.items()
         if len(each) >= how.resamples / 2
     }
@@ -55,7 +55,7 @@ def _resamples(rows: int, how: Compare) -> Iterator[np.ndarray]:
         yield rng.choice(some, len(some))
 
 
-def _share(rows: int, metric: Metric, how: Compare) -> float:
+def _share(rows: int, metric: Metric | None, how: Compare) -> float:
     """Rows of a resample, of those that the number itself is of: there may be more of these."""
-    of_all = min(rows, metric.most_rows or rows)
+    of_all = min(rows, (metric.most_rows if metric else None) or rows)
     return min(how.rows, of_all) / of_all

@@ -13,10 +13,12 @@ import pandas as pd
 from .answers import answers
 from .bootstrap import errors, interval
 from .config.terms import Terms
-from .contract import Contract
+from .contract import Contract, load_contract
 from .errors import InputError
+from .fairness import Measure, measures, spread
 from .inference import OnnxModel
 from .inputs import columns, model_inputs
+from .membership import memberships
 from .metrics import METRICS, Metric, Scored, catalogue, score
 from .model import Model
 from .paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PARAMS, PARTS, SPLIT
@@ -85,6 +87,8 @@ class Comparison:
         undecided: the models differ and could be compared, but not here: something is missing, and
             no gate may take that for good.
         metrics: by name, in the task's order.
+        fairness: the largest difference between groups, by column with role sensitive and metric of
+            groups; less is better.
         notes: what people should know of how they came about, a sentence each.
         rows: how many test rows they are of.
         answers: what is behind them.
@@ -94,6 +98,7 @@ class Comparison:
     reason: str | None = None
     undecided: bool = False
     metrics: dict[str, Compared] = field(default_factory=dict)
+    fairness: dict[str, dict[str, Compared]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     rows: int | None = None
     answers: Answers | None = field(default=None, repr=False)
@@ -161,6 +166,7 @@ def compare(terms: Terms, base: Revision | None, own: bool = True) -> Comparison
         _together(gated),
         None if gated else f"{', '.join(judged(terms))}: no value on these test rows",
         metrics=metrics,
+        fairness=compare_groups(terms, both, load_contract().only({*test.columns})),
         notes=notes,
         rows=len(test),
         answers=both,
@@ -274,6 +280,59 @@ def judge(terms: Terms, champion: Scored, challenger: Scored) -> dict[str, Compa
             verdict = _verdict(known[name], low, high)
             found[name] = Compared(old[name], new[name], low, high, verdict)
     return found
+
+
+def compare_groups(
+    terms: Terms, both: Answers, contract: Contract
+) -> dict[str, dict[str, Compared]]:
+    """How far groups are apart by either model: the largest difference, by column and metric.
+
+    The bootstrap is paired, as in `judge`. Judged are the groups that are large enough, as in
+    `fairness`, by the rows that count for both models.
+    """
+    found = {}
+    if terms.task == "clustering":  # whose clusters are numbered anew each time
+        return {}
+    sides = [
+        measures(terms.task, side.scored, terms.evaluate)
+        for side in (both.champion, both.challenger)
+    ]
+    shared = [name for name in sides[1] if name in sides[0]]
+    for label, _, membership in memberships(both.test, contract, terms.evaluate.group_columns):
+        codes, _ = pd.factorize(membership)
+        compared = {
+            name: _compare_spread(terms, sides[0][name], sides[1][name], codes) for name in shared
+        }
+        found[label] = {name: each for name, each in compared.items() if each is not None}
+    return found
+
+
+def _compare_spread(
+    terms: Terms, champion: Measure, challenger: Measure, codes: np.ndarray
+) -> Compared | None:
+    counts = np.bincount(codes[champion.among & challenger.among])
+    judged = np.flatnonzero(counts >= terms.evaluate.group_rows)
+    if len(judged) < 2:
+        return None
+
+    def apart(rows: np.ndarray) -> tuple[float, float]:
+        one, other = (spread(each, codes, judged, rows) for each in (champion, challenger))
+        return one, other
+
+    def differences(rows: np.ndarray) -> dict[str, float]:
+        one, other = apart(rows)
+        return {} if np.isnan(one) or np.isnan(other) else {"": other - one}
+
+    before, after = apart(np.arange(len(codes)))
+    error = errors(differences, {}, len(codes), terms.compare)
+    if not error:
+        return None
+    low, high = interval(after - before, error[""], terms.compare)
+    return Compared(before, after, low, high, _lower(low, high))
+
+
+def _lower(low: float, high: float) -> Verdict:
+    return "better" if high < 0 else "worse" if low > 0 else "same"
 
 
 def _verdict(metric: Metric, low: float, high: float) -> Verdict:

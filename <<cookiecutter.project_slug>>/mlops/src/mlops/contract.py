@@ -22,7 +22,7 @@ from .reading import Reader, reader
 from .rules import Clean, Rules
 
 Kind = Literal["numeric", "categorical", "boolean", "datetime"]
-Role = Literal["feature", "target", "time", "id", "group", "slice", "rule"]
+Role = Literal["feature", "target", "time", "id", "group", "slice", "sensitive", "rule"]
 
 # Names of the model's outputs, which an input cannot have too: see model.Outputs.
 OUTPUTS = {"prediction", "probability", "lower", "upper", "distances"}

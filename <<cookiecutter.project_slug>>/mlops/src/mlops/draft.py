@@ -32,10 +32,11 @@ from .contract import Column, Contract, Kind, as_kind, conform, is_missing
 from .dialect import Dialect
 from .errors import InputError
 from .files import parse, replacing, write_text
-from .paths import CONTRACT, PARAMS, PIPELINE
+from .paths import CONTRACT, PARAMS, PIPELINE, STATEMENT
 from .pipeline import ingest
 from .reading import Reader
 from .sniff import Guess, Order, guess, has_header, is_open
+from .statement import blank, load_statement
 
 # More distinct values than this make a text column one of names or prose, which cannot be encoded.
 MOST_CATEGORIES = 100
@@ -63,6 +64,9 @@ ID_NAME = re.compile(
 
 # Rows that tell what is doubtful are taken in so many runs.
 RUNS = 100
+
+# What every project comes with.
+EXAMPLE = "data/example/flights.parquet"
 
 # Metrics of clusters take a time that grows with the square of the rows.
 COMPARED = {
@@ -109,6 +113,7 @@ class Drafted:
     Attributes:
         assumed: what it took for so, and how sure that is, a line each.
         caveats: what may make numbers doubtful that come of this data.
+        states_nothing: whether model.yaml was of the example, and says nothing now.
     """
 
     source: AnySource
@@ -116,6 +121,7 @@ class Drafted:
     drafts: list[Draft]
     assumed: list[str]
     caveats: list[Caveat]
+    states_nothing: bool
 
 
 @dataclass(frozen=True)
@@ -548,6 +554,8 @@ def _gates(task: Task) -> CommentedMap:
     from .metrics import METRICS  # slow to import
 
     not_worse = CommentedMap({"regression": 0})
+    if task != "clustering":  # which has no truth to say something naive of
+        not_worse["naive"] = 0
     not_worse.fa.set_flow_style()
     return CommentedMap({next(iter(METRICS[task])): not_worse})
 
@@ -638,7 +646,7 @@ def init(
 ) -> Drafted:
     """Do all of `mlops data init`; see the command's help. Nothing is written when it raises."""
     if not force:
-        check_committed(CONTRACT, PARAMS, PIPELINE)
+        check_committed(CONTRACT, PARAMS, PIPELINE, STATEMENT)
     place, wanted = locate(path, database), Wanted(target, time, task, dates)
     with ingest.parts_of(place.now) as parts:
         dialect, assumed, semicolons = _dialect(parts[0], wanted)
@@ -657,10 +665,18 @@ def init(
             each.keys.pop("decimal", None)
     text = contract_text(drafts, place.source.name, dialect) + rules_text(drafts)
     doubtful = caveats_of(table, parse(text, Contract, CONTRACT), chosen)
+    states_another = place.source.path != EXAMPLE and _is_of_the_example()
     place.settle()
     write(place.source, text, chosen)
+    if states_another:
+        write_text(STATEMENT, blank(place.source.path))
     assumed += [*_written(looked), *(line for each in drafts for line in each.assumed)]
-    return Drafted(place.source, chosen, drafts, assumed, doubtful)
+    return Drafted(place.source, chosen, drafts, assumed, doubtful, states_another)
+
+
+def _is_of_the_example() -> bool:
+    """Whether model.yaml speaks of the data that every project comes with. The owner's stays."""
+    return STATEMENT.is_file() and EXAMPLE in (load_statement().sources or {})
 
 
 def caveats_of(table: pa.Table, contract: Contract, task: Task) -> list[Caveat]:

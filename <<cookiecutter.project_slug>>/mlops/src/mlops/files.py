@@ -55,6 +55,15 @@ def significant(value: float, digits: int = 6) -> float:
     return float(f"{value:.{digits}g}")
 
 
+def flat(content: dict[str, Any], prefix: str = "") -> dict[str, object]:
+    """The leaves of nested dictionaries by their dotted names."""
+    found: dict[str, object] = {}
+    for name, value in content.items():
+        nested = isinstance(value, dict)
+        found |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return found
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises InputError where it is missing or not strict JSON."""
     return strict_json(read_text(path), path)

@@ -158,7 +158,10 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
         notes.append("metrics of clusters are compared, not counted again: that takes own code")
     against = None if base is None else comparison.compare(terms, base, own)
     found = judged_by(terms, base, own, strange)
-    lines = [*found.contradictions, *gate.broken(terms, found.metrics, found.slices, against)]
+    lines = [
+        *found.contradictions,
+        *gate.broken(terms, found.metrics, found.slices, against, found.worth, found.fairness),
+    ]
     return [*map(str, lines)]
 
 

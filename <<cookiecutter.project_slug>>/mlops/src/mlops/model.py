@@ -62,6 +62,7 @@ class Model:
         classes: the classes in the order of the probabilities; None unless classification.
         interval: half the width of the prediction interval, in the target's unit; None without one.
         categories: those that training saw, by feature.
+        background: made rows that answers are explained against; empty without.
     """
 
     task: Task
@@ -71,6 +72,7 @@ class Model:
     classes: list[str] | None = None
     interval: float | None = None
     categories: dict[str, list[str]] = field(default_factory=dict)
+    background: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def declared(self) -> Declared | None:

@@ -21,9 +21,11 @@ from .files import explain, replacing
 from .inference import OnnxModel
 from .inputs import columns, model_inputs
 from .progress import progress
+from .reasons import reasons
 
 # Large enough to keep onnxruntime busy, small enough to fit any machine.
 BATCH_ROWS = 65_536
+EXPLAINED_ROWS = 500
 
 
 @dataclass
@@ -62,6 +64,7 @@ def predict(
     with_inputs: bool = False,
     lenient: bool = False,
     written: dict[str, str] | None = None,
+    explained: int = 0,
 ) -> Tally:
     """Write the predictions for every row of `source` to `target`, in the same order.
 
@@ -73,6 +76,7 @@ def predict(
             columns with role id, or the row's number (from 1) where there are none.
         lenient: count rows that break the contract instead of refusing them.
         written: keys of the contract's dialect that are otherwise for this file.
+        explained: how many reasons to give for each answer, the strongest first.
     Returns:
         How many rows there are, and how many of them are not as they must be.
     Raises:
@@ -81,7 +85,7 @@ def predict(
     """
     if not target.name.endswith((".csv", *tables.PARQUET)):
         raise InputError(f"{target}: predictions are written to .csv or .parquet")
-    scorer = Scorer(source, model, with_inputs, lenient, written)
+    scorer = Scorer(source, model, with_inputs, lenient, written, explained)
     scored = _scored(source, scorer)
     first = next(scored, None)
     if first is None:
@@ -111,9 +115,11 @@ class Scorer:
         with_inputs: bool = False,
         lenient: bool = False,
         written: dict[str, str] | None = None,
+        explained: int = 0,
     ) -> None:
         """Look at the columns of `source`."""
         self._source, self._model, self._lenient = source, model, lenient
+        self._explained = explained
         self._contract = contract = read_as(Contract.parse(model.metadata["contract"]), written)
         self._needed = contract.only(contract.features)
         self._known: dict[str, list[str]] = model.metadata.get("categories", {})
@@ -145,13 +151,28 @@ class Scorer:
             self.tally.unknown[each.column] += each.count
         self.tally.rows += len(raw)
         told = {name: batch[name] for name in self._kept} or {"row": pa.array(raw.index + 1)}
-        answered = answers(self._model, self._contract, typed)
+        answered = answers(self._model, self._contract, typed) | self._reasons(typed)
         twice = ", ".join(told.keys() & answered.keys())
         if twice:
             raise InputError(
                 f"{self._source}: has a column {twice}, as the predictions have; rename it"
             )
         return pa.RecordBatch.from_pydict(told | answered)
+
+    def _reasons(self, typed: pd.DataFrame) -> dict[str, Any]:
+        """A column a reason, the strongest first."""
+        if not self._explained:
+            return {}
+        count = self._explained
+        found = reasons(self._model, self._contract, typed, count)
+        filled = [[*each, *[None] * (count - len(each))] for each in found]
+        texts = zip(*filled, strict=True)
+        return {f"reason_{i}": pa.array(each, pa.string()) for i, each in enumerate(texts, 1)}
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows that are scored together: fewer where each takes its time."""
+        return EXPLAINED_ROWS if self._explained else BATCH_ROWS
 
 
 def read_as(contract: Contract, written: dict[str, str] | None) -> Contract:
@@ -171,7 +192,7 @@ def read_as(contract: Contract, written: dict[str, str] | None) -> Contract:
 
 def _scored(source: Path, scorer: Scorer) -> Iterator[tuple[pa.RecordBatch, float]]:
     before = 0
-    for batch, share in tables.batches(source, BATCH_ROWS, scorer.contract.dialect):
+    for batch, share in tables.batches(source, scorer.batch_rows, scorer.contract.dialect):
         yield scorer.score(batch, before), share
         before += batch.num_rows
 

@@ -20,7 +20,7 @@ class Record(BaseModel):
         template: the address that was given to cookiecutter: a URL, or a folder.
         commit: of the template; None where it was baked from what no commit holds.
         version: of the template.
-        answers: to each of its questions, and `__year`.
+        answers: to each of its questions, and the days that the bake was told.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -19,14 +20,17 @@ from .columns import frame
 from .comparison import joblib_file, obtain, onnx_file, refitted_from, space_by
 from .config.terms import Terms
 from .contract import Contract, load_contract
-from .files import read_json
+from .fairness import FairnessFile, Groups, as_file, fairness
+from .files import flat, read_json
 from .gate import Breach
 from .inference import OnnxModel
 from .metrics import STABILITY, Scored, catalogue, errors, rounded, score
+from .naive import NaiveScores, naive_answers, naive_scores
 from .parts import divide
-from .paths import METRICS, ONNX, PARTS, SLICES, SNAPSHOT
+from .paths import FAIRNESS, METRICS, NAIVE, ONNX, PARAMS, PARTS, SLICES, SNAPSHOT
 from .revision import WORKSPACE, Revision
 from .slices import Slices, slices
+from .worth import Worth, worth
 
 # Metrics are written with six digits, and a machine may add up in another order.
 TOLERANCE = 1e-4
@@ -43,6 +47,8 @@ class Recount:
     Attributes:
         metrics, slices: as `evaluate` writes them; stability, which takes refits, is left out.
             None where they cannot be counted without the workspace's own code.
+        naive: the metrics of naive answers; worth: how the model compares with the best of them.
+        fairness: of groups, as `evaluate` has it.
         strangers: test rows that the split of the snapshot does not put there; None where both are
             the base's.
         lost: how far the model that is served falls behind its candidate, where it was then trained
@@ -51,6 +57,9 @@ class Recount:
 
     metrics: dict[str, float] | None
     slices: Slices | None
+    naive: NaiveScores | None = None
+    worth: dict[str, Worth] | None = None
+    fairness: dict[str, Groups] | None = None
     strangers: int | None = None
     lost: tuple[float, float] | None = None
 
@@ -61,12 +70,16 @@ class Judged:
 
     Attributes:
         metrics, slices: counted again; where all is the base's, as the files have them.
+        worth: how the model compares with naive answers; None where that was judged at the base.
+        fairness: what it does to groups; None likewise.
         contradictions: where the files say otherwise.
     """
 
     metrics: dict[str, float]
     slices: Slices
     contradictions: list[Breach]
+    worth: dict[str, Worth] | None = None
+    fairness: dict[str, Groups] | None = None
 
 
 def judged_by(
@@ -86,11 +99,17 @@ def judged_by(
     found = recount(terms, base, own)
     if found is None:
         return Judged(said, parts, [])
-    told = [each for each in contradictions(found, said, parts) if each.metric not in left_out]
+    told = [
+        each
+        for each in contradictions(
+            found, said, parts, WORKSPACE.load(NAIVE) or {}, WORKSPACE.load(FAIRNESS) or {}
+        )
+        if each.metric not in left_out
+    ]
     if found.metrics is None or found.slices is None:
-        return Judged(said, parts, told)
+        return Judged(said, parts, told, fairness=found.fairness)
     taken = {name: said[name] for name in {STABILITY} | left_out if name in said}
-    return Judged(found.metrics | taken, found.slices, told)
+    return Judged(found.metrics | taken, found.slices, told, found.worth, found.fairness)
 
 
 def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | None:
@@ -99,7 +118,7 @@ def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | 
     Raises InputError where the model or the rows cannot be had.
     """
     model = onnx_file(WORKSPACE)
-    if base is not None and _is_known(base, model):
+    if base is not None and _is_known(terms, base, model):
         return None
     with tempfile.TemporaryDirectory() as folder:
         space_of = [joblib_file(WORKSPACE)] if terms.task == "clustering" and own else []
@@ -108,19 +127,29 @@ def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | 
         files = obtain(WORKSPACE, wanted, Path(folder, "judged"), own).files
         candidate, test = OnnxModel(files[model]), pd.read_parquet(files[PARTS["test"]])
         odd = strangers(terms, base, test, Path(folder, "data"), own)
-        if terms.task == "clustering" and not own:
-            return Recount(None, None, odd)  # its space is what the workspace's own steps make
         contract = Contract.parse(candidate.metadata["contract"])
-        space = None
-        if space_of:
-            space = space_by(files[space_of[0]], contract, test)
+        space = space_by(files[space_of[0]], contract, test) if space_of else None
         scored = answers(candidate, contract, test, space)
+        # Who is protected is the file's word, which people review, and not the model's.
+        protected = load_contract().only({*test.columns})
+        groups = fairness(terms.task, scored, test, protected, terms.evaluate)
+        if terms.task == "clustering" and not own:
+            # Its space is what the workspace's own steps make; groups need none.
+            return Recount(None, None, fairness=groups, strangers=odd)
         found = score(terms.task, scored, terms.evaluate.value)
-        parts = slices(terms.task, scored, test, contract, terms.evaluate)
         lost = None
         if final:
             lost = loss(scored, answers(OnnxModel(files[ONNX]), contract, test, space))
-        return Recount(rounded(found), parts, odd, lost)
+        naive = naive_answers(scored, test, contract, terms.evaluate.naive)
+        return Recount(
+            metrics=rounded(found),
+            slices=slices(terms.task, scored, test, contract, terms.evaluate),
+            naive=naive_scores(terms.task, naive, terms.evaluate.value),
+            worth=worth(terms, scored, naive),
+            fairness=groups,
+            strangers=odd,
+            lost=lost,
+        )
 
 
 def loss(candidate: Scored, served: Scored) -> tuple[float, float]:
@@ -136,11 +165,15 @@ def loss(candidate: Scored, served: Scored) -> tuple[float, float]:
     return other - one, LOSS * max(0.0, constant - one) + CHANCE * constant
 
 
-def _is_known(base: Revision, model: Path) -> bool:
+def _is_known(terms: Terms, base: Revision, model: Path) -> bool:
     same = (
         base.outputs.get(path) == WORKSPACE.outputs.get(path) for path in (model, ONNX, *_rows())
     )
-    return all(same) and all(base.read(path) == WORKSPACE.read(path) for path in (METRICS, SLICES))
+    files = [METRICS, SLICES, NAIVE, FAIRNESS]
+    # What is not taken from a file was judged then only if it was asked for then.
+    if terms.fairness or any(gate.naive is not None for gate in terms.gates.values()):
+        files.append(PARAMS)
+    return all(same) and all(base.read(path) == WORKSPACE.read(path) for path in files)
 
 
 def _rows() -> tuple[Path, ...]:
@@ -167,7 +200,13 @@ def strangers(
     return int(counts[1].sub(counts[0], fill_value=0).abs().sum())
 
 
-def contradictions(found: Recount, metrics: dict[str, float], parts: Slices) -> Iterator[Breach]:
+def contradictions(
+    found: Recount,
+    metrics: dict[str, float],
+    parts: Slices,
+    naive: NaiveScores,
+    groups: FairnessFile,
+) -> Iterator[Breach]:
     """Where the files say otherwise than what was counted, with both numbers."""
     if found.strangers:
         told = (
@@ -183,9 +222,16 @@ def contradictions(found: Recount, metrics: dict[str, float], parts: Slices) -> 
             f"test rows is {lost:.4g} larger, {may:.4g} may be; run `uv run dvc repro`"
         )
         yield Breach(None, "evidence", told)
+    if found.fairness is not None:
+        sides = (flat(each) for each in (groups, as_file(found.fairness)))
+        yield from _apart(FAIRNESS, "", *map(_numbers, sides))
     if found.metrics is None or found.slices is None:
         return
     yield from _apart(METRICS, "", metrics, found.metrics)
+    counted = found.naive or {}
+    for answer in dict.fromkeys([*naive, *counted]):
+        two = (each.get(answer, {}) for each in (naive, counted))
+        yield from _apart(NAIVE, f" of {answer}", *two)
     for column in dict.fromkeys([*parts, *found.slices]):
         said, true = (each.get(column, {}) for each in (parts, found.slices))
         for value in dict.fromkeys([*said, *true]):
@@ -201,8 +247,14 @@ def _apart(
         if name == STABILITY or (one is not None and other is not None and _is_close(one, other)):
             continue
         shown = ["nothing" if each is None else f"{each:.6g}" for each in (one, other)]
-        told = f"{name}{where}: {file} says {shown[0]}, the model says {shown[1]} of the test rows"
+        who = "a naive answer" if file == NAIVE else "the model"
+        told = f"{name}{where}: {file} says {shown[0]}, {who} says {shown[1]} of the test rows"
         yield Breach(name, "evidence", told, found=other)
+
+
+def _numbers(leaves: dict[str, Any]) -> dict[str, float]:
+    """Without the names of groups, which two of the same number may change."""
+    return {name: value for name, value in leaves.items() if isinstance(value, int | float)}
 
 
 def _is_close(one: float, other: float) -> bool:

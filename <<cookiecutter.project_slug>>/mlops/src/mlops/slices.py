@@ -1,18 +1,15 @@
 """Slices: rows with the same value in a column, or in the same quarter of its numbers."""
 
-import numpy as np
 import pandas as pd
 
 from .config.evaluate import Evaluate
 from .config.section import Task
 from .contract import Contract
+from .membership import named, places
 from .metrics import Scored, rounded, score
 
 # By column with role slice and value; `rows` is how many there are.
 Slices = dict[str, dict[str, dict[str, float]]]
-# A column with more numbers is cut into quarters.
-NUMBERS = 10
-MISSING = "(missing)"
 
 
 def slices(
@@ -27,26 +24,3 @@ def slices(
                 values = score(task, scored.rows(rows), how.value)
                 found[column][value] = {"rows": len(rows), **rounded(values)}
     return found
-
-
-def named(values: pd.Series, reference: pd.Series) -> pd.Series:
-    """The slice of each row; missing values are one of their own.
-
-    Args:
-        values: of the column.
-        reference: the rows whose quarters count; those at the ends have no other end.
-    """
-    if pd.api.types.is_numeric_dtype(reference) and not pd.api.types.is_bool_dtype(reference):
-        numbers = values.astype("float64")
-        if reference.nunique() > NUMBERS:
-            cuts = np.unique(np.quantile(reference.dropna(), [0.25, 0.5, 0.75]))
-            values = pd.cut(numbers, [-np.inf, *cuts, np.inf])
-        else:
-            values = numbers.astype("string").str.removesuffix(".0")
-    return values.astype("string").fillna(MISSING)
-
-
-def places(names: pd.Series) -> dict[str, np.ndarray]:
-    """The numbers of the rows of each slice, in the order of their names."""
-    found = names.groupby(names.to_numpy(), sort=True).indices
-    return {str(name): np.asarray(rows) for name, rows in found.items()}

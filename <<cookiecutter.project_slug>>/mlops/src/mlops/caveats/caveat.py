@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["leak", "order", "id", "copies", "classes", "imbalance", "unpredicted", "constant"]
+Kind = Literal[
+    "leak", "order", "id", "copies", "classes", "imbalance", "groups", "unpredicted", "constant"
+]
 
 
 @dataclass(frozen=True)

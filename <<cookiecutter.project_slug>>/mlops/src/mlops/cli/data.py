@@ -64,6 +64,8 @@ def data_init(
         f"params.yaml: the source is set; the gate is that {next(iter(METRICS[chosen]))} gets no "
         "worse; set bounds when you know the metrics"
     )
+    if done.states_nothing:
+        typer.echo("model.yaml: says nothing yet: `mlops status` tells where that matters")
     typer.echo("Next: read contract.yaml, then\n  uv run dvc repro")
     if kept := [each for each in source.files.values() if not each.endswith((".sql", ".url"))]:
         typer.echo(f"So that others get the data too:\n  uv run dvc add {' '.join(kept)}")

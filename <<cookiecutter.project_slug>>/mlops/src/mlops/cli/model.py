@@ -70,6 +70,9 @@ def predict(
     lenient: Lenient = False,
     decimal: DecimalMark = None,
     thousands: ThousandsMark = None,
+    explain: Annotated[
+        int, typer.Option(min=0, help="How many reasons to give for each prediction; takes longer.")
+    ] = 0,
 ) -> None:
     """Score a file with the ONNX model; memory does not grow with the file.
 
@@ -80,13 +83,14 @@ def predict(
     mlops predict new.csv
     mlops predict new.parquet -o scored.parquet --with-inputs
     mlops predict from-excel.csv --decimal , --lenient
+    mlops predict new.csv --explain 3
     """
     from .. import predict
     from ..inference import OnnxModel
 
     target = output or file.with_name(f"{file.name.split('.')[0]}.predictions.csv")
     written = _written(decimal, thousands)
-    tally = predict.predict(file, target, OnnxModel(model), with_inputs, lenient, written)
+    tally = predict.predict(file, target, OnnxModel(model), with_inputs, lenient, written, explain)
     typer.echo(f"{target}: {tally.rows:,} predictions")
     _tell(tally, lenient)
 
@@ -186,7 +190,10 @@ def gate(
     params = load_params()
     against = None if base is None else _compared(base)
     found = judged_by(params, None if base is None else Revision.of(base))
-    lines = [*found.contradictions, *gate.broken(params, found.metrics, found.slices, against)]
+    lines = [
+        *found.contradictions,
+        *gate.broken(params, found.metrics, found.slices, against, found.worth, found.fairness),
+    ]
     if json:
         print_json({"gates": params.gates, "broken": lines, "comparison": against})
     if lines:

@@ -10,7 +10,9 @@ from ..paths import RELEASE
 from .options import DryRun, Reason, Trunk, trunk
 
 if TYPE_CHECKING:
+    from ..release.evidence import Evidence
     from ..release.proposal import Proposal
+    from ..release.state import Environment
     from ..revision import Revision
 
 app = typer.Typer()
@@ -83,6 +85,7 @@ def release(
     from ..lock import require_fresh
     from ..release import changes
     from ..release.evidence import Images, load_evidence, read_evidence
+    from ..release.history import route
     from ..revision import Revision
 
     at = trunk(base)
@@ -97,7 +100,8 @@ def release(
     if load_evidence(made.id, at) is not None:
         typer.echo(f"{made.id} is released already: nothing is proposed")
     else:
-        _propose(changes.release(made, at), at, dry_run)
+        proposal = changes.release(made, at)
+        _propose(_with_notes(proposal, route(at)[0], made, at), at, dry_run)
 
 
 @app.command()
@@ -111,10 +115,15 @@ def promote(
     \b
     mlops promote staging
     """
-    from ..release import changes
+    from ..release import changes, state
+    from ..release.evidence import load_evidence
 
     at = trunk(base)
-    _propose(changes.promote(environment, at), at, dry_run)
+    proposal, target = changes.promote(environment, at), state.named(environment, at)
+    release_id = proposal.trailers["Release-Id"]
+    if (evidence := load_evidence(release_id, at)) is not None:  # the guard tells where it is not
+        proposal = _with_notes(proposal, target, evidence, at)
+    _propose(proposal, at, dry_run)
 
 
 @app.command()
@@ -199,6 +208,18 @@ def guard(base: Trunk = None) -> None:
     typer.echo("environments change by the rules")
 
 
+def _with_notes(
+    proposal: "Proposal", target: "Environment", evidence: "Evidence", base: "Revision"
+) -> "Proposal":
+    """The same, with what it changes for the people who approve it."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from ..report.notes import notes
+
+    return replace(proposal, body=notes(target, evidence, base, datetime.now(UTC)))
+
+
 def _propose(proposal: "Proposal", base: "Revision", dry_run: bool) -> None:
     from datetime import UTC, datetime
 
@@ -210,5 +231,7 @@ def _propose(proposal: "Proposal", base: "Revision", dry_run: bool) -> None:
     typer.echo(proposal.title)
     if dry_run:
         typer.echo(git("show", "--no-color", "--format=%B", commit))
+        if proposal.body:
+            typer.echo(proposal.body)
     else:
         typer.echo(publish(proposal, commit))

@@ -58,6 +58,19 @@ class Value(Section):
         return None
 
 
+class Naive(Section):
+    """What is said without a model, beside constants, and has to be beaten.
+
+    Attributes:
+        last: what was true of the row before in time.
+        rule: what people go by, in the language of the contract's rules: a condition for two
+            classes, the prediction itself for numbers.
+    """
+
+    last: bool = False
+    rule: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+
+
 class Evaluate(Section):
     """How the model is examined.
 
@@ -67,6 +80,10 @@ class Evaluate(Section):
         importance_repeats: how often each of them is.
         slice_rows: smaller slices are not judged.
         value: what predictions are worth.
+        naive: what is said without a model.
+        group_rows: smaller groups of people are shown, and not judged: see fairness.
+        group_columns: how many columns with role sensitive make a group together, at most.
+        group_confidence: of the intervals of groups.
     """
 
     importance_rows: Count
@@ -74,3 +91,7 @@ class Evaluate(Section):
     importance_repeats: Count = 5
     slice_rows: Count
     value: Value | None = None
+    naive: Naive = Naive()
+    group_rows: Count = 50
+    group_columns: Annotated[int, Field(ge=1, le=3)] = 1
+    group_confidence: Fraction = 0.95

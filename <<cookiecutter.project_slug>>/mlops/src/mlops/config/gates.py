@@ -41,8 +41,11 @@ class Gate(Bounds):
     Attributes:
         regression: how much worse than the champion's it may be, in the metric's unit; 0 for "not
             worse". Chance is allowed for: see comparison.
+        naive: how much better than any naive answer it must be, in the metric's unit; 0 for "better
+            at all". Chance is allowed for.
         slices: bounds on each value of a column with role slice.
     """
 
     regression: Annotated[Finite, Field(ge=0)] | None = None
+    naive: Annotated[Finite, Field(ge=0)] | None = None
     slices: dict[str, Bounds] | None = None

@@ -36,6 +36,8 @@ class Params(Terms):
             mistakes.append("train.interval: prediction intervals are for regression only")
         if self.train.calibration is not None and self.task != "classification":
             mistakes.append("train.calibration: probabilities are of a classification only")
+        if self.train.reweigh and self.task != "classification":
+            mistakes.append("train.reweigh: rows are weighed by classes, for classification only")
         if self.evaluate.value and (misfit := self.evaluate.value.misfit(self.task)):
             mistakes.append(f"evaluate.value: {misfit}")
         if mistakes:

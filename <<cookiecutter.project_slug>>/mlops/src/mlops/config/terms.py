@@ -6,6 +6,7 @@ from ..files import load
 from ..paths import PARAMS
 from .compare import Compare
 from .evaluate import Evaluate
+from .fairness import Parity
 from .gates import Gate
 from .section import Section, Task
 from .split import Split
@@ -19,6 +20,7 @@ class Terms(Section):
     evaluate: Evaluate
     gates: dict[str, Gate]
     compare: Compare
+    fairness: dict[str, Parity] = {}
 
 
 class _Alone(Terms):

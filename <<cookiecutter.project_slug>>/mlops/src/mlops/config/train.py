@@ -26,6 +26,8 @@ class Train(Section):
             from all where they have a time (`auto`).
         folds: how often the whole of it, search included, is repeated on other parts of the rows to
             see how much its metrics vary; None for not at all.
+        reweigh: whether rows count so much that classes have nothing to do with the groups of
+            columns with role sensitive; for classification.
         search: of hyperparameters.
     """
 
@@ -35,6 +37,7 @@ class Train(Section):
     calibration: Literal["sigmoid"] | None = None
     refit: Literal["auto", "all", "none"] = "auto"
     folds: Annotated[int, Field(ge=2)] | None = None
+    reweigh: bool = False
     search: Search
 
     @field_validator("calibration", mode="before")

@@ -31,6 +31,7 @@ def of_window(window: WindowResult) -> Iterator[Alarm]:
                 f"{metric.live.value:.4g} ({metric.live.low:.4g} to {metric.live.high:.4g}), and "
                 f"{metric.test.value:.4g} on the test rows",
             )
+    yield from window.unfair
     for name, rules in window.violations.items():
         for rule, rows in rules.items():
             yield Alarm(Kind.CONTRACT, name, f"{rule}: {rows:,} of {window.rows:,} rows")

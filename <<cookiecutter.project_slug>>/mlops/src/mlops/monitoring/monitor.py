@@ -12,9 +12,11 @@ from ..comparison import judged
 from ..config.params import Params
 from ..contract import as_kind
 from ..errors import InputError
+from ..fairness import Groups, fairness
+from ..gate import too_far
 from ..inputs import target_values
+from ..membership import named, places
 from ..metrics import Metric, Scored, catalogue
-from ..slices import named, places
 from . import drift
 from .alarms import of_log, of_window
 from .drift import Difference, holm
@@ -24,8 +26,10 @@ from .performance import Measured, Sample, expected, measure, trusted, worse
 from .picture import histogram
 from .reference import Reference, scored
 from .result import (
+    Alarm,
     ColumnResult,
     Feedback,
+    Kind,
     MetricResult,
     Result,
     Shift,
@@ -110,7 +114,7 @@ class Monitor:
     def _wanted(self) -> list[str]:
         """The columns of the log that are read."""
         contract = self._reference.contract
-        others = [*contract.with_role("slice"), *contract.with_role("id")]
+        others = [*self._reference.slices, *contract.with_role("id")]
         return list(dict.fromkeys([*self._reference.watched, *self._reference.said, *others]))
 
     def _nothing(self) -> Gathered:
@@ -192,6 +196,7 @@ class Monitor:
             kept = window.said.columns()
             nothing = np.zeros(len(kept["prediction"]), int)
             estimates = expected(trust, self._scored(kept, nothing), self._params.compare)
+        groups = self._groups(window)
         result = WindowResult(
             start=_written(bounds[0]),
             end=_written(bounds[1]),
@@ -204,6 +209,8 @@ class Monitor:
             metrics=metrics,
             estimates=estimates,
             slices=slices,
+            fairness={label: each.disparities for label, each in groups.items()},
+            unfair=[*self._unfair(groups)],
         )
         return replace(result, alarms=[*of_window(result)])
 
@@ -283,6 +290,31 @@ class Monitor:
                             both[0][name], both[1].get(name)
                         )
         return found
+
+    def _groups(self, window: Gathered) -> dict[str, Groups]:
+        """What the model did to groups of people, where the log and labels tell."""
+        if not self._is_labelled(window):
+            return {}
+        rows, contract = window.labelled.columns(), self._reference.contract
+        truth = rows.pop("truth").to_numpy(zero_copy_only=False)
+        logged = [
+            name
+            for name in contract.with_role("sensitive")
+            if name in rows and rows[name].null_count < len(rows[name])
+        ]
+        if not logged:
+            return {}
+        only = contract.only({*logged, *contract.features})
+        data = pd.DataFrame({name: rows[name].to_pandas() for name in logged})
+        live, task = self._scored(rows, truth), self._reference.task
+        return fairness(task, live, data, only, self._params.evaluate)
+
+    def _unfair(self, groups: dict[str, Groups]) -> Iterator[Alarm]:
+        for label, found in groups.items():
+            for name, parity in self._params.fairness.items():
+                if apart := found.disparities.get(name):
+                    for told, _ in too_far(name, label, parity, apart):
+                        yield Alarm(Kind.FAIRNESS, label, told)
 
     def _alarmed(
         self, columns: dict[str, ColumnResult], metrics: dict[str, MetricResult]

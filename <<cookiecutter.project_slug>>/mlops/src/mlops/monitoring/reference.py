@@ -57,7 +57,7 @@ class Reference:
         rows: training rows and test rows.
         test: what the model says of the test rows, and what is true; None for clustering.
         said: the outputs that metrics take, with their types; none for clustering.
-        slices: of the test rows, the columns with role slice.
+        slices: of the test rows, the columns with role slice or sensitive.
     """
 
     release: Release
@@ -120,6 +120,7 @@ def describe(
     for name, column in _outputs(contract, params.task, classes).items():
         watched[name] = _watched(column, True, told[name], windows)
     truth = target_values(test, contract)
+    compared = dict.fromkeys([*contract.with_role("slice"), *contract.with_role("sensitive")])
     return Reference(
         release=release,
         task=params.task,
@@ -129,7 +130,7 @@ def describe(
         rows=(len(train), len(test)),
         test=None if truth is None else scored(told, truth, contract, classes),
         said={} if truth is None else {name: each.type for name, each in told.items()},
-        slices={name: arrow(test[name]) for name in contract.with_role("slice")},
+        slices={name: arrow(test[name]) for name in compared},
     )
 
 

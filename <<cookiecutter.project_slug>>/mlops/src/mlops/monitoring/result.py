@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from ..fairness import Disparity
 from .log import Account
 from .performance import Measured
 
@@ -13,6 +14,7 @@ class Kind(StrEnum):
     DRIFT = "drift"
     MISSING = "missing"
     PERFORMANCE = "performance"
+    FAIRNESS = "fairness"
     CONTRACT = "contract"
     LOG = "log"
     FEEDBACK = "feedback"
@@ -120,6 +122,8 @@ class WindowResult:
         metrics: of labelled rows.
         estimates: metrics that are to be expected, for want of labels.
         slices: the first metric by column and value; in the last window with labels only.
+        fairness: how far groups of people are apart, by column and metric; of labelled rows.
+        unfair: where that is surely more than params.yaml allows.
         alarms: what people are to know.
     """
 
@@ -134,6 +138,8 @@ class WindowResult:
     metrics: dict[str, MetricResult] = field(default_factory=dict)
     estimates: dict[str, Measured] = field(default_factory=dict)
     slices: dict[str, dict[str, MetricResult]] = field(default_factory=dict)
+    fairness: dict[str, dict[str, Disparity]] = field(default_factory=dict)
+    unfair: list[Alarm] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
 
 
@@ -187,6 +193,6 @@ class Result:
             found += [
                 replace(each, told=f"{each.told}; {when}")
                 for each in measured.alarms
-                if each.kind is Kind.PERFORMANCE
+                if each.kind in (Kind.PERFORMANCE, Kind.FAIRNESS)
             ]
         return found

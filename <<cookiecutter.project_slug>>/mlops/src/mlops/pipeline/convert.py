@@ -65,6 +65,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "classes": model.classes,
         "categories": model.categories,
         "features": model.declared.described() if model.declared else None,
+        "background": model.background,
         "contract": described,
         "contract_sha256": digest(described),
         "data_sha256": read_json(PROVENANCE)["snapshot_sha256"],

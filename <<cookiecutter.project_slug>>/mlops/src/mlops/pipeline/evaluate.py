@@ -16,13 +16,26 @@ from ..answers import answers
 from ..caveats.answers import caveats_of_answers
 from ..config.params import load_params
 from ..contract import Contract, load_contract
+from ..fairness import as_file, fairness
 from ..files import replacing, write_json
 from ..importance import importance
 from ..inference import OnnxModel
 from ..inputs import model_inputs
 from ..metrics import STABILITY, rounded, score
 from ..model import Model, Outputs
-from ..paths import CANDIDATE, CANDIDATE_ONNX, CAVEATS, METRICS, PARTS, PLOTS, PREDICTIONS, SLICES
+from ..naive import naive_answers, naive_scores
+from ..paths import (
+    CANDIDATE,
+    CANDIDATE_ONNX,
+    CAVEATS,
+    FAIRNESS,
+    METRICS,
+    NAIVE,
+    PARTS,
+    PLOTS,
+    PREDICTIONS,
+    SLICES,
+)
 from ..slices import slices
 from . import stage
 
@@ -41,7 +54,11 @@ def evaluate() -> None:
     write_json(METRICS, rounded(found))
     caveats = caveats_of_answers(scored)
     write_json(CAVEATS, [asdict(each) for each in caveats])
+    naive = naive_answers(scored, test, contract, params.evaluate.naive)
+    write_json(NAIVE, naive_scores(params.task, naive, params.evaluate.value))
     write_json(SLICES, slices(params.task, scored, test, contract, params.evaluate))
+    groups = fairness(params.task, scored, test, contract, params.evaluate)
+    write_json(FAIRNESS, as_file(groups))
     with replacing(PREDICTIONS) as temporary:
         predictions(test, contract, model, scored.outputs).to_parquet(temporary, index=False)
     with replacing(PLOTS) as folder:

@@ -21,6 +21,7 @@ from sklearn.model_selection import PredefinedSplit, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
 from .. import memory
+from ..background import background
 from ..config.params import Params, load_params
 from ..config.section import Section, Task
 from ..contract import Contract, load_contract
@@ -34,6 +35,7 @@ from ..metrics import Scored, negative_log_loss, rounded, score
 from ..model import Model, explained, outputs, scales
 from ..paths import CANDIDATE, FOLDS, MODEL, PARAMS, PARTS, TRAINING_LOG
 from ..progress import progress, waiting
+from ..reweighing import reweighed
 from . import kernels, stage
 
 # In each fold, one of so many parts of the rows to learn from is where a search looks.
@@ -101,7 +103,7 @@ def fit(params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame)
     pipeline = build(params.task, name, chosen, contract, params.train.seed, parted)
     inputs = model_inputs(rows, contract)
     with waiting(f"fitting {name}"), explained(pipeline[:-1], inputs, fitted=False):
-        pipeline.fit(inputs, target_values(rows, contract))
+        pipeline.fit(inputs, target_values(rows, contract), **weights(params, contract, rows))
     finish(params.task, name, pipeline)
     return pipeline
 
@@ -120,6 +122,20 @@ def calibrators(params: Params, contract: Contract, rows: pd.DataFrame) -> list[
             f"{PARAMS}: train.calibration: there are too few rows of a class to learn from and to "
             f"calibrate by {CALIBRATORS} times"
         ) from None
+
+
+def weights(params: Params, contract: Contract, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """What `fit` takes beside rows and target: how much each row counts, where that is asked for.
+
+    Raises InputError where there is nothing to weigh by.
+    """
+    if not params.train.reweigh:
+        return {}
+    if not contract.with_role("sensitive"):
+        raise InputError("params.yaml: train.reweigh: no column has role sensitive")
+    target = target_values(rows, contract)
+    assert target is not None  # as the task is classification
+    return {"model__sample_weight": reweighed(rows, contract, target)}
 
 
 def final_model(
@@ -246,7 +262,7 @@ def choose(
             error_score="raise",
         )
         with explained(pipeline[:-1], inputs, fitted=False):
-            tried.fit(inputs, target_values(both, contract))
+            tried.fit(inputs, target_values(both, contract), **weights(params, contract, both))
     best = {key.removeprefix("model__"): value for key, value in tried.best_params_.items()}
     print(f"best of {len(tried.cv_results_['params'])} trials: {best}")
     return params.hyperparameters(name, best)
@@ -270,7 +286,8 @@ def described(
         predicted = pipeline.predict(model_inputs(look_at, contract))
         errors = np.abs(target_values(look_at, contract) - predicted)
         interval = half_width(errors, params.train.interval)
-    said = outputs(params.task, pipeline, interval, model_inputs(fit_on, contract))
+    inputs = model_inputs(fit_on, contract)
+    said = outputs(params.task, pipeline, interval, inputs)
     return Model(
         params.task,
         pipeline,
@@ -279,6 +296,7 @@ def described(
         classes,
         interval,
         seen_categories(fit_on, contract),
+        background(inputs, contract),
     )
 
 

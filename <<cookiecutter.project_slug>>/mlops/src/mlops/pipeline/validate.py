@@ -31,6 +31,7 @@ from ..errors import CheckError, InputError
 from ..files import read_json, write_json
 from ..paths import CONTRACT, PIPELINE, PROFILE, PROVENANCE, VALIDATION
 from ..profile import profile
+from ..representation import as_file, caveats_of_groups, representation
 from . import stage, watched
 
 # The steps of float32 may move numbers by this share of how far most of them spread.
@@ -57,7 +58,7 @@ def validate() -> None:
     taken = datetime.fromisoformat(provenance["retrieved_at"])
     raw, typed = found.raw, found.typed
     violations = [_in_snapshot(each, found.places) for each in broken(raw, typed, contract, taken)]
-    caveats = caveats_of_data(typed, contract, task)
+    caveats = [*caveats_of_data(typed, contract, task), *caveats_of_groups(typed, contract)]
     write_json(
         VALIDATION,
         {
@@ -68,6 +69,7 @@ def validate() -> None:
             "clean": [asdict(each) for each in found.steps],
             "violations": [asdict(each) for each in violations],
             "caveats": [asdict(each) for each in caveats],
+            "groups": as_file(representation(typed, contract)),
         },
     )
     for step in found.steps:

@@ -15,6 +15,7 @@ from ..revision import PLAIN, Revision, git
 from .commits import fork, lost, remembered
 from .declared import PYPROJECT, image_names, registry
 from .evidence import Evidence, evidence_path, load_evidence
+from .governance import lacking
 from .history import lived, require_whole, route, ways_back
 from .lineage import committed, facts
 from .state import (
@@ -240,6 +241,7 @@ def _refused(
     yield from _contradicted(evidence, base)
     yield from _held_back(environment, now)
     yield from _not_good_enough(environment, evidence)
+    yield from _not_governed(environment, evidence, base, now)
     yield from _not_from_upstream(environment, release, base, now)
 
 
@@ -259,6 +261,14 @@ def _not_good_enough(environment: Environment, evidence: Evidence) -> Iterator[s
     for name, gate in environment.policy.gates.items():
         if line := gate.outside(name, evidence.metrics.get(name)):
             yield f"{environment.name}: {line}"
+
+
+def _not_governed(
+    environment: Environment, evidence: Evidence, base: Revision, now: datetime
+) -> Iterator[str]:
+    made = Revision(evidence.git_sha)
+    for line in lacking(environment.policy.governance, base, made, now.date()):
+        yield f"{environment.name}: {line}"
 
 
 def _not_from_upstream(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files import flat
 from ..paths import CANDIDATE_ONNX, LOCK, METRICS, ONNX, PROVENANCE
 from ..revision import Revision, git
 from .declared import PYPROJECT, project_name
@@ -89,15 +90,6 @@ def facts(evidence: Evidence) -> Iterator[Fact]:
             where = broken.get(known, f"{_WHERE[known]} of {evidence.git_sha[:7]}")
             yield Fact(name, said.get(name), found.get(name), where)
     yield from _reports(at)
-
-
-def flat(content: dict[str, Any], prefix: str = "") -> dict[str, object]:
-    """The leaves of nested dictionaries by their dotted names."""
-    found: dict[str, object] = {}
-    for name, value in content.items():
-        nested = isinstance(value, dict)
-        found |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
-    return found
 
 
 def committed(commit: str) -> datetime:

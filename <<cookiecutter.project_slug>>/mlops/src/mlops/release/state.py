@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..files import parse
 from ..printable import printable
 from ..revision import Revision
+from .governance import Wanted
 
 ENVIRONMENTS = Path("environments")
 RELEASES = Path("releases")
@@ -113,6 +114,7 @@ class Policy(Section):
         hold: why nothing is promoted here at present; None when it is.
         freeze: times in which nothing is promoted.
         gates: bounds on the release's metrics, beside those of params.yaml.
+        governance: what model.yaml must say before a release may come.
     """
 
     requires: str | None
@@ -120,6 +122,7 @@ class Policy(Section):
     hold: str | None = None
     freeze: Annotated[list[Freeze], Field(default_factory=list)]
     gates: Annotated[dict[str, Gate], Field(default_factory=dict)]
+    governance: Annotated[Wanted, Field(default_factory=list)]
 
 
 # What counts where a policy cannot be read.

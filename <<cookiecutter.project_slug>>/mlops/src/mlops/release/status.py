@@ -9,8 +9,9 @@ from ..revision import Revision
 from .apply import drift
 from .changes import promote, propose
 from .evidence import load_evidence
+from .governance import lacking
 from .history import lived
-from .state import Environment, environments, quarantined
+from .state import Environment, Release, environments, quarantined
 from .target import target
 
 
@@ -24,6 +25,7 @@ class Status:
         metrics: of its release.
         waiting: the release that could come next; None when there is none.
         reasons: why that may not come yet; empty when it may.
+        unsaid: what its policy wants of model.yaml, and is not there.
         quarantined: why its release must not run; None where it may.
         drift: where what runs is not what Git says, as far as it is seen from here.
     """
@@ -33,6 +35,7 @@ class Status:
     metrics: dict[str, float]
     waiting: str | None
     reasons: list[str]
+    unsaid: list[str]
     quarantined: str | None
     drift: list[str]
 
@@ -40,7 +43,8 @@ class Status:
     def needs_somebody(self) -> bool:
         """Whether it is on hold, or not as it should be."""
         wrong = self.quarantined is not None or self.drift or self.environment.problems
-        return bool(wrong) or self.environment.policy.hold is not None
+        neglected = self.environment.release is not None and bool(self.unsaid)
+        return bool(wrong) or neglected or self.environment.policy.hold is not None
 
 
 def status(base: Revision, now: datetime) -> list[Status]:
@@ -60,11 +64,20 @@ def status(base: Revision, now: datetime) -> list[Status]:
                 metrics=_metrics(each, base),
                 waiting=waiting.id if waiting and waits else None,
                 reasons=_refused(name, base, now) if waits else [],
+                unsaid=_unsaid(each, waiting, base, now),
                 quarantined="no reason given" if reason == "" else reason,
                 drift=_drift(name, base) if each.release else [],
             )
         )
     return found
+
+
+def _unsaid(
+    environment: Environment, waiting: Release | None, base: Revision, now: datetime
+) -> list[str]:
+    """What would stop the release that comes next, or the one after, of what is on the branch."""
+    made = Revision(waiting.git_sha) if waiting else base
+    return lacking(environment.policy.governance, base, made, now.date())
 
 
 def _metrics(environment: Environment, base: Revision) -> dict[str, float]:

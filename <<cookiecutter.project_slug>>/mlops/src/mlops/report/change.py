@@ -10,22 +10,27 @@ from typing import Any, Literal
 from .. import lock
 from ..caveats.caveat import Caveat
 from ..clean import Step
-from ..comparison import Comparison, compare, judged, refitted_from
+from ..comparison import Compared, Comparison, compare, judged, refitted_from
+from ..config.fairness import Parity
 from ..config.params import Params, load_params
 from ..contract import load_contract
 from ..engine import MANIFEST, engine
 from ..errors import InputError
+from ..fairness import FairnessFile
 from ..gate import Breach, broken
 from ..metrics import catalogue
 from ..model import digest
+from ..naive import NaiveScores
 from ..paths import (
     CANDIDATE_ONNX,
     CAVEATS,
     CONTRACT,
+    FAIRNESS,
     FEATURES,
     FOLDS,
     LOCK,
     METRICS,
+    NAIVE,
     ONNX,
     PARAMS,
     PARITY,
@@ -100,6 +105,21 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """The groups of a column, as `evaluate` found them.
+
+    Attributes:
+        metrics: those that are told, in the order of the table.
+        groups: by value: rows, and each metric with its interval; as fairness.Group.
+        lines: how far they are apart, a metric a line, and what is not sure.
+    """
+
+    metrics: list[str]
+    groups: dict[str, Any]
+    lines: list[str]
+
+
+@dataclass(frozen=True)
 class Model:
     """The ONNX model.
 
@@ -162,6 +182,7 @@ class Change:
         lock, broken: what must be mended.
         engine: its files that are not what its version shipped, a line each.
         metrics: each on its own test rows.
+        naive: of each metric that decides, the best naive answer and its value.
         better: which values of the first metric that decides.
         refit: whether what is served was trained on all rows, and the verdict is on how it is made.
         caveats: what makes the numbers doubtful.
@@ -170,6 +191,7 @@ class Change:
             empty where there are none.
         parts: what the rows for training, validation and test look like.
         slices: that metric by column and value.
+        fairness: what it does to groups, by column with role sensitive.
         parameters: those that differ; None where there is no base.
         stages: of the run that made this; empty where its log is not at hand.
         params: of the workspace.
@@ -187,6 +209,7 @@ class Change:
     broken: list[Breach]
     engine: list[str]
     metrics: dict[str, Numbers]
+    naive: dict[str, tuple[str, float]]
     better: Literal["higher", "lower"]
     refit: bool
     caveats: list[Caveat]
@@ -194,6 +217,7 @@ class Change:
     folds: dict[str, tuple[float, float, int]]
     parts: list[Part]
     slices: dict[str, list[Slice]]
+    fairness: dict[str, Apart]
     parameters: list[Texts] | None
     data: Data | None
     model: Model | None
@@ -237,6 +261,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         broken=_broken(params, base, found),
         engine=changed_engine(),
         metrics=_numbers(_loaded(base, METRICS) or {}, metrics),
+        naive=_naive(params),
         better=catalogue(params.task, value)[decide[0]].better,
         refit=refitted_from(WORKSPACE) is not None,
         caveats=[*_caveats()],
@@ -247,6 +272,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
             for name, each in (WORKSPACE.load(SPLIT) or {}).get("parts", {}).items()
         ],
         slices=_slices(params, base, found),
+        fairness=_fairness(params, found),
         parameters=None if base is None else [*_parameters(params, base)],
         data=_data(base),
         model=_model(base, found),
@@ -264,7 +290,10 @@ def _broken(params: Params, base: Revision | None, found: Comparison) -> list[Br
         judged = judged_by(params, base)
     except InputError as error:
         return [Breach(None, "evidence", str(error))]
-    return [*judged.contradictions, *broken(params, judged.metrics, judged.slices, found)]
+    return [
+        *judged.contradictions,
+        *broken(params, judged.metrics, judged.slices, found, judged.worth, judged.fairness),
+    ]
 
 
 def _head() -> Revision | None:
@@ -310,6 +339,18 @@ def _numbers(before: dict[str, float], after: dict[str, float]) -> dict[str, Num
     return {name: Numbers(before.get(name), after.get(name)) for name in names}
 
 
+def _naive(params: Params) -> dict[str, tuple[str, float]]:
+    scores: NaiveScores = WORKSPACE.load(NAIVE) or {}
+    known, best = catalogue(params.task, params.evaluate.value), {}
+    for name in judged(params):
+        said = {answer: each[name] for answer, each in scores.items() if name in each}
+        if said:
+            choose = max if known[name].better == "higher" else min
+            answer = choose(said, key=lambda each: said[each])
+            best[name] = answer, said[answer]
+    return best
+
+
 def _slices(params: Params, base: Revision | None, found: Comparison) -> dict[str, list[Slice]]:
     """On the same test rows where both models answered them, else each on its own."""
     before: Slices = _loaded(base, SLICES) or {}
@@ -330,6 +371,44 @@ def _slices(params: Params, base: Revision | None, found: Comparison) -> dict[st
             for value, now in values.items()
         ]
     return {column: rows for column, rows in told.items() if rows}
+
+
+def _fairness(params: Params, found: Comparison) -> dict[str, Apart]:
+    said: FairnessFile = WORKSPACE.load(FAIRNESS) or {}
+    told = {}
+    for label, each in said.items():
+        metrics = [*dict.fromkeys(m for group in each["groups"].values() for m in group["metrics"])]
+        compared = found.fairness.get(label, {})
+        lines = [
+            _line(name, apart, params.fairness.get(name), compared.get(name))
+            for name, apart in each["disparities"].items()
+        ]
+        told[label] = Apart(metrics, each["groups"], lines)
+    return told
+
+
+def _line(name: str, apart: Any, parity: Parity | None, compared: Compared | None) -> str:
+    """How far groups are apart in a metric, and whether that is sure and more than it was."""
+    by, ratio = apart["difference"], apart["ratio"]
+    line = f"`{name}`: {by['value']:.3g} apart ({_range(by)})"
+    line += f", ratio {ratio['value']:.3g} ({_range(ratio)})" if ratio else ""
+    if compared is not None and compared.verdict != "same":
+        more = "further apart" if compared.verdict == "worse" else "closer"
+        line += f"; {more} than by the champion, {compared.champion:.3g}"
+    if parity is not None and _is_doubtful(parity, by, ratio):
+        line += "; may be more than is allowed, which so few rows do not tell"
+    return line
+
+
+def _range(each: Any) -> str:
+    return " to ".join("?" if each[end] is None else f"{each[end]:.3g}" for end in ("low", "high"))
+
+
+def _is_doubtful(parity: Parity, by: Any, ratio: Any) -> bool:
+    """Whether the number itself is out of bounds, which its interval does not settle."""
+    far = parity.difference is not None and by["value"] > parity.difference >= (by["low"] or 0)
+    few = ratio is not None and parity.ratio is not None and ratio["value"] < parity.ratio
+    return far or (few and (ratio["high"] is None or ratio["high"] >= parity.ratio))
 
 
 def _parameters(params: Params, base: Revision) -> Iterator[Texts]:

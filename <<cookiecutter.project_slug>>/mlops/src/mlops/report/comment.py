@@ -18,6 +18,7 @@ SECTIONS = (
     "metrics",
     "caveats",
     "cleaning",
+    "fairness",
     "plots",
     "parameters",
     "data",

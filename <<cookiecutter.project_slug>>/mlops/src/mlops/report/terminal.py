@@ -129,6 +129,9 @@ def show_status(found: list[Status]) -> None:
             console.print(f"{name}: {each.waiting} may come next: mlops promote {name}")
         for reason in each.reasons:
             console.print(f"{name}: {reason}")
+        for line in each.unsaid:
+            if f"{name}: {line}" not in each.reasons:
+                console.print(f"{name} would take no release: {line}", style="yellow")
         for line in each.drift:
             console.print(f"{name}: {line}: mlops apply {name}", style="red")
 

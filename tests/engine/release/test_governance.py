@@ -1,0 +1,247 @@
+"""What an environment wants model.yaml to say: without it no release comes, and `status` tells."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from engine.released import POLICIES, Repository, copy
+from engine.workspace import root
+from ruamel.yaml import YAML
+
+from mlops.release import governance
+from mlops.release.state import Policy, Release, environments, policy_path
+from mlops.release.status import Status, status
+from mlops.report.notes import notes
+from mlops.revision import Revision
+from mlops.statement import Statement
+
+SOURCE = "data/example/flights.parquet"
+RUNBOOK = "mlops/docs/on-call.md"
+WANTED = {"dev": "[]", "staging": "[problem, goal, owner]", "prod": "all"}
+
+Edit = Callable[[dict[str, object]], object]
+
+
+@pytest.fixture
+def governed(repository: Repository) -> Repository:
+    """The project's own statement and what it names, with the governance of its environments."""
+    policies = {
+        str(policy_path(name)): f"{POLICIES[name]}governance: {wanted}\n".replace("60", "0")
+        for name, wanted in WANTED.items()
+    }
+    files = {"params.yaml": f"source: {{path: {SOURCE}}}\n", RUNBOOK: "Go back first.\n"}
+    repository.commit({**policies, **files})
+    state(repository)
+    return repository
+
+
+def state(repository: Repository, edit: Edit | None = None, review: str = "2030-06-01") -> None:
+    """Commit model.yaml, edited, with reviews that are due on a day."""
+    yaml = YAML(typ="safe", pure=True)
+    said = yaml.load(root() / "model.yaml")
+    for risk in said["risks"].values():
+        risk["review"] = datetime.fromisoformat(review).date()
+    if edit is not None:
+        edit(said)
+    with Path("model.yaml").open("w") as stream:
+        yaml.dump(said, stream)
+    repository.commit({})
+
+
+def refused(repository: Repository, release: Release, environment: str) -> list[str]:
+    return repository.refused(copy(release, environment))
+
+
+def test_what_is_said_in_full_goes_to_prod(governed: Repository) -> None:
+    release = governed.live("dev")
+    assert governed.refused(copy(release, "staging"), keep=True) == []
+    assert governed.refused(copy(release, "prod")) == []
+
+
+def test_dev_wants_nothing_staging_a_purpose_and_an_owner_prod_all(governed: Repository) -> None:
+    governed.commit({"model.yaml": None})
+    evidence = governed.evidence()
+    assert governed.refused(governed.files(evidence, "dev"), keep=True) == []
+    assert refused(governed, evidence.release, "staging") == [
+        f"staging: model.yaml: {key}: nothing is said yet" for key in ("problem", "goal", "owner")
+    ]
+    governed.commit(copy(evidence.release, "staging"))
+    assert refused(governed, evidence.release, "prod") == [
+        f"prod: model.yaml: {key}: nothing is said yet" for key in Statement.model_fields
+    ]
+
+
+@pytest.mark.parametrize("key", Statement.model_fields)
+def test_prod_wants_each_key(governed: Repository, key: str) -> None:
+    release = governed.live("dev", "staging")
+    state(governed, lambda said: said.pop(key))
+    assert refused(governed, release, "prod") == [f"prod: model.yaml: {key}: nothing is said yet"]
+
+
+def test_a_review_that_is_overdue_stops_releases_until_it_is_done(governed: Repository) -> None:
+    release = governed.live("dev", "staging")
+    state(governed, review="2030-01-01")
+    assert refused(governed, release, "prod") == []  # it is due today
+    governed.commit({}, wait=24 * 60)
+    told = refused(governed, release, "prod")
+    assert len(told) == 4
+    assert "prod: model.yaml: risks.decay: its review was due on 2030-01-01; look at it" in told[2]
+    assert refused(governed, release, "staging") == []  # which does not ask for risks
+    state(governed, review="2030-07-01")
+    assert refused(governed, release, "prod") == []
+
+
+def test_going_back_waits_for_no_review(governed: Repository) -> None:
+    first = governed.live("dev", "staging", "prod")
+    governed.live("dev", "staging", "prod")
+    governed.commit({"model.yaml": None})
+    assert refused(governed, first, "prod") == []
+
+
+def test_a_change_does_not_vouch_for_itself(governed: Repository) -> None:
+    """As policies, what is said counts as it is on main."""
+    release = governed.live("dev", "staging")
+    text = Path("model.yaml").read_text()
+    state(governed, lambda said: said.pop("owner"))
+    files = copy(release, "prod") | {"model.yaml": text}
+    assert governed.refused(files) == ["prod: model.yaml: owner: nothing is said yet"]
+    governed.commit({"model.yaml": text})
+    assert refused(governed, release, "prod") == []  # of a commit before it was said again
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ("source: {path: data/own.csv}", "model.yaml: sources: nothing is said of data/own.csv"),
+        (
+            f"source: [{{path: {SOURCE}}}, {{path: b.sql}}]",
+            "nothing is said of b.sql, which params",
+        ),
+        (f"source: {{path: {SOURCE}, joins: {{a: {{path: c}}}}}}", "nothing is said of c, which"),
+        ("source: {}", "params.yaml: source: names none"),
+        ("- 1", "params.yaml: source: names none"),
+        ("source: [", "params.yaml: cannot be read: "),
+    ],
+)
+def test_what_the_release_was_made_from_has_terms(
+    governed: Repository, params: str, told: str
+) -> None:
+    governed.commit({"params.yaml": f"{params}\n"})
+    release = governed.live("dev", "staging")
+    governed.commit({"params.yaml": f"source: {{path: {SOURCE}}}\n"})  # too late for it
+    (line,) = refused(governed, release, "prod")
+    assert told in line
+
+
+def test_a_runbook_is_there_or_elsewhere(governed: Repository) -> None:
+    release = governed.live("dev", "staging")
+    governed.commit({RUNBOOK: None})
+    assert refused(governed, release, "prod") == [
+        f"prod: model.yaml: runbook: there is no {RUNBOOK}"
+    ]
+    state(governed, lambda said: said.update(runbook="https://wiki.example.com/runbook"))
+    assert refused(governed, release, "prod") == []
+
+
+def test_a_statement_that_cannot_be_read_is_told(governed: Repository) -> None:
+    release = governed.live("dev", "staging")
+    governed.commit({"model.yaml": "owner: TODO\nownr: Ada\n"})
+    first, second = refused(governed, release, "prod")
+    assert first.startswith("prod: model.yaml: owner: 'TODO' says nothing")
+    assert second == "prod: model.yaml: ownr: unknown key; check its spelling"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [("some", "give `all`, or a list"), ("[ownr]", "ownr: no key of model.yaml; it has problem")],
+)
+def test_a_policy_that_wants_what_is_not_there_is_told(
+    governed: Repository, wanted: str, told: str
+) -> None:
+    policy = f"requires: staging\ngovernance: {wanted}\n"
+    (line,) = governed.refused({str(policy_path("prod")): policy})
+    assert line.startswith(f"environments/prod/policy.yaml: governance: {told}")
+
+
+def test_a_policy_of_before_wants_nothing() -> None:
+    assert Policy.model_validate({"requires": None}).governance == []
+    assert (
+        governance.lacking([], Revision("0" * 40), Revision("0" * 40), datetime.now(UTC).date())
+        == []
+    )
+
+
+def test_the_projects_environments_want_what_the_manual_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(root())
+    wanted = {name: each.policy.governance for name, each in environments(Revision(None)).items()}
+    assert wanted["dev"] == []
+    assert wanted["staging"] == ["problem", "goal", "owner"]
+    assert wanted["prod"] == [*Statement.model_fields]
+
+
+def test_the_status_says_what_is_missing_and_where(governed: Repository) -> None:
+    """Before there is any release; and of one that runs, somebody has to look."""
+
+    def found() -> list[Status]:
+        head = Revision(governed.git("rev-parse", "HEAD"))
+        return [replace(each, drift=[]) for each in status(head, governed.now)]  # nothing runs here
+
+    state(governed, lambda said: (said.pop("owner"), said.pop("risks")))
+    owner, risks = (f"model.yaml: {key}: nothing is said yet" for key in ("owner", "risks"))
+    assert [each.unsaid for each in found()] == [[], [owner], [owner, risks]]
+    assert not any(each.needs_somebody for each in found())
+    state(governed)
+    governed.live("dev", "staging", "prod")
+    assert [each.unsaid for each in found()] == [[], [], []]
+    assert not any(each.needs_somebody for each in found())
+    state(governed, review="2029-12-31")
+    assert [len(each.unsaid) for each in found()] == [0, 0, 4]
+    assert [each.needs_somebody for each in found()] == [False, False, True]
+
+
+def test_a_promotion_says_what_it_changes(governed: Repository) -> None:
+    """Against what runs there: metrics, parameters, groups, commits, risks; names are no markup."""
+    groups = {"sex": {"disparities": {"error": {"difference": {"value": 0.0625}}}}}
+    governed.live("dev", "staging", "prod")
+    source = f"source: {{path: {SOURCE}}}\n"
+    governed.commit({"params.yaml": f"{source}train: {{seed: 7}}\n"})
+    governed.commit({"reports/fairness.json": json.dumps(groups)})
+    governed.git("commit", "--quiet", "--allow-empty", "--message", "Mend <b>it</b> | @all")
+    to = governed.evidence(metrics={"roc_auc": 0.75}, verdict="better")
+    governed.commit(governed.files(to, "dev"))
+    governed.commit(copy(to.release, "staging"))
+    head = Revision(governed.git("rev-parse", "HEAD"))
+    told = governed.short(notes(environments(head)["prod"], to, head, governed.now))
+    for line in (
+        "It replaces <code>r1</code>, trained on the same data.",
+        "Against <code>r1</code> on the same test rows, when it was made: **better**.",
+        "| roc_auc | 0.7 | 0.75 |",
+        "| error by sex | – | 0.0625 |",
+        "| <code>train.seed</code> | – | <code>7</code> |",
+        "- [x] it was live in staging",
+        "- [x] `model.yaml` says what prod asks for, and no review is overdue",
+        "example.com: it does what it is for, and nothing that it is not for",
+    ):
+        assert line in told, (line, told)
+    assert "<b>" not in told
+    assert "@" not in told  # which would call people
+    assert "| wrong predictions | 3 × 2 = 6 | An answer is an offer" in told
+    assert told.index("decay") < told.index("wrong predictions") < told.index("outage")
+    assert "overdue**" not in told
+    first = governed.short(notes(environments(head)["staging"], to, head, governed.now))
+    assert "It is the very same model" in first
+
+
+def test_a_first_release_has_notes_too(governed: Repository) -> None:
+    evidence = governed.evidence()
+    governed.commit({"model.yaml": None})
+    head = Revision(governed.git("rev-parse", "HEAD"))
+    told = notes(environments(head)["dev"], evidence, head, governed.now)
+    assert "There is nothing in dev yet." in told
+    assert "For people" not in told
+    assert "| roc_auc | – | 0.7 |" in told
