@@ -18,7 +18,7 @@ RISK = {"likelihood": 2, "impact": 5, "mitigation": "m", "owner": "o", "review":
 def test_the_projects_own_says_everything() -> None:
     found = load_statement(root() / "model.yaml")
     assert [key for key in Statement.model_fields if getattr(found, key) is None] == []
-    assert {load_params(root() / "params.yaml").source.path} == {*(found.sources or {})}
+    assert {*load_params(root() / "params.yaml").source.paths} == {*(found.sources or {})}
     assert {*found.reviews()} == {"outage", "wrong_predictions", "decay", "lost_knowledge"}
     assert min(found.reviews().values()) > date.today()
 

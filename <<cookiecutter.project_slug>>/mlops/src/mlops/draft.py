@@ -665,11 +665,11 @@ def init(
             each.keys.pop("decimal", None)
     text = contract_text(drafts, place.source.name, dialect) + rules_text(drafts)
     doubtful = caveats_of(table, parse(text, Contract, CONTRACT), chosen)
-    states_another = place.source.path != EXAMPLE and _is_of_the_example()
+    states_another = EXAMPLE not in place.source.paths and _is_of_the_example()
     place.settle()
     write(place.source, text, chosen)
     if states_another:
-        write_text(STATEMENT, blank(place.source.path))
+        write_text(STATEMENT, blank(*place.source.paths))
     assumed += [*_written(looked), *(line for each in drafts for line in each.assumed)]
     return Drafted(place.source, chosen, drafts, assumed, doubtful, states_another)
 

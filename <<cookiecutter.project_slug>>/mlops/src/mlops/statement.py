@@ -168,9 +168,17 @@ def parse_statement(text: str | None) -> Statement:
     return Statement() if text is None else parse(text, Statement, STATEMENT)
 
 
-def blank(source: str) -> str:
-    """The text of a model.yaml that says nothing yet, for a project that takes `source`."""
-    return _BLANK.replace("SOURCE", json.dumps(source, ensure_ascii=False))
+def blank(*sources: str) -> str:
+    """The text of a model.yaml that says nothing yet, for a project that takes these sources."""
+    named = (json.dumps(each, ensure_ascii=False) for each in sources)
+    return _BLANK.replace("TERMS", "".join(_TERMS.replace("SOURCE", each) for each in named))
+
+
+_TERMS = """\
+#   SOURCE:
+#     licence: a name, or the contract that allows the use
+#     personal_data: none # none, pseudonymous, personal or special (GDPR, article 9)
+"""
 
 
 _BLANK = """\
@@ -192,10 +200,7 @@ deputies: null # who knows as much when these are away: a list
 teams: null # {supply: [who hands data in], use: [who uses the answers]}
 
 # sources: # the terms of each source in params.yaml
-#   SOURCE:
-#     licence: a name, or the contract that allows the use
-#     personal_data: none # none, pseudonymous, personal or special (GDPR, article 9)
-regulation: null # its class in the EU's AI Act: minimal, limited or high
+TERMSregulation: null # its class in the EU's AI Act: minimal, limited or high
 retention: null # how long data, logs and models are kept
 
 # risks: # likelihood and impact from 1 to 5; review is the day on which somebody looks again

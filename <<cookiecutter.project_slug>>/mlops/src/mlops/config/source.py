@@ -23,6 +23,11 @@ class Source(Section):
         return self.path
 
     @property
+    def paths(self) -> list[str]:
+        """Where data is taken from, by the names that model.yaml has for the same."""
+        return [self.path]
+
+    @property
     def is_afar(self) -> bool:
         """Whether its rows are not in the project's folder."""
         return "://" in self.path or self.path.endswith((".url", ".sql"))
@@ -95,6 +100,11 @@ class Join(Section):
     def name(self) -> str:
         """What people call it."""
         return f"{self.file or 'source.query'} of {', '.join(self.tables)}"
+
+    @property
+    def paths(self) -> list[str]:
+        """See Source.paths."""
+        return [each.path for each in self.tables.values()]
 
     @property
     def is_afar(self) -> bool:
