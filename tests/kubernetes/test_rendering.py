@@ -139,7 +139,8 @@ def test_settings_reach_the_pods(project: Path) -> None:
     path = environment(project, "prod") / "config.env"
     path.write_text(CONFIG, "utf-8")
     _, settings = settings_of(project, "prod")
-    assert settings == {"MLOPS_DRAIN_SECONDS": "10", **facts(path)}
+    of_clusters = {"MLOPS_DRAIN_SECONDS": "10", "MLOPS_LOG_KEEP": "1500"}
+    assert settings == of_clusters | facts(path)
     path.write_text(CONFIG + "MLOPS_DRAIN_SECONDS=7\n", "utf-8")
     assert settings_of(project, "prod")[1]["MLOPS_DRAIN_SECONDS"] == "7"
 
@@ -208,7 +209,8 @@ def test_requests_reach_the_server(project: Path, deployment: str) -> None:
     assert [probe["path"] for probe in probes] == ["/v2/health/ready"] * 2 + ["/v2/health/live"]
     (let_in,) = of_kind(objects, "NetworkPolicy")["spec"]["ingress"]
     assert let_in["ports"] == [{"protocol": "TCP", "port": port["containerPort"]}]
-    labels = {f"{project.name}/asks": "yes"}
+    name = pods(objects).labels["app.kubernetes.io/name"]
+    labels = {f"{name}/asks": "yes"}
     assert let_in["from"] == [
         {"podSelector": {}},  # of the namespace
         {"namespaceSelector": {"matchLabels": labels}},  # and whom somebody has let in
