@@ -139,7 +139,8 @@ def test_settings_reach_the_pods(project: Path) -> None:
     path = environment(project, "prod") / "config.env"
     path.write_text(CONFIG, "utf-8")
     _, settings = settings_of(project, "prod")
-    assert settings == {"MLOPS_DRAIN_SECONDS": "10", **facts(path)}
+    of_clusters = {"MLOPS_DRAIN_SECONDS": "10", "MLOPS_LOG_KEEP": "1500"}
+    assert settings == of_clusters | facts(path)
     path.write_text(CONFIG + "MLOPS_DRAIN_SECONDS=7\n", "utf-8")
     assert settings_of(project, "prod")[1]["MLOPS_DRAIN_SECONDS"] == "7"
 
@@ -206,8 +207,14 @@ def test_requests_reach_the_server(project: Path, deployment: str) -> None:
     probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")]
     assert [probe["port"] for probe in probes] == [port["name"]] * 3
     assert [probe["path"] for probe in probes] == ["/v2/health/ready"] * 2 + ["/v2/health/live"]
-    let_in = of_kind(objects, "NetworkPolicy")["spec"]["ingress"]
-    assert let_in == [{"ports": [{"protocol": "TCP", "port": port["containerPort"]}]}]
+    (let_in,) = of_kind(objects, "NetworkPolicy")["spec"]["ingress"]
+    assert let_in["ports"] == [{"protocol": "TCP", "port": port["containerPort"]}]
+    name = pods(objects).labels["app.kubernetes.io/name"]
+    labels = {f"{name}/asks": "yes"}
+    assert let_in["from"] == [
+        {"podSelector": {}},  # of the namespace
+        {"namespaceSelector": {"matchLabels": labels}},  # and whom somebody has let in
+    ]
     if deployment == "kubernetes":
         (answers,) = of_kind(objects, "Service")["spec"]["ports"]
         assert answers["targetPort"] == port["name"]
@@ -242,11 +249,26 @@ def test_pods_have_no_rights(project: Path) -> None:
 def test_server_can_write_where_it_writes(project: Path) -> None:
     found = pods(render(environment(project, "prod")))
     volumes = {each["name"]: each for each in found.spec["volumes"]}
-    mounts = {each["mountPath"]: each for each in found.container["volumeMounts"]}
+    mounts = {
+        each["mountPath"]: each
+        for each in found.container["volumeMounts"]
+        if not each.get("readOnly")
+    }
     log = facts(environment(project, "prod") / "config.env")["MLOPS_LOG"]
     assert mounts.keys() == {"/tmp", log}  # noqa: S108 (the pod's own)
     assert all("sizeLimit" in volumes[each["name"]]["emptyDir"] for each in mounts.values())
-    assert not any(each.get("readOnly") for each in mounts.values())
+    # And deletes the oldest of its log before the volume is full, which would end the pod.
+    kept = int(settings_of(project, "prod")[1]["MLOPS_LOG_KEEP"])
+    assert kept * 10**6 < 0.8 * 2 * 2**30
+    assert volumes["log"]["emptyDir"]["sizeLimit"] == "2Gi"
+
+
+def test_tokens_are_read_from_a_secret_that_need_not_be_there(project: Path) -> None:
+    found = pods(render(environment(project, "prod")))
+    volumes = {each["name"]: each for each in found.spec["volumes"]}
+    mounts = {each["name"]: each for each in found.container["volumeMounts"]}
+    assert volumes["tokens"]["secret"] == {"secretName": "tokens", "optional": True}
+    assert mounts["tokens"] == {"name": "tokens", "mountPath": "/run/tokens", "readOnly": True}
 
 
 def default_of(setting: str) -> float:

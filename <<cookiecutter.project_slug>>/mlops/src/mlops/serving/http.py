@@ -11,6 +11,7 @@ that a client sends before the answer to an earlier one (pipelining) wait for th
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from enum import Enum, auto
@@ -525,9 +526,7 @@ _STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for e
 def _path(url: bytes) -> str:
     """The path of a request's address, without query."""
     if not url.startswith(b"/"):
-        try:
+        with suppress(httptools.HttpParserInvalidURLError):  # which is the address of nothing
             url = httptools.parse_url(url).path or b"/"
-        except httptools.HttpParserInvalidURLError:
-            url = b"/"
     path = url.partition(b"?")[0].decode("latin-1")
     return unquote(path) if "%" in path else path
