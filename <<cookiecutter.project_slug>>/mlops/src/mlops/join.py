@@ -75,6 +75,27 @@ class Leak:
     found: str
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that are compared: a condition of SQL.
+
+    Attributes:
+        time: the column that says when a row is.
+        columns: those that are compared.
+        since, until: the rows are after the one, if there is one, and not after the other.
+    """
+
+    time: str
+    columns: list[str]
+    since: datetime | None
+    until: datetime
+
+    def __str__(self) -> str:
+        when = f"{_quoted(self.time)}::timestamp"
+        after = "" if self.since is None else f"{when} > {_literal(self.since)} and "
+        return f"{after}{when} <= {_literal(self.until)}"
+
+
 @dataclass
 class Database:
     """The tables of a join, and what its query makes of them.
@@ -112,7 +133,7 @@ class Database:
         self._check()
         self._show()
         self._check_names()
-        self._answer("whole")
+        self._answer()
 
     @property
     def schema(self) -> pa.Schema:
@@ -132,8 +153,9 @@ class Database:
         """A row of the answer that knows what was known later than it; None where none was found.
 
         The rows of a moment may follow from what was known by then. So the query is answered again
-        without what was known later, and rows up to then must be the same. Where a table holds
-        labels, rows may also be missing: those whose label was not there yet.
+        without what was known later, and rows up to then, since the moment before, must be the
+        same. Where a table holds labels, rows may also be missing: those whose label was not there
+        yet.
 
         Args:
             time: the column of the answer that says when a row is.
@@ -145,15 +167,17 @@ class Database:
         self._check_time(time)
         labels = {name for name, table in self._dated() if table.label}
         others = {name for name, _ in self._dated()} - labels
-        for moment in self.moments(time):
+        moments = self.moments(time)
+        for since, moment in zip([None, *moments], moments, strict=False):
+            rows = _Rows(time, columns, since, moment)
             for cut, may_miss in ((others, False), (labels, True)):
-                found = self._differs(cut, moment, time, columns, may_miss) if cut else None
+                found = self._differs(cut, rows, may_miss) if cut else None
                 if found is None:
                     continue
                 blamed = [
                     name
                     for name in sorted(cut)
-                    if len(cut) == 1 or self._differs({name}, moment, time, columns, may_miss)
+                    if len(cut) == 1 or self._differs({name}, rows, may_miss)
                 ]
                 return Leak(blamed or sorted(cut), *found)
         return None
@@ -217,53 +241,54 @@ class Database:
             seen = f"from {_kept(name)}"
             if name in cut:
                 assert table.moment
+                assert moment
                 seen += f" where {_quoted(table.moment)} <= {_literal(moment)}"
             self._run(f"create or replace view {_quoted(name)} as {seen}")
 
-    def _answer(self, name: str) -> None:
-        before = f"create or replace table answer.{name} as "
+    def _answer(self) -> None:
+        self._make("create table answer.whole as ")
+        # The same again of what can be seen then.
+        self._make("create view answer.question as ")
+
+    def _make(self, before: str, after: str | None = None) -> None:
+        """Make something of the query, or of the question that it became, in the database."""
         try:
-            self._run(before + self.query.text)
+            self._run(before + (after or self.query.text))
         except duckdb.OutOfMemoryException as error:
-            why = (
-                f"it takes more than {self.join.memory_gb:g} GB: raise source.memory_gb in {PARAMS}"
-            )
+            most = f"{self.join.memory_gb:g} GB"
+            why = f"it takes more than {most}: raise source.memory_gb in {PARAMS}"
             raise self.query.at(None, why) from error
         except duckdb.Error as error:
             raise self._told(error, before) from None
 
-    def _differs(
-        self, cut: set[str], moment: datetime, time: str, columns: list[str], may_miss: bool
-    ) -> tuple[datetime, str] | None:
-        """When a row up to `moment` is, and how it differs without what `cut` knew later."""
-        self._show(cut, moment)
+    def _differs(self, cut: set[str], rows: "_Rows", may_miss: bool) -> tuple[datetime, str] | None:
+        """When one of some rows is, and how it differs without what `cut` knew later."""
+        self._show(cut, rows.until)
         try:
-            self._answer("known")
+            self._make(
+                "create or replace table answer.known as ", f"from answer.question where {rows}"
+            )
         finally:
             self._show()
-        compared = ", ".join(map(_quoted, columns))
-        where = f"where {_quoted(time)}::timestamp <= {_literal(moment)}"
-        digests = {
-            self._one(f"select count(*), sum(hash({self._coarse(columns)})) from {table} {where}")
-            for table in ("answer.whole", "answer.known")
-        }
-        if len(digests) == 1:
+        compared = ", ".join(map(_quoted, rows.columns))
+        digest = f"select count(*), sum(hash({self._coarse(rows.columns)})) from "
+        whole = f"answer.whole where {rows}"
+        if self._one(digest + whole) == self._one(digest + "answer.known"):
             return None
-        rows = {
-            one: self._connection.execute(
-                f"(select {compared} from answer.{one} {where}) except all "
-                f"(select {compared} from answer.{other} {where}) "
-                f"order by {_quoted(time)} limit {DIFFERING}"
-            ).fetchall()
-            for one, other in (("whole", "known"), ("known", "whole"))
-        }
-        odd = _unlike(rows["known"], rows["whole"])
-        if odd is None and not may_miss:
-            odd = _unlike(rows["whole"], rows["known"])
-        if odd is None:
+        found = {}
+        for one, other in ((whole, "answer.known"), ("answer.known", whole)):
+            odd = f"(select {compared} from {one}) except all (select {compared} from {other})"
+            order = f"order by {_quoted(rows.time)} limit {DIFFERING}"
+            found[one] = self._connection.execute(f"{odd} {order}").fetchall()
+        there, known = found[whole], found["answer.known"]
+        unlike = _unlike(known, there)
+        if unlike is None and not may_miss:
+            unlike = _unlike(there, known)
+        if unlike is None:
             return None
-        when, known = odd[columns.index(time)], odd in rows["known"]
-        return _moment(when), _difference(odd, rows["whole" if known else "known"], columns, known)
+        when, is_known = unlike[rows.columns.index(rows.time)], unlike in known
+        others = there if is_known else known
+        return _moment(when), _difference(unlike, others, rows.columns, is_known)
 
     def _coarse(self, columns: list[str]) -> str:
         """The columns, so that numbers that were added up in another order are the same."""
@@ -430,6 +455,5 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(moment: datetime | None) -> str:
-    assert moment is not None
+def _literal(moment: datetime) -> str:
     return f"timestamp '{moment.isoformat(sep=' ')}'"
