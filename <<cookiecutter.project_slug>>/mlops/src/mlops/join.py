@@ -114,11 +114,13 @@ class Database:
         for group in groups:
             self._connection.register("incoming", group)
             verb = "insert into" if made else "create table"
-            self._run(f"{verb} {incoming} {'' if made else 'as '}from incoming")
+            with self._explained():
+                self._run(f"{verb} {incoming} {'' if made else 'as '}from incoming")
             self._connection.unregister("incoming")
             made = True
         # The order in which rows come is no part of what they say.
-        self._run(f"create table {_kept(name)} as from {incoming} order by all")
+        with self._explained():
+            self._run(f"create table {_kept(name)} as from {incoming} order by all")
         self._run(f"drop table {incoming}")
         self._loaded.add(name)
 
@@ -147,7 +149,8 @@ class Database:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of the answer, sorted by all of its columns."""
-        yield from self._relation("from answer.whole order by all").to_arrow_reader(ROWS)
+        with self._explained():
+            yield from self._relation("from answer.whole order by all").to_arrow_reader(ROWS)
 
     def leak(self, time: str, columns: list[str]) -> Leak | None:
         """A row of the answer that knows what was known later than it; None where none was found.
@@ -220,10 +223,7 @@ class Database:
 
     def _check_names(self) -> None:
         """The answer's own table would give a second name to what is named twice."""
-        try:
-            self._run(f"explain {self.query.text}")
-        except duckdb.Error as error:
-            raise self._told(error, "explain ") from None
+        self._make("explain ")
         names = [each.lower() for each in self._relation(self.query.text).columns]
         if twice := sorted({each for each in names if names.count(each) > 1}):
             raise self.query.at(None, f"column named twice: {', '.join(twice)}")
@@ -252,8 +252,14 @@ class Database:
 
     def _make(self, before: str, after: str | None = None) -> None:
         """Make something of the query, or of the question that it became, in the database."""
-        try:
+        with self._explained(before):
             self._run(before + (after or self.query.text))
+
+    @contextmanager
+    def _explained(self, before: str = "") -> Iterator[None]:
+        """Raise InputError for what DuckDB cannot do within; `before` stands before the query."""
+        try:
+            yield
         except duckdb.OutOfMemoryException as error:
             most = f"{self.join.memory_gb:g} GB"
             why = f"it takes more than {most}: raise source.memory_gb in {PARAMS}"
@@ -270,14 +276,18 @@ class Database:
             )
         finally:
             self._show()
-        compared = ", ".join(map(_quoted, rows.columns))
-        digest = f"select count(*), sum(hash({self._coarse(rows.columns)})) from "
+        compared = self._coarse(rows.columns)
+        digest = f"select count(*), sum(hash({', '.join(compared)})) from "
         whole = f"answer.whole where {rows}"
         if self._one(digest + whole) == self._one(digest + "answer.known"):
             return None
         found = {}
         for one, other in ((whole, "answer.known"), ("answer.known", whole)):
-            odd = f"(select {compared} from {one}) except all (select {compared} from {other})"
+            named = ", ".join(
+                f"{value} as {_quoted(name)}"
+                for value, name in zip(compared, rows.columns, strict=True)
+            )
+            odd = f"(select {named} from {one}) except all (select {named} from {other})"
             order = f"order by {_quoted(rows.time)} limit {DIFFERING}"
             found[one] = self._connection.execute(f"{odd} {order}").fetchall()
         there, known = found[whole], found["answer.known"]
@@ -290,13 +300,13 @@ class Database:
         others = there if is_known else known
         return _moment(when), _difference(unlike, others, rows.columns, is_known)
 
-    def _coarse(self, columns: list[str]) -> str:
-        """The columns, so that numbers that were added up in another order are the same."""
+    def _coarse(self, columns: list[str]) -> list[str]:
+        """The columns, so that numbers that were added up in another order are mostly the same."""
         kinds = {each.name: each.type for each in self.schema}
-        return ", ".join(
+        return [
             f"{_quoted(name)}{'::float' if types.is_float64(kinds[name]) else ''}"
             for name in columns
-        )
+        ]
 
     def _told(self, error: duckdb.Error, before: str = "") -> InputError:
         """What DuckDB says, in a line: which one of the query, what, and what it proposes.
@@ -305,7 +315,10 @@ class Database:
             error: what it says, as JSON.
             before: what stood before the query.
         """
-        found = json.loads(str(error).partition("Error: ")[2])
+        try:
+            found = json.loads(str(error).partition("Error: ")[2])
+        except ValueError:  # of the disk, or of DuckDB itself
+            return self.query.at(None, first_line(error))
         lines = [line for line in found["exception_message"].splitlines() if line.strip()]
         told = lines[:1] + [each for each in lines[1:] if each.startswith(("Did you", "Candidate"))]
         place = int(found["position"]) - len(before) if "position" in found else None
@@ -436,8 +449,12 @@ def _difference(
     then, now = (odd, best) if known else (best, odd)
     for name, a, b in zip(columns, then, now, strict=True):
         if a != b:
-            return f"{name} is {b} with that, and {a} without"
+            return f"{name} is {_shown(b)} with that, and {_shown(a)} without"
     return "the row is there another number of times"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _moment(when: Any) -> datetime:
