@@ -80,13 +80,25 @@ HYPERPARAMETERS["regression"] = {
     "quantile": {"quantile": 0.5},
 }
 
+# What predicts logarithms takes amounts: a target above 0.
+AMOUNTS = {"amount": ("regression", {"amount": {"kind": "numeric", "role": "target"}})}
+LOGARITHMIC = ("poisson", "gamma", "tweedie")
+
 # Every estimator of the catalogue with everything it can predict.
-PAIRS = [(what, name) for what, (task, _) in TARGETS.items() for name in HYPERPARAMETERS[task]]
+PAIRS = [
+    *(
+        (what, name)
+        for what, (task, _) in TARGETS.items()
+        for name in HYPERPARAMETERS[task]
+        if name not in LOGARITHMIC
+    ),
+    *(("amount", name) for name in LOGARITHMIC),
+]
 
 
 def task(what: str) -> Any:
     """The task of a target, by its name."""
-    return TARGETS[what][0]
+    return (TARGETS | AMOUNTS)[what][0]
 
 
 def contract_of(columns: dict[str, dict[str, Any]]) -> Contract:
@@ -96,7 +108,7 @@ def contract_of(columns: dict[str, dict[str, Any]]) -> Contract:
 
 def contract(what: str) -> Contract:
     """The contract of `rows(what)`."""
-    return contract_of(COLUMNS | TARGETS[what][1])
+    return contract_of(COLUMNS | (TARGETS | AMOUNTS)[what][1])
 
 
 @cache
@@ -112,7 +124,8 @@ def _rows(count: int, seed: int) -> pd.DataFrame:
         "noise": rng.normal(0, 1, count),
         "large": size + rng.normal(0, 0.5, count) > 0,
         "grade": np.select([size < -2, size < 2], ["low", "middle"], "high"),
-        "price": 100 * np.exp(size / 8) + rng.normal(0, 1, count),
+        "price": 100 + 20 * size + rng.normal(0, 1, count),
+        "amount": 100 * np.exp(size / 8),
     }
     data = pd.DataFrame(made)
     data.loc[rng.random(count) < 0.1, "wet"] = pd.NA
@@ -158,7 +171,7 @@ def fit(chosen: Params, given: Contract, data: pd.DataFrame, look_at: pd.DataFra
 @cache
 def trained(what: str, estimator: str) -> Model:
     """A model fitted on `rows(what)`; a regression has an interval that holds 0.9 of the rows."""
-    interval = 0.9 if what == "regression" else None
+    interval = 0.9 if task(what) == "regression" else None
     chosen = params(what, estimator, interval=interval)
     return fit(chosen, contract(what), rows(what), rows(what, 200, seed=2))
 

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from engine import made
 
+from mlops import recount
 from mlops.clean import Step, clean
+from mlops.config.params import load_params
 from mlops.contract import Contract, as_kind, conform, load_contract
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, write_json, write_text
@@ -237,6 +239,20 @@ def test_what_is_checked_split_and_told_is_what_is_left(
     split()
     parts = pd.concat([pd.read_parquet(path) for path in PARTS.values()])
     assert sorted(parts["rank"]) == [*range(100, len(raw))]
+
+
+def test_the_gate_cleans_the_snapshot_before_it_splits_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all test rows would be strangers where a row was dropped."""
+    _project(tmp_path, monkeypatch, drop=["rank < 100"])
+    split()
+    here = SimpleNamespace(files={SNAPSHOT: SNAPSHOT})
+    monkeypatch.setattr(recount, "obtain", lambda *_: here)
+    test = pd.read_parquet(PARTS["test"])
+    assert recount.strangers(load_params(), None, test, tmp_path) == 0
+    test.loc[0, "noise"] = 77.0
+    assert recount.strangers(load_params(), None, test, tmp_path) == 2
 
 
 def test_a_broken_rule_tells_rows_as_the_snapshot_counts_them(

@@ -141,6 +141,26 @@ def test_what_does_not_depend_on_the_data_stays() -> None:
     assert all(comment in text for comment in comments)
 
 
+def test_several_sources_are_drafted_as_they_are_declared() -> None:
+    _data().drop(columns="spent (€)").to_csv("data/own.csv", index=False)
+    _data()[["customer_id", "spent (€)"]].to_csv("data/spent.csv", index=False)
+    tables = {name: {"path": f"data/{name}.csv", "known_at": "always"} for name in ("own", "spent")}
+    query = 'SELECT *, "spent (€)"::DOUBLE AS spent FROM own JOIN spent USING (customer_id)'
+    yaml = YAML()
+    params = yaml.load(Path("params.yaml"))
+    params["source"] = {"query": query, "tables": tables}
+    yaml.dump(params, Path("params.yaml"))
+    init(None, "churned", None, None, None, False)
+    assert load_params().source.name == "source.query of own, spent"
+    assert load_contract().columns["spent"].kind == "numeric"
+    deps = [f"${{source.tables.{name}.path}}" for name in tables]
+    assert _pipeline()["stages"]["ingest"]["deps"] == deps
+    # And back to one.
+    _init(_data(), "churned")
+    assert load_params().source.name == "data/own.csv"
+    assert _pipeline()["stages"]["ingest"]["deps"] == ["${source.path}"]
+
+
 def test_a_file_from_elsewhere_is_copied(tmp_path: Path) -> None:
     _data().to_csv(tmp_path / "else.csv", index=False)
     init(str(tmp_path / "else.csv"), "churned", None, None, None, False)

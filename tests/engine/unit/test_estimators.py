@@ -110,12 +110,9 @@ def _fitted(what: str, name: str, settings: dict[str, Any], **train: Any) -> Mod
 
 
 SETTINGS: list[tuple[str, str, dict[str, Any]]] = [
-    *(
-        ("regression", "boosting", {"loss": loss})
-        for loss in ("absolute_error", "poisson", "gamma")
-    ),
+    *(("amount", "boosting", {"loss": loss}) for loss in ("absolute_error", "poisson", "gamma")),
     ("regression", "boosting", {"loss": "quantile", "quantile": 0.9}),
-    ("regression", "tweedie", {"power": 3}),
+    ("amount", "tweedie", {"power": 3}),
     *(
         (what, name, {"class_weight": "balanced"})
         for what, name in (

@@ -316,6 +316,16 @@ def test_a_moment_that_is_none_is_told_with_its_row() -> None:
         _rows()
 
 
+def test_an_empty_cell_is_missing_and_other_words_are_the_querys_to_read() -> None:
+    _csv("carriers.csv", ("code", "name", "fee"), ("UA", "", "1.5"), ("AA", "NA", ""))
+    query = "SELECT code, name, fee::DOUBLE AS fee FROM carriers"
+    carriers = {"carriers": TABLES["carriers"]}
+    assert _rows(query, tables=carriers) == [
+        {"code": "AA", "name": "NA", "fee": None},
+        {"code": "UA", "name": None, "fee": 1.5},
+    ]
+
+
 def test_moments_are_read_as_they_are_written() -> None:
     text = Path("data/weather.csv").read_text()
     written = re.sub(r"(\d{4})-(\d\d)-(\d\d) ", r"\3.\2.\1 ", text)

@@ -104,9 +104,26 @@ def _document(*properties: dict[str, Any], **others: Any) -> str:
     return json.dumps(document)
 
 
-@pytest.mark.parametrize("what", [*made.TARGETS, "everything", "own"])
+CLEANED = Contract.model_validate(
+    {
+        "columns": {
+            "carrier": {
+                "kind": "categorical",
+                "role": "feature",
+                "spellings": {"United": "UA"},
+                "impute": "none",
+            },
+            "fee": {"kind": "numeric", "role": "feature", "impute": 0},
+            "paid": {"kind": "boolean", "role": "feature", "impute": False},
+        },
+        "clean": {"drop": ["fee < 0"], "duplicates": ["carrier"]},
+    }
+)
+
+
+@pytest.mark.parametrize("what", [*made.TARGETS, "everything", "cleaned", "own"])
 def test_there_and_back(what: str, tmp_path: Path, own_contract: Contract) -> None:
-    known = {"everything": EVERYTHING, "own": own_contract}
+    known = {"everything": EVERYTHING, "cleaned": CLEANED, "own": own_contract}
     contract = known[what] if what in known else made.contract(what)
     exported = export(contract, SOURCE, ABOUT)
     _valid(exported)

@@ -477,14 +477,14 @@ def contract_text(drafts: list[Draft], source: str, dialect: dict[str, Any] | No
     """The drafts as contract.yaml; columns that are left out stand in comments, with the reason."""
     lines = []
     for each in drafts:
-        keys = ", ".join(f"{key}: {_flow(value)}" for key, value in each.keys.items())
+        keys = ", ".join(f"{key}: {flow(value)}" for key, value in each.keys.items())
         entry = f"{_scalar(each.name)}: {{{keys}}}"
         if each.why_left_out is None:
             lines.append(f"  {entry} # {each.seen}")
         else:
             lines.append(f"  # {entry} # left out: {each.why_left_out}")
     written = {"encoding": "auto", "delimiter": "auto", "header": True, **(dialect or {})}
-    how = ", ".join(f"{key}: {_flow(value)}" for key, value in written.items())
+    how = ", ".join(f"{key}: {flow(value)}" for key, value in written.items())
     head = HEADER.format(source=source, dialect=f"dialect: {{{how}}} # how the source is written")
     return head + "\n".join(lines) + "\n"
 
@@ -492,12 +492,15 @@ def contract_text(drafts: list[Draft], source: str, dialect: dict[str, Any] | No
 def rules_text(drafts: list[Draft]) -> str:
     """The rules that the data suggests: an id was in no two rows."""
     ids = [each.name for each in drafts if each.keys["role"] == "id" and each.why_left_out is None]
-    return f"rules: # {RULES}\n  unique: {_flow(ids)}\n" if ids else ""
+    return f"rules: # {RULES}\n  unique: {flow(ids)}\n" if ids else ""
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
+    """A value as YAML has it within a line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_scalar(key)}: {flow(each)}' for key, each in value.items())}}}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_flow, value))}]"
+        return f"[{', '.join(map(flow, value))}]"
     return _scalar(value) if isinstance(value, str) else json.dumps(value)
 
 

@@ -75,6 +75,27 @@ class Leak:
     found: str
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that are compared: a condition of SQL.
+
+    Attributes:
+        time: the column that says when a row is.
+        columns: those that are compared.
+        since, until: the rows are after the one, if there is one, and not after the other.
+    """
+
+    time: str
+    columns: list[str]
+    since: datetime | None
+    until: datetime
+
+    def __str__(self) -> str:
+        when = f"{_quoted(self.time)}::timestamp"
+        after = "" if self.since is None else f"{when} > {_literal(self.since)} and "
+        return f"{after}{when} <= {_literal(self.until)}"
+
+
 @dataclass
 class Database:
     """The tables of a join, and what its query makes of them.
@@ -93,11 +114,13 @@ class Database:
         for group in groups:
             self._connection.register("incoming", group)
             verb = "insert into" if made else "create table"
-            self._run(f"{verb} {incoming} {'' if made else 'as '}from incoming")
+            with self._explained():
+                self._run(f"{verb} {incoming} {'' if made else 'as '}from incoming")
             self._connection.unregister("incoming")
             made = True
         # The order in which rows come is no part of what they say.
-        self._run(f"create table {_kept(name)} as from {incoming} order by all")
+        with self._explained():
+            self._run(f"create table {_kept(name)} as from {incoming} order by all")
         self._run(f"drop table {incoming}")
         self._loaded.add(name)
 
@@ -112,7 +135,7 @@ class Database:
         self._check()
         self._show()
         self._check_names()
-        self._answer("whole")
+        self._answer()
 
     @property
     def schema(self) -> pa.Schema:
@@ -126,14 +149,16 @@ class Database:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of the answer, sorted by all of its columns."""
-        yield from self._relation("from answer.whole order by all").to_arrow_reader(ROWS)
+        with self._explained():
+            yield from self._relation("from answer.whole order by all").to_arrow_reader(ROWS)
 
     def leak(self, time: str, columns: list[str]) -> Leak | None:
         """A row of the answer that knows what was known later than it; None where none was found.
 
         The rows of a moment may follow from what was known by then. So the query is answered again
-        without what was known later, and rows up to then must be the same. Where a table holds
-        labels, rows may also be missing: those whose label was not there yet.
+        without what was known later, and rows up to then, since the moment before, must be the
+        same. Where a table holds labels, rows may also be missing: those whose label was not there
+        yet.
 
         Args:
             time: the column of the answer that says when a row is.
@@ -145,15 +170,17 @@ class Database:
         self._check_time(time)
         labels = {name for name, table in self._dated() if table.label}
         others = {name for name, _ in self._dated()} - labels
-        for moment in self.moments(time):
+        moments = self.moments(time)
+        for since, moment in zip([None, *moments], moments, strict=False):
+            rows = _Rows(time, columns, since, moment)
             for cut, may_miss in ((others, False), (labels, True)):
-                found = self._differs(cut, moment, time, columns, may_miss) if cut else None
+                found = self._differs(cut, rows, may_miss) if cut else None
                 if found is None:
                     continue
                 blamed = [
                     name
                     for name in sorted(cut)
-                    if len(cut) == 1 or self._differs({name}, moment, time, columns, may_miss)
+                    if len(cut) == 1 or self._differs({name}, rows, may_miss)
                 ]
                 return Leak(blamed or sorted(cut), *found)
         return None
@@ -196,10 +223,7 @@ class Database:
 
     def _check_names(self) -> None:
         """The answer's own table would give a second name to what is named twice."""
-        try:
-            self._run(f"explain {self.query.text}")
-        except duckdb.Error as error:
-            raise self._told(error, "explain ") from None
+        self._make("explain ")
         names = [each.lower() for each in self._relation(self.query.text).columns]
         if twice := sorted({each for each in names if names.count(each) > 1}):
             raise self.query.at(None, f"column named twice: {', '.join(twice)}")
@@ -217,61 +241,72 @@ class Database:
             seen = f"from {_kept(name)}"
             if name in cut:
                 assert table.moment
+                assert moment
                 seen += f" where {_quoted(table.moment)} <= {_literal(moment)}"
             self._run(f"create or replace view {_quoted(name)} as {seen}")
 
-    def _answer(self, name: str) -> None:
-        before = f"create or replace table answer.{name} as "
+    def _answer(self) -> None:
+        self._make("create table answer.whole as ")
+        # The same again of what can be seen then.
+        self._make("create view answer.question as ")
+
+    def _make(self, before: str, after: str | None = None) -> None:
+        """Make something of the query, or of the question that it became, in the database."""
+        with self._explained(before):
+            self._run(before + (after or self.query.text))
+
+    @contextmanager
+    def _explained(self, before: str = "") -> Iterator[None]:
+        """Raise InputError for what DuckDB cannot do within; `before` stands before the query."""
         try:
-            self._run(before + self.query.text)
+            yield
         except duckdb.OutOfMemoryException as error:
-            why = (
-                f"it takes more than {self.join.memory_gb:g} GB: raise source.memory_gb in {PARAMS}"
-            )
+            most = f"{self.join.memory_gb:g} GB"
+            why = f"it takes more than {most}: raise source.memory_gb in {PARAMS}"
             raise self.query.at(None, why) from error
         except duckdb.Error as error:
             raise self._told(error, before) from None
 
-    def _differs(
-        self, cut: set[str], moment: datetime, time: str, columns: list[str], may_miss: bool
-    ) -> tuple[datetime, str] | None:
-        """When a row up to `moment` is, and how it differs without what `cut` knew later."""
-        self._show(cut, moment)
+    def _differs(self, cut: set[str], rows: "_Rows", may_miss: bool) -> tuple[datetime, str] | None:
+        """When one of some rows is, and how it differs without what `cut` knew later."""
+        self._show(cut, rows.until)
         try:
-            self._answer("known")
+            self._make(
+                "create or replace table answer.known as ", f"from answer.question where {rows}"
+            )
         finally:
             self._show()
-        compared = ", ".join(map(_quoted, columns))
-        where = f"where {_quoted(time)}::timestamp <= {_literal(moment)}"
-        digests = {
-            self._one(f"select count(*), sum(hash({self._coarse(columns)})) from {table} {where}")
-            for table in ("answer.whole", "answer.known")
-        }
-        if len(digests) == 1:
+        compared = self._coarse(rows.columns)
+        digest = f"select count(*), sum(hash({', '.join(compared)})) from "
+        whole = f"answer.whole where {rows}"
+        if self._one(digest + whole) == self._one(digest + "answer.known"):
             return None
-        rows = {
-            one: self._connection.execute(
-                f"(select {compared} from answer.{one} {where}) except all "
-                f"(select {compared} from answer.{other} {where}) "
-                f"order by {_quoted(time)} limit {DIFFERING}"
-            ).fetchall()
-            for one, other in (("whole", "known"), ("known", "whole"))
-        }
-        odd = _unlike(rows["known"], rows["whole"])
-        if odd is None and not may_miss:
-            odd = _unlike(rows["whole"], rows["known"])
-        if odd is None:
+        found = {}
+        for one, other in ((whole, "answer.known"), ("answer.known", whole)):
+            named = ", ".join(
+                f"{value} as {_quoted(name)}"
+                for value, name in zip(compared, rows.columns, strict=True)
+            )
+            odd = f"(select {named} from {one}) except all (select {named} from {other})"
+            order = f"order by {_quoted(rows.time)} limit {DIFFERING}"
+            found[one] = self._connection.execute(f"{odd} {order}").fetchall()
+        there, known = found[whole], found["answer.known"]
+        unlike = _unlike(known, there)
+        if unlike is None and not may_miss:
+            unlike = _unlike(there, known)
+        if unlike is None:
             return None
-        when, known = odd[columns.index(time)], odd in rows["known"]
-        return _moment(when), _difference(odd, rows["whole" if known else "known"], columns, known)
+        when, is_known = unlike[rows.columns.index(rows.time)], unlike in known
+        others = there if is_known else known
+        return _moment(when), _difference(unlike, others, rows.columns, is_known)
 
-    def _coarse(self, columns: list[str]) -> str:
-        """The columns, so that numbers that were added up in another order are the same."""
+    def _coarse(self, columns: list[str]) -> list[str]:
+        """The columns, so that numbers that were added up in another order are mostly the same."""
         kinds = {each.name: each.type for each in self.schema}
-        return ", ".join(
+        return [
             f"{_quoted(name)}{'::float' if types.is_float64(kinds[name]) else ''}"
             for name in columns
-        )
+        ]
 
     def _told(self, error: duckdb.Error, before: str = "") -> InputError:
         """What DuckDB says, in a line: which one of the query, what, and what it proposes.
@@ -280,7 +315,10 @@ class Database:
             error: what it says, as JSON.
             before: what stood before the query.
         """
-        found = json.loads(str(error).partition("Error: ")[2])
+        try:
+            found = json.loads(str(error).partition("Error: ")[2])
+        except ValueError:  # of the disk, or of DuckDB itself
+            return self.query.at(None, first_line(error))
         lines = [line for line in found["exception_message"].splitlines() if line.strip()]
         told = lines[:1] + [each for each in lines[1:] if each.startswith(("Did you", "Candidate"))]
         place = int(found["position"]) - len(before) if "position" in found else None
@@ -411,8 +449,12 @@ def _difference(
     then, now = (odd, best) if known else (best, odd)
     for name, a, b in zip(columns, then, now, strict=True):
         if a != b:
-            return f"{name} is {b} with that, and {a} without"
+            return f"{name} is {_shown(b)} with that, and {_shown(a)} without"
     return "the row is there another number of times"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _moment(when: Any) -> datetime:
@@ -430,6 +472,5 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(moment: datetime | None) -> str:
-    assert moment is not None
+def _literal(moment: datetime) -> str:
     return f"timestamp '{moment.isoformat(sep=' ')}'"

@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from ..contract import Column, Contract, Kind
-from ..draft import Draft, contract_text
+from ..draft import Draft, contract_text, flow
 from ..errors import InputError
 from ..expressions import parse as expression
 from ..files import parse
@@ -73,8 +73,11 @@ def draft(
         reading.agreement(agreement)
     custom = {each.property: each.value for each in document.custom_properties}
     dialect = custom.pop("dialect") if isinstance(custom.get("dialect"), dict) else None
+    clean = custom.pop("clean") if isinstance(custom.get("clean"), dict) else None
     reading.leave("the document", [*document.others, *custom])
-    text = contract_text(reading.columns, str(path), dialect) + reading.rules_text()
+    text = contract_text(reading.columns, str(path), dialect)
+    text += f"clean: {flow(clean)}\n" if clean else ""
+    text += reading.rules_text()
     parse(text, Contract, CONTRACT)  # a draft that cannot be read helps nobody
     return Imported(text, reading.notes)
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .. import tables
+from ..columns import is_text
 from ..config.params import load_params
 from ..config.source import Join, Source, Table
 from ..contract import Column, Contract, as_kind, load_contract
@@ -320,7 +322,14 @@ def _loaded(
 
 
 def _dated(group: pa.Table, table: Table, name: str, before: int, dialect: Dialect) -> pa.Table:
-    """Rows whose column known_at holds moments in UTC. Raises InputError where one is none."""
+    """Rows as the query sees them: an empty text is missing, and known_at holds moments in UTC.
+
+    Raises InputError where one is none.
+    """
+    for i, column in enumerate(group.columns):
+        if is_text(column.type):
+            full = pc.if_else(pc.equal(column, ""), None, column)
+            group = group.set_column(i, group.field(i).name, full)
     if table.moment is None:
         return group
     place = group.schema.get_field_index(table.moment)
