@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from engine.released import POLICIES, Repository, copy
 from engine.workspace import root
 from ruamel.yaml import YAML
 
+from mlops.monitoring.alarms import of_reviews
 from mlops.release import governance
 from mlops.release.state import Policy, Release, environments, policy_path
 from mlops.release.status import Status, status
@@ -245,3 +246,19 @@ def test_a_first_release_has_notes_too(governed: Repository) -> None:
     assert "There is nothing in dev yet." in told
     assert "For people" not in told
     assert "| roc_auc | – | 0.7 |" in told
+
+
+@pytest.mark.parametrize(
+    ("review", "due"), [("2030-02-01", False), ("2030-01-31", True), ("2029-12-01", True)]
+)
+def test_reviews_are_told_before_they_are_overdue(
+    governed: Repository, review: str, due: bool
+) -> None:
+    state(governed, review=review)
+    at = Revision(governed.git("rev-parse", "HEAD"))
+    today = date(2030, 1, 1)
+    found = governance.reviews_due([*Statement.model_fields], at, today)
+    assert len(found) == (4 if due else 0)
+    assert governance.reviews_due(["owner"], at, today) == {}
+    alarms = [*of_reviews(found)]
+    assert all(f"its review is due on {review}: look at" in str(each) for each in alarms)
