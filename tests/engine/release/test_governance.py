@@ -11,7 +11,10 @@ from engine.released import POLICIES, Repository, copy
 from engine.workspace import root
 from ruamel.yaml import YAML
 
+from mlops.monitoring import run
 from mlops.monitoring.alarms import of_reviews
+from mlops.monitoring.log import Account
+from mlops.monitoring.result import Feedback, Result, WindowResult
 from mlops.release import governance
 from mlops.release.state import Policy, Release, environments, policy_path
 from mlops.release.status import Status, status
@@ -262,3 +265,23 @@ def test_reviews_are_told_before_they_are_overdue(
     assert governance.reviews_due(["owner"], at, today) == {}
     alarms = [*of_reviews(found)]
     assert all(f"its review is due on {review}: look at" in str(each) for each in alarms)
+
+
+def test_monitoring_tells_what_is_due_and_what_cannot_be_read(governed: Repository) -> None:
+    window = WindowResult("2030-01-01T00:00:00Z", "2030-01-08T00:00:00Z", 0, 0, too_few=True)
+    found = Result(
+        *("prod", "r1", "made@v1.0.0", "0" * 40, "2030-01-08T00:00:00Z", "log", (1, 1), {}),
+        *(Account([0]), Feedback(0, 0, 0, 0, []), [window], []),
+    )
+
+    def told(environment: str) -> list[str]:
+        at = Revision(governed.git("rev-parse", "HEAD"))
+        return [*map(str, run._with_reviews(found, environment, at).alarms)]
+
+    state(governed, review=f"{date.today():%Y-%m-%d}")
+    assert len(told("prod")) == 4
+    assert told("prod")[0].startswith("review: outage: its review is due on ")
+    assert told("staging") == []  # which does not ask for risks
+    governed.commit({"model.yaml": "owner: TODO\n"})
+    (line,) = told("prod")
+    assert line.startswith("review: model.yaml: model.yaml: owner: 'TODO' says nothing")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..config.params import load_params
 from ..errors import InputError
+from ..paths import STATEMENT
 from ..release.evidence import load_evidence
 from ..release.governance import reviews_due
 from ..release.state import named
@@ -17,7 +18,7 @@ from .log import Period
 from .monitor import Monitor
 from .place import place
 from .reference import contract_of, reference
-from .result import Result
+from .result import Alarm, Kind, Result
 
 # Windows that are shown where nobody says from when.
 WINDOWS = 8
@@ -59,8 +60,11 @@ def run(
 def _with_reviews(result: Result, environment: str, at: Revision) -> Result:
     """The same with the reviews that are due, which take what was found."""
     governance = named(environment, at).policy.governance
-    due = reviews_due(governance, at, datetime.now(UTC).date())
-    last = replace(result.last, alarms=[*result.last.alarms, *of_reviews(due)])
+    try:
+        alarms = [*of_reviews(reviews_due(governance, at, datetime.now(UTC).date()))]
+    except InputError as error:  # which hides no other alarm
+        alarms = [Alarm(Kind.REVIEW, str(STATEMENT), line) for line in str(error).splitlines()]
+    last = replace(result.last, alarms=[*result.last.alarms, *alarms])
     return replace(result, windows=[*result.windows[:-1], last])
 
 
