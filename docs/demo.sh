@@ -84,6 +84,7 @@ rm -rf "$warehouse" && mkdir "$warehouse"
 run cp data/example/flights.parquet "$warehouse/2013.parquet"
 run uv run dvc import-url --quiet "$warehouse" data/flights
 sed -i.bak 's|^  path: data/example/flights.parquet|  path: data/flights|' params.yaml && rm params.yaml.bak
+sed -i.bak 's|^  data/example/flights.parquet:|  data/flights:|' model.yaml && rm model.yaml.bak
 uv run dvc repro > build/repro.log
 git add --all && git commit --quiet --message "Import the flights"
 

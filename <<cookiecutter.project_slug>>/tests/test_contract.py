@@ -1,11 +1,15 @@
-"""contract.yaml and params.yaml are right, fit one another, and your data keeps the contract."""
+"""Your YAML files are right, fit one another, and your data keeps the contract."""
+
+from pathlib import Path
 
 import pyarrow as pa
 
 from mlops import metrics
 from mlops.config.params import Params
 from mlops.contract import Contract
+from mlops.paths import STATEMENT
 from mlops.pipeline import validate
+from mlops.statement import load_statement
 
 
 def test_contract_suits_the_task(params: Params, contract: Contract) -> None:
@@ -14,6 +18,12 @@ def test_contract_suits_the_task(params: Params, contract: Contract) -> None:
 
 def test_gates_are_on_metrics_of_the_task(params: Params) -> None:
     assert params.gates.keys() <= {*metrics.names(params.task, params.evaluate.value)}
+
+
+def test_what_is_said_of_the_model_can_be_read() -> None:
+    """How much of it must be there, the environments say: `mlops status`."""
+    path = Path(__file__).resolve().parent.parent / STATEMENT
+    assert not path.exists() or load_statement(path)
 
 
 def test_a_sample_of_the_source_keeps_the_contract(sample: pa.Table, contract: Contract) -> None:

@@ -216,7 +216,8 @@ class Year:
         for name in LEARNED:
             year.deliver(name)
         project.run("dvc", "import-url", str(year.warehouse), SOURCE)
-        project.set("params.yaml", source__path=SOURCE, **SETTINGS, **params)
+        project.learn_from(SOURCE)
+        project.set("params.yaml", **SETTINGS, **params)
         for environment in ENVIRONMENTS:
             project.set(f"environments/{environment}/policy.yaml", soak_minutes=0)
             year.site.ports[environment] = free_port()

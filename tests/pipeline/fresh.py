@@ -49,9 +49,9 @@ class Warehouse:
         project = self.project
         project.run("dvc", "remote", "modify", "storage", "url", str(store))
         project.run("dvc", "import-url", str(self.folder), "data/flights")
+        project.learn_from("data/flights")
         project.set(
             "params.yaml",
-            source__path="data/flights",
             estimators__boosting__max_iter=20,
             gates={"roc_auc": {"regression": 0}},
             **QUICK,

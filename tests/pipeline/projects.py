@@ -49,9 +49,9 @@ def small(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Re
     def reproduce(task: str) -> Project:
         project = installed(task).copy(tmp_path_factory.mktemp(f"small-{task}") / "project")
         project.sample("data/small.parquet", 10)
+        project.learn_from("data/small.parquet")
         project.set(
             "params.yaml",
-            source__path="data/small.parquet",
             **QUICK,
         )
         if task != "clustering":

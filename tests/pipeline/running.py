@@ -164,6 +164,12 @@ class Project:
             place[last] = value
         self.write(name, content)
 
+    def learn_from(self, source: str) -> None:
+        """Take another source, of which is said what was said of the one before."""
+        self.set("params.yaml", source__path=source)
+        ((_, terms),) = self.read("model.yaml")["sources"].items()
+        self.set("model.yaml", sources={source: terms})
+
     def declare(self, registry: str) -> None:
         """Commit that images are in a registry, as HOST/NAME."""
         text = (self.folder / "pyproject.toml").read_text(encoding="utf-8")

@@ -41,9 +41,9 @@ def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) ->
     project.git("rm", "-r", "--quiet", "--force", "--ignore-unmatch", "dvc.lock", "reports")
     project.sample("data/small.parquet", 5)
     project.run("dvc", "remote", "modify", "storage", "url", str(store))
+    project.learn_from("data/small.parquet")
     project.set(
         "params.yaml",
-        source__path="data/small.parquet",
         split__test=0.5,
         estimators__boosting__max_iter=20,
         gates={"roc_auc": {"min": 0.4, "regression": 0}, "log_loss": {"max": 0.9}},

@@ -49,9 +49,9 @@ def begun(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pro
     project.git("checkout", "--quiet", "-B", "main")
     project.sample("data/small.parquet", 10)
     project.run("dvc", "remote", "modify", "storage", "url", str(folder / "store"))
+    project.learn_from("data/small.parquet")
     project.set(
         "params.yaml",
-        source__path="data/small.parquet",
         estimators__boosting__max_iter=20,
         gates={"roc_auc": {"min": 0.4}},
         **QUICK,

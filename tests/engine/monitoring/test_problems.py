@@ -32,6 +32,8 @@ ALARMS = {
     ),
     "contract": Alarm(Kind.CONTRACT, "wind", "not in `range`: 3 of 500 rows"),
     "log": Alarm(Kind.LOG, "2030-01-01/a.parquet", "0 rows read, then it is empty"),
+    "fairness": Alarm(Kind.FAIRNESS, "sex", "selection_rate by sex: 0.2 apart, 0.1 may be"),
+    "review": Alarm(Kind.REVIEW, "decay", "its review is due on 2030-02-01"),
     "feedback": Alarm(Kind.FEEDBACK, "000001-a.parquet", "it is empty"),
 }
 METRICS = {"roc_auc": MetricResult(Measured(0.55, 0.02, 0.52, 0.59), None)}
@@ -46,6 +48,7 @@ def window(*alarms: Alarm, rows: int = 500, labelled: bool = True) -> WindowResu
         labelled=rows * labelled,
         too_few=rows < 200,
         metrics=METRICS if labelled else {},
+        fairness={"sex": {}} if labelled else {},
         alarms=[*alarms],
     )
 
@@ -97,9 +100,9 @@ def test_a_line_is_told_with_the_problem_that_it_is_of(tmp_path: Path) -> None:
     ("windows", "unknown"),
     [
         ([window()], set()),
-        ([window(rows=199, labelled=False)], {"drift", "missing", "performance"}),
-        ([window(rows=0, labelled=False)], {"drift", "missing", "performance", "contract"}),
-        ([window(labelled=False)], {"performance"}),
+        ([window(rows=199, labelled=False)], {"drift", "missing", "performance", "fairness"}),
+        ([window(rows=0, labelled=False)], {*ALARMS} - {"log", "feedback", "review"}),
+        ([window(labelled=False)], {"performance", "fairness"}),
         ([window(), window(labelled=False)], set()),
         ([window(), window(rows=0, labelled=False)], {"drift", "missing", "contract"}),
     ],

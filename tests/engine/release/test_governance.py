@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,10 @@ from engine.released import POLICIES, Repository, copy
 from engine.workspace import root
 from ruamel.yaml import YAML
 
+from mlops.monitoring import run
+from mlops.monitoring.alarms import of_reviews
+from mlops.monitoring.log import Account
+from mlops.monitoring.result import Feedback, Result, WindowResult
 from mlops.release import governance
 from mlops.release.state import Policy, Release, environments, policy_path
 from mlops.release.status import Status, status
@@ -245,3 +249,39 @@ def test_a_first_release_has_notes_too(governed: Repository) -> None:
     assert "There is nothing in dev yet." in told
     assert "For people" not in told
     assert "| roc_auc | – | 0.7 |" in told
+
+
+@pytest.mark.parametrize(
+    ("review", "due"), [("2030-02-01", False), ("2030-01-31", True), ("2029-12-01", True)]
+)
+def test_reviews_are_told_before_they_are_overdue(
+    governed: Repository, review: str, due: bool
+) -> None:
+    state(governed, review=review)
+    at = Revision(governed.git("rev-parse", "HEAD"))
+    today = date(2030, 1, 1)
+    found = governance.reviews_due([*Statement.model_fields], at, today)
+    assert len(found) == (4 if due else 0)
+    assert governance.reviews_due(["owner"], at, today) == {}
+    alarms = [*of_reviews(found)]
+    assert all(f"its review is due on {review}: look at" in str(each) for each in alarms)
+
+
+def test_monitoring_tells_what_is_due_and_what_cannot_be_read(governed: Repository) -> None:
+    window = WindowResult("2030-01-01T00:00:00Z", "2030-01-08T00:00:00Z", 0, 0, too_few=True)
+    found = Result(
+        *("prod", "r1", "made@v1.0.0", "0" * 40, "2030-01-08T00:00:00Z", "log", (1, 1), {}),
+        *(Account([0]), Feedback(0, 0, 0, 0, []), [window], []),
+    )
+
+    def told(environment: str) -> list[str]:
+        at = Revision(governed.git("rev-parse", "HEAD"))
+        return [*map(str, run._with_reviews(found, environment, at).alarms)]
+
+    state(governed, review=f"{date.today():%Y-%m-%d}")
+    assert len(told("prod")) == 4
+    assert told("prod")[0].startswith("review: outage: its review is due on ")
+    assert told("staging") == []  # which does not ask for risks
+    governed.commit({"model.yaml": "owner: TODO\n"})
+    (line,) = told("prod")
+    assert line.startswith("review: model.yaml: model.yaml: owner: 'TODO' says nothing")

@@ -152,6 +152,24 @@ def test_migrations_are_those_between_two_versions() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "stays"),
+    [
+        ("data/example/flights.parquet # a file", True),
+        ('"data/example/flights.parquet"', True),
+        ("data/example/flights.parquet.csv", False),
+        ("data/churn.csv", False),
+    ],
+)
+def test_what_is_said_of_the_example_comes_to_no_other_data(
+    tmp_path: Path, path: str, stays: bool
+) -> None:
+    (tmp_path / "params.yaml").write_text(f"source:\n  path: {path}\n  database: null\n")
+    (tmp_path / "model.yaml").write_text("owner: Ada\n")
+    v0_2_0._statement(tmp_path)
+    assert (tmp_path / "model.yaml").exists() == stays
+
+
+@pytest.mark.parametrize(
     "text", ["# Mine.\ncolumns:\n  x: {}\n", "dialect: {}\ncolumns:\n  x: {}\n"]
 )
 def test_a_contract_of_before_says_how_the_source_is_written(tmp_path: Path, text: str) -> None:

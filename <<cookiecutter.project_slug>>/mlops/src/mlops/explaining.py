@@ -120,7 +120,7 @@ def _exact(
 ) -> tuple[np.ndarray, float]:
     """All sets of inputs, each with every row of the background."""
     count, rows = len(names), len(background[names[0]])
-    sets = np.array([[code >> i & 1 for i in range(count)] for code in range(2**count)], bool)
+    sets = np.array([[code // 2**i % 2 for i in range(count)] for code in range(2**count)], bool)
     repeated = {name: np.tile(values, len(sets)) for name, values in background.items()}
     asked = ask(_mixed(names, row, repeated, np.repeat(sets, rows, axis=0)))
     worth = asked.reshape(len(sets), rows).mean(axis=1)
@@ -130,8 +130,8 @@ def _exact(
         for size in range(count):
             weight = 1 / (count * comb(count - 1, size))
             for some in combinations(others, size):
-                without = sum(1 << j for j in some)
-                shares[i] += weight * (worth[without | 1 << i] - worth[without])
+                without = sum(2**j for j in some)
+                shares[i] += weight * (worth[without + 2**i] - worth[without])
     return shares, 0.0
 
 

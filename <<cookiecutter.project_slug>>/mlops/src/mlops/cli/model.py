@@ -200,8 +200,11 @@ def gate(
         raise CheckError("\n".join(map(str, lines)))
     if json:
         return
-    typer.echo(f"gates kept: {', '.join(params.gates) or 'there are none'}")
-    if base is None and any(each.regression is not None for each in params.gates.values()):
+    of_groups = [f"{name} of groups" for name in params.fairness]
+    typer.echo(f"gates kept: {', '.join([*params.gates, *of_groups]) or 'there are none'}")
+    limits = [each.regression for each in params.gates.values()]
+    limits += [each.regression for each in params.fairness.values()]
+    if base is None and any(each is not None for each in limits):
         typer.echo("(with --base, regression is checked too)")
 
 

@@ -1,6 +1,7 @@
 """What people are to know of a window, of the log and of the feedback."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date
 
 from .feedback import Labels
 from .log import Account
@@ -50,6 +51,17 @@ def of_log(account: Account, labels: Labels) -> Iterator[Alarm]:
             yield Alarm(Kind.LOG, "rows", told)
     for name, why in labels.broken:
         yield Alarm(Kind.FEEDBACK, name, why)
+
+
+def of_reviews(due: Mapping[str, date]) -> Iterator[Alarm]:
+    """Risks that somebody has to look at again."""
+    for name, day in due.items():
+        yield Alarm(
+            Kind.REVIEW,
+            name,
+            f"its review is due on {day}: look at what happened since the last one, and say what "
+            "you found in a pull request that sets the next date in model.yaml",
+        )
 
 
 def _told(shift: Shift, what: str) -> str:

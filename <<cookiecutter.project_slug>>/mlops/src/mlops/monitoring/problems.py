@@ -13,9 +13,11 @@ def problems(result: Result) -> dict[Kind, list[Alarm]]:
         Kind.DRIFT: not result.last.too_few,
         Kind.MISSING: not result.last.too_few,
         Kind.PERFORMANCE: result.measured is not None,
+        Kind.FAIRNESS: result.measured is not None and bool(result.measured.fairness),
         Kind.CONTRACT: result.last.rows > 0,
         Kind.LOG: True,
         Kind.FEEDBACK: True,
+        Kind.REVIEW: True,
     }
     found: dict[Kind, list[Alarm]] = {kind: [] for kind, yes in looked_for.items() if yes}
     for alarm in result.alarms:

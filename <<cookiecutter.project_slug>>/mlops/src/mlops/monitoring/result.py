@@ -18,6 +18,7 @@ class Kind(StrEnum):
     CONTRACT = "contract"
     LOG = "log"
     FEEDBACK = "feedback"
+    REVIEW = "review"
 
 
 @dataclass(frozen=True)

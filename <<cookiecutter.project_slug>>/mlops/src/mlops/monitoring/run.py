@@ -6,15 +6,19 @@ from pathlib import Path
 
 from ..config.params import load_params
 from ..errors import InputError
+from ..paths import STATEMENT
 from ..release.evidence import load_evidence
+from ..release.governance import reviews_due
+from ..release.state import named
 from ..release.target import target
 from ..revision import Revision
+from .alarms import of_reviews
 from .feedback import Imported, store
 from .log import Period
 from .monitor import Monitor
 from .place import place
 from .reference import contract_of, reference
-from .result import Result
+from .result import Alarm, Kind, Result
 
 # Windows that are shown where nobody says from when.
 WINDOWS = 8
@@ -49,7 +53,19 @@ def run(
         watched = evidence.release
     with place(wanted, log) as found:
         known = Monitor(reference(watched, params), params)
-        return replace(known.run(environment, found.storage, period), log=found.name)
+        result = replace(known.run(environment, found.storage, period), log=found.name)
+    return _with_reviews(result, environment, at)
+
+
+def _with_reviews(result: Result, environment: str, at: Revision) -> Result:
+    """The same with the reviews that are due, which take what was found."""
+    governance = named(environment, at).policy.governance
+    try:
+        alarms = [*of_reviews(reviews_due(governance, at, datetime.now(UTC).date()))]
+    except InputError as error:  # which hides no other alarm
+        alarms = [Alarm(Kind.REVIEW, str(STATEMENT), line) for line in str(error).splitlines()]
+    last = replace(result.last, alarms=[*result.last.alarms, *alarms])
+    return replace(result, windows=[*result.windows[:-1], last])
 
 
 def import_feedback(environment: str, at: Revision, file: Path, log: str | None) -> Imported:

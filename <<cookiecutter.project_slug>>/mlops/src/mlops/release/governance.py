@@ -6,7 +6,7 @@ an old one, and no change vouches for itself. What a release was made from is it
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,8 @@ from ..revision import Revision
 from ..statement import Statement, parse_statement
 
 ALL = "all"
+# So long before a review is overdue, people are told.
+NOTICE = timedelta(days=30)
 
 
 def _listed(value: Any) -> Any:
@@ -63,6 +65,17 @@ def lacking(wanted: Iterable[str], at: Revision, made: Revision, today: date) ->
         if key in keys and getattr(statement, key) is not None:
             lines += check(statement, at, made, today)
     return lines
+
+
+def reviews_due(wanted: Iterable[str], at: Revision, today: date) -> dict[str, date]:
+    """The risks that are to be looked at soon, or were to be, each with the day.
+
+    Raises InputError where model.yaml cannot be read.
+    """
+    if "risks" not in wanted:
+        return {}
+    reviews = parse_statement(at.read(STATEMENT)).reviews()
+    return {name: day for name, day in reviews.items() if day <= today + NOTICE}
 
 
 def _overdue(statement: Statement, _at: Revision, _made: Revision, today: date) -> Iterator[str]:

@@ -31,6 +31,8 @@ RENAMED = {
 }
 # What the owner extends, where it was and where it is in the package.
 HOOKS = {"serving/hooks.py": "hooks.py", "features.py": "features.py"}
+# What every project begins with.
+EXAMPLE = "data/example/flights.parquet"
 # What `ingest` did before it could be told.
 DIALECT = "dialect: {encoding: auto, delimiter: auto, header: true} # how the source is written\n"
 
@@ -92,6 +94,7 @@ def run(folders: Folders) -> list[str]:
             work.turn(folders.project / path)
     _stages(work)
     _dialect(folders.project / "contract.yaml")
+    _statement(folders.project)
     _dependencies(work)
     _remove_empty(folders.project / "src")
     _remove_empty(folders.project / "tests")
@@ -111,6 +114,15 @@ def _dialect(contract: Path) -> None:
     if not re.search(r"^dialect:", text, re.MULTILINE):
         text = re.sub(r"^columns:", f"{DIALECT}columns:", text, count=1, flags=re.MULTILINE)
         contract.write_text(text, encoding="utf-8")
+
+
+def _statement(project: Path) -> None:
+    """Take away a model.yaml that speaks of the example, where the project has other data."""
+    statement, params = project / "model.yaml", project / "params.yaml"
+    source = rf"^  path: [\"']?{re.escape(EXAMPLE)}[\"']?\s*(#|$)"
+    is_example = re.search(source, params.read_text(encoding="utf-8"), re.MULTILINE)
+    if statement.exists() and not is_example:
+        statement.unlink()
 
 
 def _files(folder: Path, *names: str) -> Iterator[Path]:
