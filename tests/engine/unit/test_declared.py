@@ -250,3 +250,63 @@ def test_the_example_in_the_project_makes_sense_when_it_is_taken(own_contract: C
     found = declared(parse(taken, FeatureFile, FEATURES), own_contract)
     assert len(found.expressions) >= 5
     assert found.learned.encodings
+
+
+SHARED = {
+    "features": {
+        "half": {"expr": "size / 2", "owner": "ada"},
+        "warm_half": {"expr": "half * lookup(colour, 'warmth')", "version": 3},
+        "other": {"expr": "a_column_of_the_other_project + 1"},
+    },
+    "tables": FILE["tables"],
+}
+
+
+def test_two_projects_compute_the_same_of_what_they_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json(Path("theirs.json"), SHARED)
+    asked = {"theirs.json": ["warm_half"]}
+    write_json(Path("features.json"), {"include": asked, "features": {"x": {"expr": "rank + 1"}}})
+    contract = made.contract("binary")
+    mine = load_declared(contract, Path("features.json"))
+    wider = {"a_column_of_the_other_project": made.COLUMNS["rank"]}
+    their_contract = made.contract_of(made.COLUMNS | wider | made.TARGETS["binary"][1])
+    theirs = load_declared(their_contract, Path("theirs.json"))
+    rows = made.rows("binary").assign(a_column_of_the_other_project=1.0)
+    for_me = mine.columns_of(model_inputs(rows, contract))
+    for_them = theirs.columns_of(model_inputs(rows, their_contract))
+    pd.testing.assert_series_equal(for_me["warm_half"], for_them["warm_half"])
+    # What it is made of is not learned from, and what was not asked for is not even read.
+    assert "half" not in for_me
+    assert set(mine.expressions) == {"half", "warm_half", "x"}
+    told, known = mine.described(), theirs.described()
+    assert told["warm_half"]["sha256"] == known["warm_half"]["sha256"]
+    assert (told["warm_half"]["version"], told["half"]["owner"]) == (3, "ada")
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ({"include": {"theirs.json": ["quarter"]}}, "theirs.json has no feature quarter; it has h"),
+        ({"include": {"theirs.json": None}}, "^theirs.json: features.other: .* no column or featu"),
+        ({"include": {"nowhere.json": None}}, "nowhere.json: no such file"),
+        (
+            {"include": {"theirs.json": ["half"]}, "features": {"half": {"expr": "size"}}},
+            "include: half of theirs.json is declared here, too",
+        ),
+        (
+            {"include": {"theirs.json": ["half"]}, "tables": {"warmth": {"red": 9}}},
+            "tables.warmth: theirs.json has another of this name",
+        ),
+    ],
+)
+def test_what_cannot_be_included_is_told(
+    file: dict[str, Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json(Path("theirs.json"), SHARED)
+    write_json(Path("features.json"), file)
+    with pytest.raises(InputError, match=told):
+        load_declared(made.contract("binary"), Path("features.json"))

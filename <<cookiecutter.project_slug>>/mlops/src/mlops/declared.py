@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,7 +133,10 @@ class FeatureFile(Section):
         features: by name.
         columns: how the contract's columns are taken that are not taken as they are.
         tables: what lookup(…) may name: for each text a number, or for each another text.
+        include: files like this one, and which of their features are taken; None for all.
     """
+
+    include: dict[str, list[str] | None] = {}
 
     features: dict[Name, Feature] = {}
     columns: dict[str, Use] = {}
@@ -245,25 +249,95 @@ def load_declared(contract: Contract, path: Path = FEATURES) -> Declared:
     """
     if not path.is_file():
         return declared(FeatureFile(), contract)
-    return declared(load(path, FeatureFile), contract, path)
+    file = load(path, FeatureFile)
+    others = {name: load(Path(name), FeatureFile) for name in file.include}
+    return declared(file, contract, path, others)
 
 
-def declared(file: FeatureFile, contract: Contract, path: Path = FEATURES) -> Declared:
-    """Compile what a file declares. Raises InputError, one line a mistake."""
-    mistakes = [*_mistakes_of_columns(file, contract)]
-    names = _Names(file, contract)
-    for name in file.features:
-        try:
-            names.compiled(name)
-        except _Elsewhere:
-            pass  # told where it is
-        except InputError as error:
-            mistakes.append(f"features.{name}: {error}")
+def declared(
+    file: FeatureFile,
+    contract: Contract,
+    path: Path = FEATURES,
+    others: Mapping[str, FeatureFile] | None = None,
+) -> Declared:
+    """Compile what a file declares.
+
+    Args:
+        file: as it was written.
+        contract: whose columns callers send.
+        path: of the file, for errors.
+        others: the files that it includes, by the path that it gives.
+
+    Raises:
+        InputError: it makes no sense, one line a mistake.
+    """
+    whole, within = _merged(file, others or {}, path)
+    mistakes = [f"{path}: {each}" for each in _mistakes_of_columns(whole, contract)]
+    names = _Names(whole, contract)
+    for name in whole.features:
+        if name not in within or within[name].taken:
+            with suppress(InputError):
+                names.compiled(name)
+    for name, error in names.failed.items():
+        if not isinstance(error, _Elsewhere):  # which is told where it is
+            where = within[name].path if name in within else path
+            mistakes.append(f"{where}: features.{name}: {error}")
+    used = _only(whole, within, names.done)
     if not mistakes:
-        mistakes += [*_mistakes_of_use(names, file, contract)]
+        mistakes += [f"{path}: {each}" for each in _mistakes_of_use(names, used, contract)]
     if mistakes:
-        raise InputError("\n".join(f"{path}: {each}" for each in mistakes))
-    return Declared(file, contract, names.done)
+        raise InputError("\n".join(mistakes))
+    return Declared(used, contract, names.done)
+
+
+@dataclass(frozen=True)
+class _Included:
+    """Where a feature comes from that another file declares, and whether it is asked for."""
+
+    path: str
+    taken: bool
+
+
+def _merged(
+    file: FeatureFile, others: Mapping[str, FeatureFile], path: Path
+) -> tuple[FeatureFile, dict[str, _Included]]:
+    """A file with all that it includes, and what of it is included. Raises InputError."""
+    features, tables = dict(file.features), dict(file.tables)
+    within: dict[str, _Included] = {}
+    for name, other in others.items():
+        if other.include:
+            raise InputError(f"{name}: include: an included file includes no others")
+        wanted = file.include[name]
+        if gone := [each for each in wanted or [] if each not in other.features]:
+            there = ", ".join(other.features)
+            raise InputError(f"{path}: include: {name} has no feature {gone[0]}; it has {there}")
+        for each, feature in other.features.items():
+            taken = wanted is None or each in wanted
+            if each in features:
+                if taken:
+                    raise InputError(
+                        f"{path}: include: {each} of {name} is declared here, too; rename one"
+                    )
+                continue
+            features[each], within[each] = feature, _Included(name, taken)
+        for each, table in other.tables.items():
+            if tables.setdefault(each, table) != table:
+                raise InputError(f"{path}: tables.{each}: {name} has another of this name")
+    return file.model_copy(update={"features": features, "tables": tables}), within
+
+
+def _only(
+    whole: FeatureFile, within: Mapping[str, _Included], done: Mapping[str, Expression]
+) -> FeatureFile:
+    """The file with those of the included features that are asked for, or read by one that is."""
+    features = {
+        name: feature
+        if name not in within or within[name].taken
+        else feature.model_copy(update={"learn": False})
+        for name, feature in whole.features.items()
+        if name in done
+    }
+    return whole.model_copy(update={"features": features})
 
 
 class _Elsewhere(InputError):
@@ -275,6 +349,7 @@ class _Names(Mapping[str, Term]):
 
     Attributes:
         done: expressions of features, each after those that it reads.
+        failed: what is wrong with the others that were read.
     """
 
     def __init__(self, file: FeatureFile, contract: Contract) -> None:
@@ -284,13 +359,13 @@ class _Names(Mapping[str, Term]):
         }
         self._contract = contract
         self._doing: list[str] = []
-        self._failed: dict[str, InputError] = {}
+        self.failed: dict[str, InputError] = {}
         self.done: dict[str, Expression] = {}
 
     def compiled(self, name: str) -> Expression:
         """The expression of a feature. Raises InputError."""
-        if name in self._failed:
-            raise self._failed[name]
+        if name in self.failed:
+            raise self.failed[name]
         if name not in self.done:
             self._doing.append(name)
             try:
@@ -298,7 +373,7 @@ class _Names(Mapping[str, Term]):
                 if why := _unservable(expression.term):
                     raise InputError(f"`{expression.text}`: {why}")
             except InputError as error:
-                self._failed[name] = error
+                self.failed[name] = error
                 raise
             finally:
                 self._doing.pop()

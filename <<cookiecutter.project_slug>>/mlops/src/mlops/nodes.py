@@ -108,8 +108,10 @@ class Nodes:
 
     def _parted(self, edge: str, edges: list[str]) -> None:
         """Let edges have a column each of what one has."""
-        how = {"axis": 1, "num_outputs": len(edges)} if len(edges) > 1 else {}
-        node = helper.make_node("Split" if how else "Identity", [edge], edges, **how)
+        if len(edges) == 1:
+            node = helper.make_node("Identity", [edge], edges)
+        else:
+            node = helper.make_node("Split", [edge], edges, axis=1, num_outputs=len(edges))
         self.nodes.append(node)
 
     def outputs(self, terms: dict[str, Term]) -> None:

@@ -25,10 +25,10 @@ from ..contract import (
     unreadable,
     violation,
 )
-from ..declared import load_declared
+from ..declared import Declared, load_declared
 from ..errors import CheckError, InputError
 from ..files import read_json, write_json
-from ..paths import CONTRACT, PIPELINE, PROFILE, PROVENANCE, VALIDATION
+from ..paths import CONTRACT, FEATURES, PIPELINE, PROFILE, PROVENANCE, VALIDATION
 from ..profile import profile
 from . import stage
 
@@ -45,9 +45,10 @@ def validate() -> None:
     """
     contract, task = load_contract(), load_params().task
     contract.check_task(task)
-    load_declared(contract).check_task(task)
-    if contract.rules.references:
-        check_references(contract)
+    declared = load_declared(contract)
+    declared.check_task(task)
+    if contract.rules.references or declared.file.include:
+        check_watched(contract, declared)
     raw = snapshot()
     # Today must not change what a stage says, so data is as old as it was when it was taken.
     taken = datetime.fromisoformat(read_json(PROVENANCE)["retrieved_at"])
@@ -142,18 +143,26 @@ def _root_mean_square(values: np.ndarray) -> float:
     return float(np.sqrt((values**2).mean()))
 
 
-def check_references(contract: Contract) -> None:
-    """Raise InputError unless DVC watches the files that `rules.references` names.
+def check_watched(contract: Contract, declared: Declared) -> None:
+    """Raise InputError unless DVC watches the files that the contract and features.yaml name.
 
-    Without, `validate` would stand as done after such a file has changed.
+    Without, a stage would stand as done after such a file has changed.
     """
     stages = YAML(typ="safe", pure=True).load(PIPELINE.read_text(encoding="utf-8"))["stages"]
-    watched = [Path(each) for each in stages["validate"]["deps"]]
-    for name, reference in contract.rules.references.items():
-        if not any(Path(reference.file).is_relative_to(each) for each in watched):
+    named = [
+        ("validate", f"{CONTRACT}: rules.references.{name}", reference.file)
+        for name, reference in contract.rules.references.items()
+    ]
+    named += [
+        (reader, f"{FEATURES}: include", file)
+        for file in declared.file.include
+        for reader in ("validate", "train")
+    ]
+    for reader, where, file in named:
+        watched = [Path(each) for each in stages[reader]["deps"]]
+        if not any(Path(file).is_relative_to(each) for each in watched):
             raise InputError(
-                f"{CONTRACT}: rules.references.{name}: DVC does not watch {reference.file}; add "
-                f"it to `deps` of `validate` in {PIPELINE}"
+                f"{where}: DVC does not watch {file}; add it to `deps` of `{reader}` in {PIPELINE}"
             )
 
 
