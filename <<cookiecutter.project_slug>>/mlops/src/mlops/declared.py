@@ -7,7 +7,7 @@ Arrow for training, and is part of the ONNX model, where `nodes` computes it.
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -271,73 +271,34 @@ def declared(
     Raises:
         InputError: it makes no sense, one line a mistake.
     """
-    whole, within = _merged(file, others or {}, path)
-    mistakes = [f"{path}: {each}" for each in _mistakes_of_columns(whole, contract)]
-    names = _Names(whole, contract)
-    for name in whole.features:
-        if name not in within or within[name].taken:
-            with suppress(InputError):
-                names.compiled(name)
-    for name, error in names.failed.items():
-        if not isinstance(error, _Elsewhere):  # which is told where it is
-            where = within[name].path if name in within else path
-            mistakes.append(f"{where}: features.{name}: {error}")
-    used = _only(whole, within, names.done)
+    mistakes: list[str] = []
+    private: dict[str, Expression] = {}
+    taken: dict[str, Expression] = {}
+    included: dict[str, Feature] = {}
+    for name, other in (others or {}).items():
+        asked = file.include[name]
+        wanted = [*other.features] if asked is None else asked
+        mistakes += [f"{path}: include: {each}" for each in _mistakes_of_include(name, file, other)]
+        there = _Names(other, contract)  # in which its names mean what they mean to it
+        found = there.compile(each for each in wanted if each in other.features)
+        mistakes += [f"{name}: {each}" for each in there.mistakes()]
+        private |= {f"{name}: {key}": each for key, each in there.done.items() if key not in found}
+        if twice := found.keys() & (file.features.keys() | taken.keys()):
+            told = f"{path}: include: {min(twice)} of {name} is declared twice; rename one"
+            mistakes.append(told)
+        taken |= found
+        included |= {key: other.features[key] for key in found}
+    names = _Names(file, contract, taken)
+    names.compile(file.features)
+    mistakes += [f"{path}: {each}" for each in names.mistakes()]
+    whole = file.model_copy(update={"features": included | file.features})
+    expressions = private | taken | names.done
+    mistakes += [f"{path}: {each}" for each in _mistakes_of_columns(whole, contract)]
     if not mistakes:
-        mistakes += [f"{path}: {each}" for each in _mistakes_of_use(names, used, contract)]
+        mistakes += [f"{path}: {each}" for each in _mistakes_of_use(expressions, whole, contract)]
     if mistakes:
         raise InputError("\n".join(mistakes))
-    return Declared(used, contract, names.done)
-
-
-@dataclass(frozen=True)
-class _Included:
-    """Where a feature comes from that another file declares, and whether it is asked for."""
-
-    path: str
-    taken: bool
-
-
-def _merged(
-    file: FeatureFile, others: Mapping[str, FeatureFile], path: Path
-) -> tuple[FeatureFile, dict[str, _Included]]:
-    """A file with all that it includes, and what of it is included. Raises InputError."""
-    features, tables = dict(file.features), dict(file.tables)
-    within: dict[str, _Included] = {}
-    for name, other in others.items():
-        if other.include:
-            raise InputError(f"{name}: include: an included file includes no others")
-        wanted = file.include[name]
-        if gone := [each for each in wanted or [] if each not in other.features]:
-            there = ", ".join(other.features)
-            raise InputError(f"{path}: include: {name} has no feature {gone[0]}; it has {there}")
-        for each, feature in other.features.items():
-            taken = wanted is None or each in wanted
-            if each in features:
-                if taken:
-                    raise InputError(
-                        f"{path}: include: {each} of {name} is declared here, too; rename one"
-                    )
-                continue
-            features[each], within[each] = feature, _Included(name, taken)
-        for each, table in other.tables.items():
-            if tables.setdefault(each, table) != table:
-                raise InputError(f"{path}: tables.{each}: {name} has another of this name")
-    return file.model_copy(update={"features": features, "tables": tables}), within
-
-
-def _only(
-    whole: FeatureFile, within: Mapping[str, _Included], done: Mapping[str, Expression]
-) -> FeatureFile:
-    """The file with those of the included features that are asked for, or read by one that is."""
-    features = {
-        name: feature
-        if name not in within or within[name].taken
-        else feature.model_copy(update={"learn": False})
-        for name, feature in whole.features.items()
-        if name in done
-    }
-    return whole.model_copy(update={"features": features})
+    return Declared(whole, contract, expressions)
 
 
 class _Elsewhere(InputError):
@@ -349,23 +310,42 @@ class _Names(Mapping[str, Term]):
 
     Attributes:
         done: expressions of features, each after those that it reads.
-        failed: what is wrong with the others that were read.
     """
 
-    def __init__(self, file: FeatureFile, contract: Contract) -> None:
+    def __init__(
+        self,
+        file: FeatureFile,
+        contract: Contract,
+        taken: Mapping[str, Expression] | None = None,
+    ) -> None:
+        """Read the features of a file, and those that were taken from others."""
         self._file = file
+        self._taken = taken or {}
         self._columns = {
             name: column(name, contract.columns[name].kind) for name in contract.features
         }
         self._contract = contract
         self._doing: list[str] = []
-        self.failed: dict[str, InputError] = {}
+        self._failed: dict[str, InputError] = {}
         self.done: dict[str, Expression] = {}
+
+    def compile(self, names: Iterable[str]) -> dict[str, Expression]:
+        """The expressions of features; what is wrong with others, `mistakes` tells."""
+        found = {}
+        for name in names:
+            with suppress(InputError):
+                found[name] = self.compiled(name)
+        return found
+
+    def mistakes(self) -> list[str]:
+        """What is wrong with features, each told once, where it is."""
+        failed = self._failed.items()
+        return [f"features.{n}: {e}" for n, e in failed if not isinstance(e, _Elsewhere)]
 
     def compiled(self, name: str) -> Expression:
         """The expression of a feature. Raises InputError."""
-        if name in self.failed:
-            raise self.failed[name]
+        if name in self._failed:
+            raise self._failed[name]
         if name not in self.done:
             self._doing.append(name)
             try:
@@ -373,7 +353,7 @@ class _Names(Mapping[str, Term]):
                 if why := _unservable(expression.term):
                     raise InputError(f"`{expression.text}`: {why}")
             except InputError as error:
-                self.failed[name] = error
+                self._failed[name] = error
                 raise
             finally:
                 self._doing.pop()
@@ -382,7 +362,7 @@ class _Names(Mapping[str, Term]):
 
     def __contains__(self, name: object) -> bool:
         """Whether it stands for something. Raises InputError where that is known not to be sent."""
-        if name in self._columns or name in self._file.features:
+        if name in self._columns or name in self._file.features or name in self._taken:
             return True
         if name in self._contract.columns:
             raise InputError(
@@ -395,6 +375,8 @@ class _Names(Mapping[str, Term]):
     def __getitem__(self, name: str) -> Term:
         if name in self._columns:
             return self._columns[name]
+        if name in self._taken:
+            return self._taken[name].term
         if name in self._doing:
             round_ = [*self._doing[self._doing.index(name) :], name]
             raise InputError(f"is computed of itself: {' → '.join(round_)}")
@@ -404,10 +386,18 @@ class _Names(Mapping[str, Term]):
             raise _Elsewhere(name) from error
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._columns, *self._file.features])
+        return iter([*self._columns, *self._taken, *self._file.features])
 
     def __len__(self) -> int:
         return len([*iter(self)])
+
+
+def _mistakes_of_include(name: str, file: FeatureFile, other: FeatureFile) -> Iterator[str]:
+    if other.include:
+        yield f"{name} includes others itself; include them here"
+    for each in file.include[name] or []:
+        if each not in other.features:
+            yield f"{name} has no feature {each}; it has {', '.join(other.features)}"
 
 
 def _mistakes_of_columns(file: FeatureFile, contract: Contract) -> Iterator[str]:
@@ -423,9 +413,11 @@ def _mistakes_of_columns(file: FeatureFile, contract: Contract) -> Iterator[str]
             yield f"columns.{name}: {CONTRACT} has no such feature; there are {there}"
 
 
-def _mistakes_of_use(names: _Names, file: FeatureFile, contract: Contract) -> Iterator[str]:
+def _mistakes_of_use(
+    expressions: Mapping[str, Expression], file: FeatureFile, contract: Contract
+) -> Iterator[str]:
     """Kinds that no model learns from, and columns for which there is no use."""
-    kinds = {name: each.kind for name, each in names.done.items()}
+    kinds = {name: each.kind for name, each in expressions.items()}
     kinds |= {name: contract.columns[name].kind for name in contract.features}
     for where, uses in (("features", file.features), ("columns", file.columns)):
         for name, use in uses.items():
@@ -449,7 +441,7 @@ def _mistakes_of_use(names: _Names, file: FeatureFile, contract: Contract) -> It
     ]
     if not learned and not taken:
         yield "columns: there is nothing left to learn from; say `learn: true` of one"
-    read_of = {each for name in learned for each in columns(names.done[name].term)}
+    read_of = {each for name in learned for each in columns(expressions[name].term)}
     for name in contract.features:
         if name in taken or name in read_of:
             continue
