@@ -230,15 +230,17 @@ class Declared:
 
     def described(self) -> dict[str, dict[str, Any]]:
         """Each feature for people, and the digest of its meaning: what a model carries of it."""
-        return {name: self._described(name) for name in self.file.features}
-
-    def _described(self, name: str) -> dict[str, Any]:
-        feature, expression = self.file.features[name], self.expressions[name]
-        told = feature.model_dump(mode="json", exclude_none=True)
-        return told | {
-            "kind": expression.kind,
-            "columns": expression.columns,
-            "sha256": _meaning(expression.term),
+        said: dict[Term, str] = {}
+        for each in self.expressions.values():
+            _say(each.term, said)
+        return {
+            name: feature.model_dump(mode="json", exclude_none=True)
+            | {
+                "kind": self.expressions[name].kind,
+                "columns": self.expressions[name].columns,
+                "sha256": said[self.expressions[name].term],
+            }
+            for name, feature in self.file.features.items()
         }
 
 
@@ -481,17 +483,10 @@ def _as_input(values: pa.Array) -> np.ndarray:
     return np.where(np.abs(exact) <= LARGEST, exact, np.nan).astype("float32")
 
 
-def _meaning(term: Term) -> str:
-    """What a term says, the same however it is written and from whichever features it is made."""
-    said: dict[Term, str] = {}
-    for part in reversed([*parts(term)]):
-        _say(part, said)
-    return said[term]
-
-
 def _say(part: Term, said: dict[Term, str]) -> None:
+    """Add what a term says, the same however it is written and of whichever features it is made."""
     for each in part.terms:
         if each not in said:
             _say(each, said)
     told = [part.kind, part.operation, part.given, [said[each] for each in part.terms]]
-    said[part] = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
+    said[part] = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).hexdigest()
