@@ -240,7 +240,8 @@ def _agree(what: Declared, inputs: pd.DataFrame) -> None:
         assert actual[~gone].tolist() == expected[~gone].tolist(), text
 
 
-@given(some.lists(EXPRESSIONS, min_size=8, max_size=24), ROWS)
+# Ten thousand expressions and more in `make test-long`.
+@given(some.lists(EXPRESSIONS, min_size=20, max_size=30), ROWS)
 def test_both_say_the_same(expressions: list[str], rows: list[dict[str, Any]]) -> None:
     try:
         what = _declared(*expressions)
