@@ -267,6 +267,7 @@ def test_both_say_the_same(expressions: list[str], rows: list[dict[str, Any]]) -
 PLAIN = [
     *(f"a {sign} b" for sign in "+-*/%"),
     *(f"number(a {sign} b)" for sign in ("<", "<=", ">", ">=", "==", "!=")),
+    *(f"number(not (a {sign} b))" for sign in ("<", "<=", ">", ">=", "==", "!=")),
     *(f"{name}(a)" for name in ("abs", "sign", "floor", "ceil", "round", "sqrt", "exp")),
     *("log(a)", "log1p(a)", "min(a, b)", "max(a, b, 1)", "clip(a, -1, b)", "-a", "a % 24 / 7"),
     *("cycle_sin(a, 24)", "cycle_cos(a, 24)", "cycle_sin(a, b)", "bins(a, -1, 0, 0.5, 7)"),
