@@ -108,7 +108,12 @@ def contract_of(columns: dict[str, dict[str, Any]]) -> Contract:
 
 def contract(what: str) -> Contract:
     """The contract of `rows(what)`."""
-    return contract_of(COLUMNS | (TARGETS | AMOUNTS)[what][1])
+    return contract_of(COLUMNS | target_of(what))
+
+
+def target_of(what: str) -> dict[str, dict[str, Any]]:
+    """The column that is predicted, as in contract.yaml; none for a clustering."""
+    return (TARGETS | AMOUNTS)[what][1]
 
 
 @cache

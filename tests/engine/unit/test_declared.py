@@ -61,7 +61,7 @@ UNTARGETED = {name: each for name, each in KINDS.items() if name != "target"} | 
 
 
 def _contract(what: str) -> Contract:
-    return made.contract_of(made.COLUMNS | {"at": AT} | made.TARGETS[what][1])
+    return made.contract_of(made.COLUMNS | {"at": AT} | made.target_of(what))
 
 
 def _rows(what: str, count: int = made.ROWS, seed: int = 0) -> pd.DataFrame:
@@ -212,16 +212,17 @@ def test_a_feature_is_known_by_its_meaning() -> None:
 
 def test_many_features_on_one_another_are_compiled_and_computed() -> None:
     """Each is read twice by the next one: what stands there twice must be looked at once."""
-    features = {"f0": {"expr": "size"}} | {
-        f"f{i}": {"expr": f"f{i - 1} + f{i - 1} * 0"} for i in range(1, 100)
+    features: dict[str, Any] = {"f0": {"expr": "size"}} | {
+        f"f{i}": {"expr": f"f{i - 1} + f{i - 1} * 0", "learn": False} for i in range(1, 200)
     }
+    features["last"] = {"expr": "f199"}
     found = declared(FeatureFile.model_validate({"features": features}), made.contract("binary"))
     inputs = model_inputs(made.rows("binary", 50), made.contract("binary"))
     made_of = found.columns_of(inputs)
-    np.testing.assert_array_equal(made_of["f99"].to_numpy(), inputs["size"].to_numpy())
+    np.testing.assert_array_equal(made_of["last"].to_numpy(), inputs["size"].to_numpy())
     nodes = nodes_of(found, {name: name for name in found.terms()})
-    assert len(nodes.nodes) < 400
-    assert len({each["sha256"] for each in found.described().values()}) == 100
+    assert len(nodes.nodes) < 800
+    assert len({each["sha256"] for each in found.described().values()}) == 200
 
 
 def test_without_a_file_the_model_learns_from_the_columns(
@@ -250,3 +251,61 @@ def test_the_example_in_the_project_makes_sense_when_it_is_taken(own_contract: C
     found = declared(parse(taken, FeatureFile, FEATURES), own_contract)
     assert len(found.expressions) >= 5
     assert found.learned.encodings
+
+
+SHARED = {
+    "features": {
+        "half": {"expr": "size / 2", "owner": "ada"},
+        "warm_half": {"expr": "half * lookup(colour, 'warmth')", "version": 3},
+        "other": {"expr": "a_column_of_the_other_project + 1"},
+    },
+    "tables": FILE["tables"],
+}
+
+
+def test_two_projects_compute_the_same_of_what_they_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json(Path("theirs.json"), SHARED)
+    asked = {"theirs.json": ["warm_half"]}
+    # What is called like a part of theirs changes nothing of it.
+    own = {"x": {"expr": "warm_half + 1"}, "half": {"expr": "rank"}}
+    write_json(Path("features.json"), {"include": asked, "features": own})
+    contract = made.contract("binary")
+    mine = load_declared(contract, Path("features.json"))
+    wider = {"a_column_of_the_other_project": made.COLUMNS["rank"]}
+    their_contract = made.contract_of(made.COLUMNS | wider | made.TARGETS["binary"][1])
+    theirs = load_declared(their_contract, Path("theirs.json"))
+    rows = made.rows("binary").assign(a_column_of_the_other_project=1.0)
+    for_me = mine.columns_of(model_inputs(rows, contract))
+    for_them = theirs.columns_of(model_inputs(rows, their_contract))
+    pd.testing.assert_series_equal(for_me["warm_half"], for_them["warm_half"])
+    # What it is made of is not learned from, and what was not asked for is not even read.
+    assert {*for_me} == {*contract.features, "warm_half", "x", "half"}
+    np.testing.assert_array_equal(for_me["half"], for_me["rank"])
+    told, known = mine.described(), theirs.described()
+    assert told["warm_half"]["sha256"] == known["warm_half"]["sha256"]
+    assert told["warm_half"]["version"] == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ({"include": {"theirs.json": ["quarter"]}}, "theirs.json has no feature quarter; it has h"),
+        ({"include": {"theirs.json": None}}, "^theirs.json: features.other: .* no column or featu"),
+        ({"include": {"nowhere.json": None}}, "nowhere.json: no such file"),
+        (
+            {"include": {"theirs.json": ["half"]}, "features": {"half": {"expr": "size"}}},
+            "include: half of theirs.json is declared twice; rename one",
+        ),
+    ],
+)
+def test_what_cannot_be_included_is_told(
+    file: dict[str, Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json(Path("theirs.json"), SHARED)
+    write_json(Path("features.json"), file)
+    with pytest.raises(InputError, match=told):
+        load_declared(made.contract("binary"), Path("features.json"))

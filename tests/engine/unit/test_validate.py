@@ -16,6 +16,7 @@ from mlops.errors import CheckError, InputError
 from mlops.files import read_json, write_json, write_text
 from mlops.paths import (
     CONTRACT,
+    FEATURES,
     PARAMS,
     PIPELINE,
     PROFILE,
@@ -264,6 +265,32 @@ def test_a_file_of_references_is_watched(watched: str, stops: bool) -> None:
         with pytest.raises(InputError, match="DVC does not watch data/reference/colours.csv"):
             validate()
     else:
+        validate()
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("blind", [None, "validate", "train"])
+def test_a_file_of_features_is_watched(blind: str | None) -> None:
+    write_json(FEATURES, {"include": {"shared.json": ["half"]}})
+    write_json(Path("shared.json"), {"features": {"half": {"expr": "size / 2"}}})
+    stages = {
+        name: {"deps": [] if name == blind else ["shared.json"]} for name in ("validate", "train")
+    }
+    write_text(PIPELINE, json.dumps({"stages": stages}))
+    if blind:
+        told = f"features.yaml: include: DVC does not watch shared.json; add .* `{blind}`"
+        with pytest.raises(InputError, match=told):
+            validate()
+    else:
+        validate()
+
+
+@pytest.mark.usefixtures("project")
+def test_features_that_make_no_sense_stop_before_anything_is_trained() -> None:
+    write_json(FEATURES, {"features": {"x": {"expr": "log(colour)"}}})
+    with pytest.raises(
+        InputError, match=r"features.yaml: features.x: `log\(colour\)`: log\(…\) ta"
+    ):
         validate()
 
 

@@ -19,7 +19,7 @@ from .contract import Contract, Kind
 from .declared import Declared
 from .encoders import CategoryEncoder
 from .errors import CheckError, own_code
-from .expressions import columns
+from .expressions import columns, parts
 from .mixture import Mixture
 from .model import Model
 from .nodes import Nodes
@@ -154,6 +154,10 @@ def nodes_of(declared: Declared, edges: dict[str, str]) -> Nodes:
     read = dict.fromkeys(name for term in terms.values() for name in columns(term))
     numbers = [name for name in read if kinds[name].kind == "numeric"]
     nodes = Nodes({name: name for name in declared.contract.features}, numbers)
+    needed = {part for term in terms.values() for part in parts(term)}
+    for expression in declared.expressions.values():
+        if expression.term in needed:
+            nodes.of(expression.term)  # before those that read it, so that none of them is deep
     nodes.outputs({edges[name]: term for name, term in terms.items()})
     return nodes
 

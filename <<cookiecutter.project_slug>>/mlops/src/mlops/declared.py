@@ -7,7 +7,8 @@ Arrow for training, and is part of the ONNX model, where `nodes` computes it.
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,7 +133,10 @@ class FeatureFile(Section):
         features: by name.
         columns: how the contract's columns are taken that are not taken as they are.
         tables: what lookup(…) may name: for each text a number, or for each another text.
+        include: files like this one, and which of their features are taken; None for all.
     """
+
+    include: dict[str, list[str] | None] = {}
 
     features: dict[Name, Feature] = {}
     columns: dict[str, Use] = {}
@@ -226,15 +230,17 @@ class Declared:
 
     def described(self) -> dict[str, dict[str, Any]]:
         """Each feature for people, and the digest of its meaning: what a model carries of it."""
-        return {name: self._described(name) for name in self.file.features}
-
-    def _described(self, name: str) -> dict[str, Any]:
-        feature, expression = self.file.features[name], self.expressions[name]
-        told = feature.model_dump(mode="json", exclude_none=True)
-        return told | {
-            "kind": expression.kind,
-            "columns": expression.columns,
-            "sha256": _meaning(expression.term),
+        said: dict[Term, str] = {}
+        for each in self.expressions.values():
+            _say(each.term, said)
+        return {
+            name: feature.model_dump(mode="json", exclude_none=True)
+            | {
+                "kind": self.expressions[name].kind,
+                "columns": self.expressions[name].columns,
+                "sha256": said[self.expressions[name].term],
+            }
+            for name, feature in self.file.features.items()
         }
 
 
@@ -245,25 +251,56 @@ def load_declared(contract: Contract, path: Path = FEATURES) -> Declared:
     """
     if not path.is_file():
         return declared(FeatureFile(), contract)
-    return declared(load(path, FeatureFile), contract, path)
+    file = load(path, FeatureFile)
+    others = {name: load(Path(name), FeatureFile) for name in file.include}
+    return declared(file, contract, path, others)
 
 
-def declared(file: FeatureFile, contract: Contract, path: Path = FEATURES) -> Declared:
-    """Compile what a file declares. Raises InputError, one line a mistake."""
-    mistakes = [*_mistakes_of_columns(file, contract)]
-    names = _Names(file, contract)
-    for name in file.features:
-        try:
-            names.compiled(name)
-        except _Elsewhere:
-            pass  # told where it is
-        except InputError as error:
-            mistakes.append(f"features.{name}: {error}")
+def declared(
+    file: FeatureFile,
+    contract: Contract,
+    path: Path = FEATURES,
+    others: Mapping[str, FeatureFile] | None = None,
+) -> Declared:
+    """Compile what a file declares.
+
+    Args:
+        file: as it was written.
+        contract: whose columns callers send.
+        path: of the file, for errors.
+        others: the files that it includes, by the path that it gives.
+
+    Raises:
+        InputError: it makes no sense, one line a mistake.
+    """
+    mistakes: list[str] = []
+    private: dict[str, Expression] = {}
+    taken: dict[str, Expression] = {}
+    included: dict[str, Feature] = {}
+    for name, other in (others or {}).items():
+        asked = file.include[name]
+        wanted = [*other.features] if asked is None else asked
+        mistakes += [f"{path}: include: {each}" for each in _mistakes_of_include(name, file, other)]
+        there = _Names(other, contract)  # in which its names mean what they mean to it
+        found = there.compile(each for each in wanted if each in other.features)
+        mistakes += [f"{name}: {each}" for each in there.mistakes()]
+        private |= {f"{name}: {key}": each for key, each in there.done.items() if key not in found}
+        if twice := found.keys() & (file.features.keys() | taken.keys()):
+            told = f"{path}: include: {min(twice)} of {name} is declared twice; rename one"
+            mistakes.append(told)
+        taken |= found
+        included |= {key: other.features[key] for key in found}
+    names = _Names(file, contract, taken)
+    names.compile(file.features)
+    mistakes += [f"{path}: {each}" for each in names.mistakes()]
+    whole = file.model_copy(update={"features": included | file.features})
+    expressions = private | taken | names.done
+    mistakes += [f"{path}: {each}" for each in _mistakes_of_columns(whole, contract)]
     if not mistakes:
-        mistakes += [*_mistakes_of_use(names, file, contract)]
+        mistakes += [f"{path}: {each}" for each in _mistakes_of_use(expressions, whole, contract)]
     if mistakes:
-        raise InputError("\n".join(f"{path}: {each}" for each in mistakes))
-    return Declared(file, contract, names.done)
+        raise InputError("\n".join(mistakes))
+    return Declared(whole, contract, expressions)
 
 
 class _Elsewhere(InputError):
@@ -277,8 +314,15 @@ class _Names(Mapping[str, Term]):
         done: expressions of features, each after those that it reads.
     """
 
-    def __init__(self, file: FeatureFile, contract: Contract) -> None:
+    def __init__(
+        self,
+        file: FeatureFile,
+        contract: Contract,
+        taken: Mapping[str, Expression] | None = None,
+    ) -> None:
+        """Read the features of a file, and those that were taken from others."""
         self._file = file
+        self._taken = taken or {}
         self._columns = {
             name: column(name, contract.columns[name].kind) for name in contract.features
         }
@@ -286,6 +330,19 @@ class _Names(Mapping[str, Term]):
         self._doing: list[str] = []
         self._failed: dict[str, InputError] = {}
         self.done: dict[str, Expression] = {}
+
+    def compile(self, names: Iterable[str]) -> dict[str, Expression]:
+        """The expressions of features; what is wrong with others, `mistakes` tells."""
+        found = {}
+        for name in names:
+            with suppress(InputError):
+                found[name] = self.compiled(name)
+        return found
+
+    def mistakes(self) -> list[str]:
+        """What is wrong with features, each told once, where it is."""
+        failed = self._failed.items()
+        return [f"features.{n}: {e}" for n, e in failed if not isinstance(e, _Elsewhere)]
 
     def compiled(self, name: str) -> Expression:
         """The expression of a feature. Raises InputError."""
@@ -307,7 +364,7 @@ class _Names(Mapping[str, Term]):
 
     def __contains__(self, name: object) -> bool:
         """Whether it stands for something. Raises InputError where that is known not to be sent."""
-        if name in self._columns or name in self._file.features:
+        if name in self._columns or name in self._file.features or name in self._taken:
             return True
         if name in self._contract.columns:
             raise InputError(
@@ -320,6 +377,8 @@ class _Names(Mapping[str, Term]):
     def __getitem__(self, name: str) -> Term:
         if name in self._columns:
             return self._columns[name]
+        if name in self._taken:
+            return self._taken[name].term
         if name in self._doing:
             round_ = [*self._doing[self._doing.index(name) :], name]
             raise InputError(f"is computed of itself: {' → '.join(round_)}")
@@ -329,10 +388,18 @@ class _Names(Mapping[str, Term]):
             raise _Elsewhere(name) from error
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._columns, *self._file.features])
+        return iter([*self._columns, *self._taken, *self._file.features])
 
     def __len__(self) -> int:
         return len([*iter(self)])
+
+
+def _mistakes_of_include(name: str, file: FeatureFile, other: FeatureFile) -> Iterator[str]:
+    if other.include:
+        yield f"{name} includes others itself; include them here"
+    for each in file.include[name] or []:
+        if each not in other.features:
+            yield f"{name} has no feature {each}; it has {', '.join(other.features)}"
 
 
 def _mistakes_of_columns(file: FeatureFile, contract: Contract) -> Iterator[str]:
@@ -348,9 +415,11 @@ def _mistakes_of_columns(file: FeatureFile, contract: Contract) -> Iterator[str]
             yield f"columns.{name}: {CONTRACT} has no such feature; there are {there}"
 
 
-def _mistakes_of_use(names: _Names, file: FeatureFile, contract: Contract) -> Iterator[str]:
+def _mistakes_of_use(
+    expressions: Mapping[str, Expression], file: FeatureFile, contract: Contract
+) -> Iterator[str]:
     """Kinds that no model learns from, and columns for which there is no use."""
-    kinds = {name: each.kind for name, each in names.done.items()}
+    kinds = {name: each.kind for name, each in expressions.items()}
     kinds |= {name: contract.columns[name].kind for name in contract.features}
     for where, uses in (("features", file.features), ("columns", file.columns)):
         for name, use in uses.items():
@@ -374,7 +443,7 @@ def _mistakes_of_use(names: _Names, file: FeatureFile, contract: Contract) -> It
     ]
     if not learned and not taken:
         yield "columns: there is nothing left to learn from; say `learn: true` of one"
-    read_of = {each for name in learned for each in columns(names.done[name].term)}
+    read_of = {each for name in learned for each in columns(expressions[name].term)}
     for name in contract.features:
         if name in taken or name in read_of:
             continue
@@ -414,17 +483,10 @@ def _as_input(values: pa.Array) -> np.ndarray:
     return np.where(np.abs(exact) <= LARGEST, exact, np.nan).astype("float32")
 
 
-def _meaning(term: Term) -> str:
-    """What a term says, the same however it is written and from whichever features it is made."""
-    said: dict[Term, str] = {}
-    for part in reversed([*parts(term)]):
-        _say(part, said)
-    return said[term]
-
-
 def _say(part: Term, said: dict[Term, str]) -> None:
+    """Add what a term says, the same however it is written and of whichever features it is made."""
     for each in part.terms:
         if each not in said:
             _say(each, said)
     told = [part.kind, part.operation, part.given, [said[each] for each in part.terms]]
-    said[part] = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
+    said[part] = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).hexdigest()

@@ -467,7 +467,7 @@ def _why_left_out(looked: Looked) -> str | None:
     if values.empty or (values.iloc[0] == values).all():
         return "it never varies"
     if looked.guess.kind == "datetime":
-        return "a datetime is no feature; add columns such as hour or month, or give it role time"
+        return "a datetime: give it role time, or role feature and a feature in features.yaml"
     if looked.guess.kind == "categorical" and (distinct := values.nunique()) > MOST_CATEGORIES:
         return f"{distinct:,} different texts are too many to learn from"
     return None

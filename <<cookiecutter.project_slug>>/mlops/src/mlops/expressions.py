@@ -191,7 +191,7 @@ def read(
     except (SyntaxError, MemoryError, RecursionError, ValueError) as error:
         why = error.msg if isinstance(error, SyntaxError) else "too long or too deep"
         raise InputError(f"`{text}`: cannot be read: {why}") from None
-    if not columns(term):
+    if not any(part.operation == "column" for part in parts(term)):
         raise InputError(f"`{text}`: names no column")
     return Expression(text, term)
 

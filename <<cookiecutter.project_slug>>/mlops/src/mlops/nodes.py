@@ -99,7 +99,7 @@ class Nodes:
         """The columns of numbers as float64, in one go: each node costs a server its time."""
         joined = self._joined([self._inputs[name] for name in numbers])
         wide = self._finite(self.add("Cast", joined, to=TensorProto.DOUBLE), math.inf)
-        edges = [f"declared/{name}" for name in numbers]
+        edges = [f"declared/column {name}" for name in numbers]
         self._parted(wide.edge, edges)
         return {name: Number(edge, LARGEST) for name, edge in zip(numbers, edges, strict=True)}
 
@@ -108,8 +108,10 @@ class Nodes:
 
     def _parted(self, edge: str, edges: list[str]) -> None:
         """Let edges have a column each of what one has."""
-        how = {"axis": 1, "num_outputs": len(edges)} if len(edges) > 1 else {}
-        node = helper.make_node("Split" if how else "Identity", [edge], edges, **how)
+        if len(edges) == 1:
+            node = helper.make_node("Identity", [edge], edges)
+        else:
+            node = helper.make_node("Split", [edge], edges, axis=1, num_outputs=len(edges))
         self.nodes.append(node)
 
     def outputs(self, terms: dict[str, Term]) -> None:
@@ -161,12 +163,15 @@ class Nodes:
         return self._edges[key]
 
     def number(self, value: float) -> str:
+        """The edge of a number."""
         return self.constant(np.array([value], dtype=np.float64))
 
     def whole(self, value: int) -> str:
+        """The edge of a whole number."""
         return self.constant(np.array([value], dtype=np.int64))
 
     def text(self, value: str) -> str:
+        """The edge of a text."""
         return self.constant(np.array([value], dtype=object))
 
     def _column(self, term: Term) -> Any:
@@ -214,7 +219,7 @@ class Nodes:
     def _operation(self, term: Term) -> Any:
         made = [self.of(each) for each in term.terms]
         operation = term.operation
-        if operation in COMPARISONS:
+        if operation in EQUALITIES or operation in ORDERS:
             return self._compared(operation, *made)
         if operation in MOMENTS:
             return MOMENTS[operation](self, *made)
@@ -266,7 +271,7 @@ class Nodes:
                     self.add("Greater", one.edge, other.edge),
                 )
                 return Condition(true, false) if sign == "==" else Condition(false, true)
-            holds, fails = COMPARISONS[sign]
+            holds, fails = ORDERS[sign]
             return Condition(
                 self.add(holds, one.edge, other.edge), self.add(fails, one.edge, other.edge)
             )
@@ -276,7 +281,7 @@ class Nodes:
         if sign in EQUALITIES:
             holds = self.add("Equal", one.edge, other.edge)
         else:
-            holds = self.add(COMPARISONS[sign][0], one.edge, other.edge)
+            holds = self.add(ORDERS[sign][0], one.edge, other.edge)
         known = self._known(one, other)
         found = Condition(
             self.add("And", holds, known), self.add("And", self.add("Not", holds), known)
@@ -600,9 +605,7 @@ class Nodes:
 
 EQUALITIES = ("==", "!=")
 # Which operator is true where a comparison is, and which where it is not.
-COMPARISONS = {
-    "==": ("Equal", ""),
-    "!=": ("", "Equal"),
+ORDERS = {
     "<": ("Less", "GreaterOrEqual"),
     "<=": ("LessOrEqual", "Greater"),
     ">": ("Greater", "LessOrEqual"),

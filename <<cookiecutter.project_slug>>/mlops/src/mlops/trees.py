@@ -268,7 +268,8 @@ def _float(keys: np.ndarray) -> np.ndarray:
 
 
 def _matrix(features: Pipeline, rows: pd.DataFrame) -> np.ndarray:
-    made: Any = features.transform(rows) if len(features) else rows
+    with np.errstate(invalid="ignore"):  # scikit-learn adds up the largest numbers, of either sign
+        made: Any = features.transform(rows) if len(features) else rows
     dense: np.ndarray = made.toarray() if issparse(made) else np.asarray(made)
     return dense
 

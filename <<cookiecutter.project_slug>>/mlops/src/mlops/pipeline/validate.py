@@ -26,10 +26,10 @@ from ..contract import (
     unreadable,
     violation,
 )
-from ..declared import load_declared
+from ..declared import Declared, load_declared
 from ..errors import CheckError, InputError
 from ..files import read_json, write_json
-from ..paths import CONTRACT, PIPELINE, PROFILE, PROVENANCE, VALIDATION
+from ..paths import CONTRACT, FEATURES, PIPELINE, PROFILE, PROVENANCE, VALIDATION
 from ..profile import profile
 from ..representation import as_file, caveats_of_groups, representation
 from . import stage, watched
@@ -47,9 +47,10 @@ def validate() -> None:
     """
     contract, task = load_contract(), load_params().task
     contract.check_task(task)
-    load_declared(contract).check_task(task)
-    if contract.rules.references:
-        check_references(contract)
+    declared = load_declared(contract)
+    declared.check_task(task)
+    if contract.rules.references or declared.file.include:
+        check_watched(contract, declared)
     provenance = read_json(PROVENANCE)
     if as_of := provenance.get("as_of"):
         check_as_of(contract, as_of)
@@ -156,17 +157,24 @@ def _root_mean_square(values: np.ndarray) -> float:
     return float(np.sqrt((values**2).mean()))
 
 
-def check_references(contract: Contract) -> None:
-    """Raise InputError unless DVC watches the files that `rules.references` names.
+def check_watched(contract: Contract, declared: Declared) -> None:
+    """Raise InputError unless DVC watches the files that the contract and features.yaml name.
 
-    Without, `validate` would stand as done after such a file has changed.
+    Without, a stage would stand as done after such a file has changed.
     """
-    seen = watched("validate")
-    for name, reference in contract.rules.references.items():
-        if not any(Path(reference.file).is_relative_to(each) for each in seen):
+    named = [
+        ("validate", f"{CONTRACT}: rules.references.{name}", reference.file)
+        for name, reference in contract.rules.references.items()
+    ]
+    named += [
+        (reader, f"{FEATURES}: include", file)
+        for file in declared.file.include
+        for reader in ("validate", "train")
+    ]
+    for reader, where, file in named:
+        if not any(Path(file).is_relative_to(each) for each in watched(reader)):
             raise InputError(
-                f"{CONTRACT}: rules.references.{name}: DVC does not watch {reference.file}; add "
-                f"it to `deps` of `validate` in {PIPELINE}"
+                f"{where}: DVC does not watch {file}; add it to `deps` of `{reader}` in {PIPELINE}"
             )
 
 

@@ -1,10 +1,11 @@
 """The features of features.yaml: what they are, and which release takes which of their versions."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..contract import Contract, load_contract
-from ..declared import Declared, FeatureFile, declared, load_declared
+from ..declared import FeatureFile, declared, load_declared
 from ..errors import InputError
 from ..files import parse
 from ..paths import CONTRACT, FEATURES
@@ -37,6 +38,7 @@ class Listed:
         columns: of the contract, that it reads.
         encode: how a text becomes numbers, where it is not one-hot encoded.
         learn: whether the model learns from it itself.
+        sha256: of its meaning.
         used: by releases.
     """
 
@@ -49,6 +51,7 @@ class Listed:
     columns: list[str]
     encode: str | None
     learn: bool
+    sha256: str
     used: list[Use]
 
     @property
@@ -81,6 +84,7 @@ def inventory(at: Revision) -> list[Listed]:
             columns=told["columns"],
             encode=told.get("encode", {}).get("how"),
             learn=told["learn"],
+            sha256=told["sha256"],
             used=[
                 Use(
                     environment,
@@ -99,12 +103,19 @@ def inventory(at: Revision) -> list[Listed]:
 def _described(release: Revision) -> dict[str, dict[str, Any]]:
     """The features of a release; none where it has no such file, or is too old to be understood."""
     try:
-        texts = {path: release.read(path) for path in (FEATURES, CONTRACT)}
-        if None in texts.values():
-            return {}
-        file = parse(str(texts[FEATURES]), FeatureFile, FEATURES)
-        contract = parse(str(texts[CONTRACT]), Contract, CONTRACT)
-        found: Declared = declared(file, contract)
+        file = parse(_text(release, FEATURES), FeatureFile, FEATURES)
+        contract = parse(_text(release, CONTRACT), Contract, CONTRACT)
+        others = {
+            name: parse(_text(release, Path(name)), FeatureFile, Path(name))
+            for name in file.include
+        }
+        return declared(file, contract, FEATURES, others).described()
     except InputError:
         return {}
-    return found.described()
+
+
+def _text(release: Revision, path: Path) -> str:
+    text = release.read(path)
+    if text is None:
+        raise InputError(f"{path}: Git does not keep it")
+    return text
