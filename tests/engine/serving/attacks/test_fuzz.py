@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).with_name("fuzz.py")
+# Tensors that the model answers, all of them.
+WHOLE = (
+    b'{"name":"size","datatype":"FP32","shape":[1],"data":[1]},'
+    b'{"name":"rank","datatype":"INT64","shape":[1],"data":[2]},'
+    b'{"name":"wet","datatype":"BOOL","shape":[1],"data":[true]},'
+    b'{"name":"colour","datatype":"BYTES","shape":[1],"data":["red"]},'
+    b'{"name":"noise","datatype":"FP64","shape":[1],"data":[0.5]}'
+)
 # Bytes that lead into the formats.
 SEEDS = {
     "connection": [
@@ -19,6 +27,8 @@ SEEDS = {
         b"\x10GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
     ],
     "message": [
+        b'\xfe{"id":"a","inputs":[' + WHOLE + b"]}",
+        b'\xfe{"inputs":[' + WHOLE + b"," + WHOLE + b"]}",
         b'\xfe{"inputs":[{"name":"size","datatype":"FP32","shape":[2],"data":[1,2.5]},'
         b'{"name":"colour","datatype":"BYTES","shape":[2,1],"data":[["red"],["x"]]}]}',
         b'\x18{"inputs":[{"name":"size","datatype":"FP32","shape":[1],'
