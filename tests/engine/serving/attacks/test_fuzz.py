@@ -50,7 +50,9 @@ def test_no_input_breaks_what_holds_of_all(
         (corpus / f"seed{i}").write_bytes(seed)
     options = [f"-max_total_time={seconds}", "-max_len=2048", "-timeout=20", "-rss_limit_mb=4000"]
     command = [sys.executable, str(FUZZ), target, str(model), *options, str(corpus)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=seconds + 120
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     ran = re.search(r"Done (\d+) runs", done.stderr)
     assert ran is not None
