@@ -89,11 +89,20 @@ def test_an_environment_is_guarded_as_its_settings_say(
     assert told not in site.project.run("mlops", "status", env=trusting).stdout
 
 
-def test_who_is_asked_by_anybody_is_told(processes: Site) -> None:
+def test_who_is_asked_by_anybody_is_told(processes: Site, tmp_path: Path) -> None:
     site = processes
     site.settings("dev", LISTEN=f"0.0.0.0:{site.ports['dev']}")
     site.project.commit()
     assert "answers anybody who reaches it" in site.mlops("apply", "dev").stdout
+    # Each environment has tokens of its own: one that is at hand for another is not in the way.
+    (tmp_path / "tokens").write_text(f"shop {TOKEN}\n")
+    site.settings("dev", MLOPS_TOKENS_FILE=str(tmp_path / "tokens"))
+    site.project.commit()
+    site.project.run("mlops", "apply", "dev", env={"MLOPS_TOKEN": OLD})
+    url = f"http://127.0.0.1:{site.ports['dev']}"
+    with pytest.raises(AssertionError, match="401"):
+        site.mlops("smoke", url)
+    site.project.run("mlops", "smoke", url, env={"MLOPS_TOKEN": TOKEN})
     site.settings("dev", RATE="5")
     site.project.commit()
     refused = site.mlops("apply", "dev", code=2)

@@ -13,6 +13,8 @@ from mlops.release.settings import (
 )
 from mlops.revision import Revision
 
+ANYWHERE = "0.0.0.0"  # noqa: S104 (nothing listens there)
+
 GOOD = """# Of dev
 LISTEN=127.0.0.1:8001
 REPLICAS=2
@@ -51,6 +53,10 @@ def test_what_it_says(repository: Repository) -> None:
         (("MLOPS_LOG", "MLOPS_LOGS"), "line 6: MLOPS_LOGS is no setting of the server"),
         (("MLOPS_LOG=", "MLOPS_RELEASE="), "line 6: MLOPS_RELEASE is the release's to say"),
         (("MLOPS_LOG=", "MLOPS_WORKERS="), "line 6: MLOPS_WORKERS: expected `int`"),
+        (("MLOPS_LOG=s3://bucket/log", "MLOPS_TOKENS=a"), "line 6: MLOPS_TOKENS is a secret"),
+        (("MLOPS_LOG=s3://", "CERTIFICATE="), "line 6: CERTIFICATE=bucket/log is not a file"),
+        (("CPUS=0.5", "CPUS=1\nRATE=0"), "line 5: RATE=0 is not requests a second"),
+        (("CPUS=0.5", "CPUS=1\nINSIDE=true"), "line 5: INSIDE=true is not yes"),
     ],
 )
 def test_what_is_refused(repository: Repository, change: tuple[str, str], told: str) -> None:
@@ -75,3 +81,34 @@ def test_those_of_the_project_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root())
     for name in ("dev", "staging", "prod"):
         assert load(name, Revision(None)).listen
+
+
+def test_what_the_proxy_is_asked(repository: Repository) -> None:
+    found = load("dev", _at(repository, GOOD))
+    assert (found.proxy, found.guards) == ({}, [])
+    more = "PROXY_IMAGE=haproxy\nCERTIFICATE=/etc/dev.pem\nRATE=5\nINSIDE=yes\n"
+    found = load("dev", _at(repository, GOOD + more))
+    assert found.guards == ["CERTIFICATE", "RATE", "INSIDE"]
+    assert found.proxy["PROXY_IMAGE"] == "haproxy"
+    assert found.url == "https://127.0.0.1:8001"
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "is_told"),
+    [
+        ("127.0.0.1", "", False),
+        ("127.1.2.3", "", False),
+        ("localhost", "", False),
+        (ANYWHERE, "", True),
+        ("flights.example.com", "", True),
+        (ANYWHERE, "MLOPS_TOKENS_FILE=/etc/tokens", False),
+        (ANYWHERE, "MLOPS_TOKENS_FILE=", True),  # which is none
+        (ANYWHERE, "MLOPS_CALLER_HEADER=X-User", True),  # names callers, and keeps nobody out
+        (ANYWHERE, "CERTIFICATE=/etc/dev.pem", True),
+    ],
+)
+def test_what_anybody_may_ask_is_told(
+    repository: Repository, host: str, more: str, is_told: bool
+) -> None:
+    text = GOOD.replace("127.0.0.1", host) + f"{more}\n"
+    assert bool(load("dev", _at(repository, text)).unguarded) == is_told

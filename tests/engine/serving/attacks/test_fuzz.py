@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).with_name("fuzz.py")
+# Tensors that the model answers, all of them.
+WHOLE = (
+    b'{"name":"size","datatype":"FP32","shape":[1],"data":[1]},'
+    b'{"name":"rank","datatype":"INT64","shape":[1],"data":[2]},'
+    b'{"name":"wet","datatype":"BOOL","shape":[1],"data":[true]},'
+    b'{"name":"colour","datatype":"BYTES","shape":[1],"data":["red"]},'
+    b'{"name":"noise","datatype":"FP64","shape":[1],"data":[0.5]}'
+)
 # Bytes that lead into the formats.
 SEEDS = {
     "connection": [
@@ -19,6 +27,8 @@ SEEDS = {
         b"\x10GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
     ],
     "message": [
+        b'\xfe{"id":"a","inputs":[' + WHOLE + b"]}",
+        b'\xfe{"inputs":[' + WHOLE + b"," + WHOLE + b"]}",
         b'\xfe{"inputs":[{"name":"size","datatype":"FP32","shape":[2],"data":[1,2.5]},'
         b'{"name":"colour","datatype":"BYTES","shape":[2,1],"data":[["red"],["x"]]}]}',
         b'\x18{"inputs":[{"name":"size","datatype":"FP32","shape":[1],'
@@ -40,7 +50,9 @@ def test_no_input_breaks_what_holds_of_all(
         (corpus / f"seed{i}").write_bytes(seed)
     options = [f"-max_total_time={seconds}", "-max_len=2048", "-timeout=20", "-rss_limit_mb=4000"]
     command = [sys.executable, str(FUZZ), target, str(model), *options, str(corpus)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=seconds + 120
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     ran = re.search(r"Done (\d+) runs", done.stderr)
     assert ran is not None

@@ -68,8 +68,7 @@ class Settings:
     def unguarded(self) -> str:
         """What is to be said of an environment that others reach, and anybody may ask; or ""."""
         host = self.listen.rpartition(":")[0]
-        named = {f"{PREFIX}TOKENS_FILE", f"{PREFIX}CALLER_HEADER"} & self.server.keys()
-        if host == "localhost" or host.startswith("127.") or named:
+        if host == "localhost" or host.startswith("127.") or self.server.get(f"{_SECRET}_FILE"):
             return ""
         return f"{self.listen} answers anybody who reaches it: mlops/docs/serve.md#who-may-ask"
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import InputError
+from .client import of_one_line, tokens
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class Access:
     def __init__(self, settings: Settings) -> None:
         """Raises InputError: a file or a line that cannot be read; no token is repeated in it."""
         self._file = Path(settings.tokens_file) if settings.tokens_file else None
-        self._given = read(settings.tokens.replace(",", "\n"), "MLOPS_TOKENS")
+        self._given = read(of_one_line(settings.tokens), "MLOPS_TOKENS")
         self._stamp: tuple[int, int, int] | None = None
         self._tokens = self._given
         self._header = settings.caller_header.lower().encode()
@@ -102,11 +103,7 @@ def read(text: str, where: str) -> dict[bytes, str]:
     Raises InputError with the line, and not the token.
     """
     found: dict[bytes, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        caller, _, token = line.strip().partition(" ")
-        token = token.strip()
+    for number, caller, token in tokens(text):
         if not _NAME.fullmatch(caller) or not _TOKEN.fullmatch(token):
             raise InputError(
                 f"{where} line {number}: write CALLER TOKEN, a token of {SHORTEST} characters or "

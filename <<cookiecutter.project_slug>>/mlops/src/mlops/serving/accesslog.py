@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import deque
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 # Lines that may wait to be printed; beyond it the oldest go.
 WAITING = 10_000
@@ -16,10 +16,9 @@ PRINT_SECONDS = 0.2
 class AccessLog:
     """Prints in a thread of its own: who reads the lines may be slower than requests come."""
 
-    def __init__(self, share: float, stream: TextIO | None = None) -> None:
-        """Begin. `share` is that of the requests, `stream` where lines go: standard output."""
+    def __init__(self, share: float) -> None:
+        """Begin to print for a share of the requests."""
         self._share = share
-        self._stream = stream or sys.stdout
         self._lines: deque[dict[str, Any]] = deque(maxlen=WAITING)
         self._random = random.Random()  # noqa: S311 (draws a sample, keeps no secret)
         self._stop = threading.Event()
@@ -63,5 +62,5 @@ class AccessLog:
             while self._lines:
                 text += json.dumps(self._lines.popleft()) + "\n"
             if text:
-                self._stream.write(text)
-                self._stream.flush()
+                sys.stdout.write(text)
+                sys.stdout.flush()

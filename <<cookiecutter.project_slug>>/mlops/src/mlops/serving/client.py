@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -112,10 +112,20 @@ def own_token(environment: Mapping[str, str]) -> str:
     """
     if token := environment.get("MLOPS_TOKEN"):
         return token
-    text = environment.get("MLOPS_TOKENS", "").replace(",", "\n")
+    text = of_one_line(environment.get("MLOPS_TOKENS", ""))
     with suppress(OSError, UnicodeDecodeError):
         text += "\n" + Path(environment.get("MLOPS_TOKENS_FILE", "")).read_text(encoding="utf-8")
-    for line in text.splitlines():
+    return next((token for _, _, token in tokens(text)), "")
+
+
+def of_one_line(text: str) -> str:
+    """What MLOPS_TOKENS says, a line each."""
+    return text.replace(",", "\n")
+
+
+def tokens(text: str) -> Iterator[tuple[int, str, str]]:
+    """The number, caller and token of each line that has them, as they stand there."""
+    for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):
-            return line.strip().partition(" ")[2].strip()
-    return ""
+            caller, _, token = line.strip().partition(" ")
+            yield number, caller, token.strip()

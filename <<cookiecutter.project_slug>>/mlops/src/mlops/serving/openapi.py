@@ -89,8 +89,8 @@ def document(model: ServedModel, closed: bool = False) -> dict[str, Any]:
 
 def _input(model: ServedModel, tensor: dict[str, Any]) -> dict[str, Any]:
     """A tensor of the model's inputs, by name."""
-    names = {"enum": [*model.inputs, *model.others]}
-    return tensor | {"properties": tensor["properties"] | {"name": {"type": "string", **names}}}
+    name = {"type": "string", "enum": [*model.inputs, *model.others]}
+    return tensor | {"properties": tensor["properties"] | {"name": name}}
 
 
 def row(model: ServedModel) -> dict[str, Any]:
