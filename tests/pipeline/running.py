@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pipeline import warm
 
 from mlops.revision import sources
 
@@ -85,7 +86,10 @@ class Project:
         """Return what `uv run` would set, and the copy's source first on Python's path."""
         known = shell(self.venv.parent.parent)
         known["PATH"] = f"{self.venv}/bin{os.pathsep}{known['PATH']}"
-        return known if self.owns_venv else known | {"PYTHONPATH": sources(self.folder)}
+        if self.owns_venv:
+            return known
+        known["PATH"] = f"{warm.folder(self.venv, **known)}{os.pathsep}{known['PATH']}"
+        return known | {"PYTHONPATH": sources(self.folder)}
 
     def run(self, *command: str, code: int = 0, env: Mapping[str, str] | None = None) -> Run:
         """Run a command at the project's root and require its exit code."""

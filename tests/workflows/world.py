@@ -5,11 +5,13 @@ Pushes and fetches reach a bare repository through Git's `insteadOf`; DVC's remo
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import warm
 from pipeline.running import Project, shell
 from workflows import events
 from workflows.act import Outcome, Workflow, run
@@ -39,6 +41,17 @@ def hub(folder: Path) -> Path:
     origin.mkdir(parents=True)
     git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
     return origin
+
+
+def venv_of_jobs(project: Project) -> Path:
+    """Return the environment that jobs share; made once.
+
+    Not the tests' own: a job's `uv run` has it import the job's checkout.
+    """
+    venv = project.venv.parent.parent / "venv-of-jobs"
+    if not venv.exists():
+        project.run("uv", "sync", "--locked", env={"UV_PROJECT_ENVIRONMENT": str(venv)})
+    return venv
 
 
 @dataclass(frozen=True)
@@ -154,12 +167,13 @@ class World:
             for name, value in known.items()
             if name in passed or name.startswith(network) or name.lower().endswith("_proxy")
         }
+        jobs = venv_of_jobs(self.project)
+        kept["PATH"] = f"{warm.folder(jobs, **kept)}{os.pathsep}{kept['PATH']}"
         cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True)
         return kept | {
             "HOME": str(home),
             "UV_CACHE_DIR": cache.stdout.strip(),
-            # Not the tests' own: a job's `uv run` has that environment import the job's checkout.
-            "UV_PROJECT_ENVIRONMENT": str(self.project.venv.parent.parent / "venv-of-jobs"),
+            "UV_PROJECT_ENVIRONMENT": str(jobs),
             "DVC_NO_ANALYTICS": "1",
             "GIT_CONFIG_NOSYSTEM": "1",
             # A job's own home may not be where Git looks: the picture must reach `origin` from any.
