@@ -9,7 +9,7 @@ import subprocess
 
 from helpers import PROJECT
 
-from mlops.engine import MANIFEST, digest, is_part, manifest
+from mlops.git.engine import MANIFEST, digest, is_part, manifest
 
 
 def computed() -> str:

@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from mlops.config.params import Params, load_params
-from mlops.contract import Contract, conform, load_contract
+from mlops.data.contract import Contract, conform, load_contract
 from mlops.files import read_json
 from mlops.paths import CONTRACT, PARAMS, PROVENANCE, SNAPSHOT
 from mlops.pipeline import ingest

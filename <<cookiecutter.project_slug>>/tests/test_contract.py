@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mlops import metrics
 from mlops.config.params import Params
-from mlops.contract import Contract
+from mlops.data.contract import Contract
+from mlops.learning import metrics
 from mlops.paths import STATEMENT
 from mlops.pipeline import validate
 from mlops.statement import load_statement

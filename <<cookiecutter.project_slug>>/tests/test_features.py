@@ -5,9 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mlops.contract import Contract, conform
-from mlops.estimators import features
-from mlops.inputs import NO_CATEGORY, model_inputs, target_values
+from mlops.data.contract import Contract, conform
+from mlops.data.inputs import NO_CATEGORY, model_inputs, target_values
+from mlops.learning.estimators import features
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest
 from conftest import Workspace
 
 from mlops.config.params import Params
-from mlops.contract import Contract
+from mlops.data.contract import Contract
+from mlops.data.inputs import NO_CATEGORY, columns, model_inputs
 from mlops.inference import OnnxModel
-from mlops.inputs import NO_CATEGORY, columns, model_inputs
-from mlops.model import Outputs
+from mlops.learning.model import Outputs
 from mlops.paths import ONNX, PARTS
 
 CLOSE = 1e-5

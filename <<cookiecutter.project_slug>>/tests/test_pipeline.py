@@ -8,10 +8,11 @@ import onnx
 import pandas as pd
 from conftest import ROOT, Workspace
 
-from mlops import metrics, paths
+from mlops import paths
 from mlops.config.params import Params
-from mlops.contract import Contract
+from mlops.data.contract import Contract
 from mlops.files import read_json
+from mlops.learning import metrics
 
 
 def test_every_output_is_there(workspace: Workspace) -> None:

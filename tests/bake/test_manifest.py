@@ -6,7 +6,7 @@ from pathlib import Path
 import manifest
 from helpers import PROJECT
 
-from mlops.engine import MANIFEST
+from mlops.git.engine import MANIFEST
 
 
 def test_the_manifest_fits() -> None:

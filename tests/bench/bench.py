@@ -367,7 +367,7 @@ def measure_rows(project: Path, folder: Path, family: str, suffix: str, sizes: S
 
 
 def _onnxruntime(project: Path, folder: Path, file: Path, family: str) -> float:
-    text = (project / "mlops/src/mlops/predict.py").read_text(encoding="utf-8")
+    text = (project / "mlops/src/mlops/scoring/predict.py").read_text(encoding="utf-8")
     batch = re.search(r"^BATCH_ROWS = ([\d_]+)", text, re.MULTILINE)
     if batch is None:
         raise SystemExit("predict.py no longer says BATCH_ROWS")

@@ -26,7 +26,7 @@ from bench.servers import (
     version_of,
 )
 
-from mlops.revision import sources
+from mlops.git.revision import sources
 
 HELLO = "bare ASGI hello"
 OURS = "this project"

@@ -99,10 +99,10 @@ def samples(count: str, pipeline: str) -> None:
     import joblib
     import pandas
 
-    contract = import_module("mlops.contract").load_contract()
-    model = import_module("mlops.model").Model.load()
+    contract = import_module("mlops.data.contract").load_contract()
+    model = import_module("mlops.learning.model").Model.load()
     test = pandas.read_parquet(import_module("mlops.paths").PARTS["test"])
-    inputs = import_module("mlops.inputs").model_inputs(test, contract)
+    inputs = import_module("mlops.data.inputs").model_inputs(test, contract)
     inputs = inputs[(inputs.notna() & (inputs != "")).all(axis=1)].head(int(count))
     kinds = {name: contract.columns[name].kind for name in inputs}
     values = [[_plain(value, kinds[name]) for value in inputs[name]] for name in inputs]

@@ -21,7 +21,7 @@ EVIDENCE = """
 import sys
 from mlops.release.evidence import Images, evidence_text
 from mlops.release.source import of_source, source
-from mlops.revision import Revision
+from mlops.git.revision import Revision
 with source() as found:
     images = Images(serving=sys.argv[1], training="")
     print(evidence_text(of_source(found, Revision.of("main"), images, None)))

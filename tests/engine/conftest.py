@@ -21,7 +21,7 @@ from engine.workspace import Workspace, root
 from threadpoolctl import threadpool_limits
 
 from mlops.config.params import Params, load_params
-from mlops.contract import Contract, conform, load_contract
+from mlops.data.contract import Contract, conform, load_contract
 from mlops.files import read_json
 from mlops.paths import CONTRACT, PARAMS, PROVENANCE, SNAPSHOT
 from mlops.pipeline import ingest
@@ -176,7 +176,7 @@ def begin(
     for name in [*filter(lambda each: each.startswith("GIT_"), os.environ)]:
         monkeypatch.delenv(name)
     # Its parts are put in place, and split of nothing.
-    monkeypatch.setattr("mlops.recount.strangers", lambda *_: None)
+    monkeypatch.setattr("mlops.judging.recount.strangers", lambda *_: None)
 
     def go(what: str) -> Stored:
         stored = Stored.begin(tmp_path / "project", what, shared / "cache")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mlops.config.params import Params
-from mlops.contract import Contract, conform
+from mlops.data.contract import Contract, conform
 
 # How much merit was asked of each group, and how far decisions were off it.
 ASKED = {"A": -0.3, "B": 0.5}

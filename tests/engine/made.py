@@ -13,11 +13,11 @@ import onnx
 import pandas as pd
 
 from mlops.config.params import Params
-from mlops.contract import Contract, conform
-from mlops.conversion import to_onnx
-from mlops.estimators import build, finish
-from mlops.inputs import model_inputs, target_values
-from mlops.model import Model
+from mlops.data.contract import Contract, conform
+from mlops.data.inputs import model_inputs, target_values
+from mlops.learning.conversion import to_onnx
+from mlops.learning.estimators import build, finish
+from mlops.learning.model import Model
 from mlops.pipeline.train import described
 
 ROWS = 400

@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.workspace import SAMPLE, Workspace
 
+from mlops.git.revision import Revision
 from mlops.release.evidence import (
     Evidence,
     Images,
@@ -26,7 +27,6 @@ from mlops.release.state import (
     policy_path,
     release_path,
 )
-from mlops.revision import Revision
 
 POLICIES = {
     "dev": "requires: null\n",

@@ -10,8 +10,8 @@ import onnx
 from engine import made
 from onnx import helper
 
-from mlops.contract import Contract
-from mlops.conversion import to_onnx
+from mlops.data.contract import Contract
+from mlops.learning.conversion import to_onnx
 from mlops.pipeline.convert import example
 
 ESTIMATORS = {

@@ -17,18 +17,19 @@ from engine.workspace import Workspace, root
 from onnx import helper
 from ruamel.yaml import YAML
 
-from mlops import conversion, paths
+from mlops import paths
 from mlops.config.gates import Gate
 from mlops.config.params import Params
-from mlops.contract import Contract
+from mlops.data.contract import Contract
+from mlops.data.inputs import model_inputs, target_values
+from mlops.data.profile import profile
 from mlops.files import write_json, write_text
-from mlops.inputs import model_inputs, target_values
-from mlops.metrics import Scored, score
-from mlops.model import Model
-from mlops.naive import naive_answers, naive_scores
+from mlops.judging.slices import slices
+from mlops.learning import conversion
+from mlops.learning.metrics import Scored, score
+from mlops.learning.model import Model
+from mlops.learning.naive import naive_answers, naive_scores
 from mlops.pipeline import convert
-from mlops.profile import profile
-from mlops.slices import slices
 
 MODELS = (paths.CANDIDATE, paths.CANDIDATE_ONNX, paths.MODEL, paths.ONNX)
 PARTS = [str(path) for path in paths.PARTS.values()]

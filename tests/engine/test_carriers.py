@@ -21,16 +21,16 @@ import pytest
 from engine import made, sheets
 from onnx import helper
 
-from mlops.batch import batch
 from mlops.config.source import Source
-from mlops.contract import Contract, conform
-from mlops.conversion import to_onnx
+from mlops.data.contract import Contract, conform
+from mlops.data.inputs import model_inputs
 from mlops.inference import OnnxModel
-from mlops.inputs import model_inputs
-from mlops.model import Model
+from mlops.learning.conversion import to_onnx
+from mlops.learning.model import Model
 from mlops.pipeline import ingest
 from mlops.pipeline.validate import check
-from mlops.predict import predict
+from mlops.scoring.batch import batch
+from mlops.scoring.predict import predict
 from mlops.serving import protocol
 from mlops.serving.model import ServedModel
 from mlops.serving.settings import Settings

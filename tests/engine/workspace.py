@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from helpers import ROOT, bake
 from ruamel.yaml import YAML
 
-from mlops.revision import sources
+from mlops.git.revision import sources
 
 PARTS: tuple[str, ...] = (
     "contract.yaml",

@@ -178,7 +178,7 @@ def test_every_review_keeps_the_gate_and_what_engineers_own(baked: Bake, review:
         "releases/r1.json",
         "mlops/src/mlops/release/guard.py",
         "mlops/manifest",
-        "mlops/src/mlops/gate.py",
+        "mlops/src/mlops/judging/gate.py",
     ):
         assert owners(root, path) == [ENGINEERING]
 

@@ -16,7 +16,7 @@ from serving.running import wait_for
 # Rows of the data that the small project was made of, in requests of several rows.
 ROWS = """
 import sys, json, pandas as pd
-from mlops.contract import load_contract
+from mlops.data.contract import load_contract
 contract = load_contract()
 data = pd.read_parquet("data/split/train.parquet")
 rows = data.sample(int(sys.argv[1]), random_state=0)

@@ -60,7 +60,7 @@ print("null")
 DAYS = """
 import json, sys
 import pandas as pd
-from mlops.contract import load_contract
+from mlops.data.contract import load_contract
 contract = load_contract()
 data = pd.read_parquet(sys.argv[1])
 sent = [name for name in contract.columns if name != contract.target]

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from pipeline import warm
 
-from mlops.revision import sources
+from mlops.git.revision import sources
 
 TASKS = ("classification", "regression", "clustering")
 STAGES = ["ingest", "validate", "split", "train", "convert", "evaluate", "verify"]

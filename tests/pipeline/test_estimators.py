@@ -32,7 +32,7 @@ ESTIMATORS = {
 }
 CATALOGUE = """
 import json
-from mlops.estimators import CATALOGUE
+from mlops.learning.estimators import CATALOGUE
 print(json.dumps({task: list(entries) for task, entries in CATALOGUE.items()}))
 """
 

@@ -78,7 +78,7 @@ def project(small: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Proj
 
 
 NAMES = """
-from mlops.model import Model
+from mlops.learning.model import Model
 print(*Model.load().pipeline[:-1].get_feature_names_out())
 """
 

@@ -13,9 +13,9 @@ from serving.running import Row
 SAY = """
 import json, sys
 import pandas as pd
-from mlops.contract import load_contract
-from mlops.inputs import model_inputs
-from mlops.model import Model
+from mlops.data.contract import load_contract
+from mlops.data.inputs import model_inputs
+from mlops.learning.model import Model
 contract, model = load_contract(), Model.load()
 test = pd.read_parquet("data/split/test.parquet")
 outputs = model.predict(model_inputs(test, contract))

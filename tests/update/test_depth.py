@@ -37,7 +37,7 @@ def test_no_stage_is_stale_and_what_judges_passes(
     assert "from 0.2.0 to 9.0.0: no conflict" in said
     before = project.git("rev-parse", "HEAD").strip()
     project.git("merge", "--quiet", "--ff-only", "update/9.0.0")
-    assert "NEWER = True" in (project.folder / "mlops/src/mlops/gate.py").read_text()
+    assert "NEWER = True" in (project.folder / "mlops/src/mlops/judging/gate.py").read_text()
     assert project.status() == set()
     assert project.repro()[0] == []
     assert "gates kept" in project.run("mlops", "gate", "--base", before).stdout

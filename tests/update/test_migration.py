@@ -160,7 +160,7 @@ def test_what_could_be_carried_is(migrated: tuple[Project, str]) -> None:
     project, said = migrated
     assert ": no conflict" in said
     assert 'strategy="mean"' in project.read(f"{PACKAGE}/features.py")
-    assert "from mlops.contract import Contract" in project.read(f"{PACKAGE}/features.py")
+    assert "from mlops.data.contract import Contract" in project.read(f"{PACKAGE}/features.py")
     assert "dict(outputs)" in project.read(f"{PACKAGE}/hooks.py")
     estimators = project.read(f"{PACKAGE}/estimators.py")
     assert 'ESTIMATORS["classification"]["extra_trees"] = Entry(' in estimators
@@ -169,11 +169,14 @@ def test_what_could_be_carried_is(migrated: tuple[Project, str]) -> None:
         f"{PACKAGE}/metrics.py"
     )
     holidays = project.read(f"{PACKAGE}/holidays.py")
-    assert "from mlops import comparison as compare\n" in holidays
-    assert "from mlops.plots import PLOTS\n" in holidays
+    assert "from mlops.judging import comparison as compare\n" in holidays
+    assert "from mlops.learning.plots import PLOTS\n" in holidays
     assert '"requests>=2"' in project.read("pyproject.toml")
     stages = yaml.safe_load(project.read("dvc.yaml"))["stages"]
-    assert stages["holidays"]["deps"] == [f"{PACKAGE}/holidays.py", "mlops/src/mlops/contract.py"]
+    assert stages["holidays"]["deps"] == [
+        f"{PACKAGE}/holidays.py",
+        "mlops/src/mlops/data/contract.py",
+    ]
     assert stages["train"]["cmd"] == "python -m mlops.pipeline.train"
 
 
@@ -202,7 +205,7 @@ def test_it_runs(migrated: tuple[Project, str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     code = (
         "from mlops.config.hyperparameters import own_estimators\n"
-        "from mlops.metrics import catalogue\n"
+        "from mlops.learning.metrics import catalogue\n"
         "assert 'extra_trees' in own_estimators('classification')\n"
         "assert 'share' in catalogue('classification')\n"
     )

@@ -95,7 +95,7 @@ def test_what_the_owner_did_stays_and_what_is_new_comes(
     assert not (project.folder / "data/example/build.py").exists()
     # New.
     assert "name: lint code" in project.read(CI)
-    assert "NEWER = True" in project.read("mlops/src/mlops/gate.py")
+    assert "NEWER = True" in project.read("mlops/src/mlops/judging/gate.py")
     assert "It runs in eu-central-1." in project.read("README.md")
     text = project.read("params.yaml")
     assert f"{VERIFY_KEY}\n{NEW_KEY}" in text
@@ -123,7 +123,7 @@ def test_a_conflict_is_in_its_file_and_told(begin: Begin) -> None:
 @pytest.mark.usefixtures("_in_this_process")
 def test_a_changed_engine_is_merged_and_told(begin: Begin) -> None:
     project = begin()
-    gate = project.folder / "mlops/src/mlops/gate.py"
+    gate = project.folder / "mlops/src/mlops/judging/gate.py"
     edit(gate, lambda text: f"# Ours.\n{text}")
     (project.folder / "mlops/src/mlops/ours.py").write_text("")
     project.commit()
@@ -131,7 +131,7 @@ def test_a_changed_engine_is_merged_and_told(begin: Begin) -> None:
     assert told.returncode == 3
     assert told.stdout.splitlines()[-2:] == [
         "added: mlops/src/mlops/ours.py",
-        "changed: mlops/src/mlops/gate.py",
+        "changed: mlops/src/mlops/judging/gate.py",
     ]
     assert told.stderr == "error: 2 files differ from what version 0.2.0 shipped\n"
     project.update()
@@ -139,7 +139,7 @@ def test_a_changed_engine_is_merged_and_told(begin: Begin) -> None:
     text = gate.read_text()
     assert text.startswith("# Ours.\n")
     assert text.endswith("NEWER = True\n")
-    assert "changed: mlops/src/mlops/gate.py" in project.mlops("engine", "--check").stdout
+    assert "changed: mlops/src/mlops/judging/gate.py" in project.mlops("engine", "--check").stdout
 
 
 @pytest.mark.usefixtures("_in_this_process")

@@ -18,8 +18,8 @@ from unittest.mock import patch
 from helpers import PROJECT, bake
 
 from mlops.cli import main
-from mlops.engine import digest, is_part
-from mlops.engine import manifest as manifest_text
+from mlops.git.engine import digest, is_part
+from mlops.git.engine import manifest as manifest_text
 
 BAKED = PROJECT.name
 IDENTITY = {
@@ -86,7 +86,7 @@ def newer(template: Path) -> None:
         template / "CHANGELOG.md",
         lambda text: text.replace("## ", "## 9.0.0\n\n### Added\n\n- Regions.\n\n## ", 1),
     )
-    append(baked / "mlops/src/mlops/gate.py", "\n\nNEWER = True\n")
+    append(baked / "mlops/src/mlops/judging/gate.py", "\n\nNEWER = True\n")
     (baked / "mlops/src/mlops/region.py").write_text('"""Where the model is."""\n')
     (baked / "mlops/docs/limits.md").unlink()
     manifest(template)

@@ -608,7 +608,7 @@ BUILDS, DEPLOYS, NEITHER = (True, False), (False, True), (False, False)
     ("file", "started"),
     [
         ("src/x/features.py", BUILDS),
-        ("mlops/src/mlops/contract.py", BUILDS),
+        ("mlops/src/mlops/data/contract.py", BUILDS),
         ("dvc.lock", BUILDS),
         ("params.yaml", BUILDS),
         ("uv.lock", BUILDS),

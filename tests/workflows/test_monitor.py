@@ -29,7 +29,7 @@ TELL = "Have one open issue for each problem, and none for those that are over"
 # Rows that the model was trained on, in the form of a request.
 ROWS = """
 import json, sys, pandas as pd
-from mlops.contract import load_contract
+from mlops.data.contract import load_contract
 rows = pd.read_parquet("data/split/train.parquet").sample(int(sys.argv[1]), random_state=0)
 rows = rows.drop(columns=load_contract().target)
 print(rows.to_json(orient="records", date_format="iso"))

@@ -62,7 +62,7 @@ def test_newer_template_is_proposed_once(world: Releases, versions: Versions) ->
     assert "9.0.0" in pull["title"]
     assert "Regions." in pull["body"]  # the changelog between the two
     assert world.commit(f"{branch}^") == world.commit("main")
-    assert b"NEWER = True" in world.show(branch, "mlops/src/mlops/gate.py")
+    assert b"NEWER = True" in world.show(branch, "mlops/src/mlops/judging/gate.py")
     assert f"A newer template is proposed: {pull['html_url']}" in done.summaries["propose"]
 
     proposed = world.commit(branch)

@@ -1,7 +1,7 @@
 """Estimators of your own, beside those of the engine: see mlops/docs/extend.md.
 
 from mlops.config.section import Section
-from mlops.estimators import Entry
+from mlops.learning.estimators import Entry
 from sklearn.ensemble import ExtraTreesClassifier
 
 class ExtraTreesParams(Section):
@@ -13,7 +13,7 @@ ESTIMATORS["classification"]["extra_trees"] = Entry(
 """
 
 from mlops.config.section import Task
-from mlops.estimators import Entry
+from mlops.learning.estimators import Entry
 
 # By task and name; params.yaml chooses one by its name.
 ESTIMATORS: dict[Task, dict[str, Entry]] = {

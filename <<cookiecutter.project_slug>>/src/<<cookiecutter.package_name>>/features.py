@@ -5,8 +5,8 @@ Steps of scikit-learn that ONNX knows. They are trained, saved and exported insi
 
 from sklearn.compose import ColumnTransformer
 
-from mlops.contract import Contract
-from mlops.features import preprocessing as columns_as_they_are
+from mlops.data.contract import Contract
+from mlops.learning.features import preprocessing as columns_as_they_are
 
 
 def preprocessing(contract: Contract, scaled: bool) -> ColumnTransformer:

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from engine.workspace import Workspace
 
-from mlops import metrics, paths
+from mlops import paths
 from mlops.config.params import Params
-from mlops.contract import Contract
+from mlops.data.contract import Contract
 from mlops.files import read_json
+from mlops.learning import metrics
 
 
 @pytest.fixture(scope="module")

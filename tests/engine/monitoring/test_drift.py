@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from scipy.spatial import distance
 
-from mlops.contract import Column
+from mlops.data.contract import Column
 from mlops.monitoring.drift import (
     holm,
     of_missing,

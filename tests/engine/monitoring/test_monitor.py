@@ -17,7 +17,7 @@ from engine import made
 from engine.served import ESTIMATORS, write
 
 from mlops.config.fairness import Parity
-from mlops.contract import Contract
+from mlops.data.contract import Contract
 from mlops.errors import InputError
 from mlops.inference import OnnxModel
 from mlops.monitoring.log import Period
@@ -25,9 +25,9 @@ from mlops.monitoring.monitor import Monitor
 from mlops.monitoring.reference import describe
 from mlops.monitoring.result import Kind, Result
 from mlops.monitoring.storage import Storage
-from mlops.predict import answers
 from mlops.release.state import Release
 from mlops.report import monitoring
+from mlops.scoring.predict import answers
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 PERIOD = Period.of(START, START + timedelta(days=14), 7)

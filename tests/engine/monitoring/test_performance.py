@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from mlops.config.compare import Compare
-from mlops.metrics import METRICS, Metric, Scored
+from mlops.learning.metrics import METRICS, Metric, Scored
 from mlops.monitoring.performance import (
     Measured,
     Sample,

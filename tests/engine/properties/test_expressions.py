@@ -8,7 +8,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mlops.expressions import Kind, parse
+from mlops.data.expressions import Kind, parse
 
 KINDS: dict[str, Kind] = {
     "a": "numeric",

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 from onnx import TensorProto, helper
 
-from mlops.contract import Contract, conform
-from mlops.conversion import FEATURES_OPSET, FORMAT, INPUTS, OPSET, nodes_of
-from mlops.declared import Declared, FeatureFile, declared
+from mlops.data.contract import Contract, conform
+from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
-from mlops.inputs import columns, model_inputs
+from mlops.learning.conversion import FEATURES_OPSET, FORMAT, INPUTS, OPSET, nodes_of
+from mlops.learning.declared import Declared, FeatureFile, declared
 
 CONTRACT = Contract.model_validate(
     {

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from mlops.config.gates import Gate
 from mlops.config.params import Params
-from mlops.contract import Column, Contract
+from mlops.data.contract import Column, Contract
 from mlops.files import parse
 from mlops.paths import CONTRACT, PARAMS
 from mlops.release import changes, settings, state

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops.config.source import Join
-from mlops.join import MOMENTS, database
+from mlops.data.join import MOMENTS, database
 
 START = datetime(2020, 1, 1)
 LAST = MOMENTS - 2  # so that every moment of a row is looked at

@@ -30,14 +30,14 @@ from sklearn.model_selection import GroupShuffleSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlops.answers import answers
-from mlops.caveats.data import caveats_of_data
 from mlops.config.split import Split
-from mlops.contract import Contract, conform
+from mlops.data.contract import Contract, conform
+from mlops.data.inputs import columns, model_inputs
+from mlops.data.parts import divide, represent
 from mlops.inference import OnnxModel
-from mlops.inputs import columns, model_inputs
-from mlops.metrics import Scored, score
-from mlops.parts import divide, represent
+from mlops.learning.answers import answers
+from mlops.learning.caveats.data import caveats_of_data
+from mlops.learning.metrics import Scored, score
 from mlops.pipeline.validate import check
 from mlops.pipeline.verify import compare, edge_cases
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mlops.odcs.dates import from_java, to_java
+from mlops.drafting.odcs.dates import from_java, to_java
 
 DATES = ["%Y", "%m", "%d", "%H", "%M", "%S", "%j", "%b", "%f", "T", "-", "/", " ", ":", "at "]
 

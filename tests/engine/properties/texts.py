@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from mlops.errors import InputError
-from mlops.revision import Revision
+from mlops.git.revision import Revision
 
 # Where YAML and the rules of a file have their corners.
 PIECES = (

@@ -9,6 +9,7 @@ import pytest
 from engine.released import Repository, copy
 
 from mlops.errors import CheckError, InputError
+from mlops.git.revision import Revision
 from mlops.release import changes
 from mlops.release import proposal as module
 from mlops.release.proposal import (
@@ -19,7 +20,6 @@ from mlops.release.proposal import (
 )
 from mlops.release.state import environments
 from mlops.release.status import status
-from mlops.revision import Revision
 
 
 def _head() -> Revision:

@@ -7,11 +7,11 @@ from engine.released import Repository
 from engine.workspace import root
 
 from mlops.errors import InputError
+from mlops.git.revision import Revision
 from mlops.release.settings import (
     load,
     settings_path,
 )
-from mlops.revision import Revision
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 (nothing listens there)
 

@@ -13,9 +13,9 @@ from engine.released import REGISTRY, Repository, copy, locked
 
 from mlops.errors import InputError
 from mlops.files import flat
+from mlops.git.revision import Revision
 from mlops.release.evidence import Evidence, Images, evidence_path, load_evidence, read_evidence
 from mlops.release.lineage import BELIEVED
-from mlops.revision import Revision
 
 IMAGES = Images(
     serving=f"{REGISTRY}/serving@sha256:{'5' * 64}",

@@ -11,6 +11,7 @@ from engine.released import POLICIES, Repository, copy
 from engine.workspace import root
 from ruamel.yaml import YAML
 
+from mlops.git.revision import Revision
 from mlops.monitoring import run
 from mlops.monitoring.alarms import of_reviews
 from mlops.monitoring.log import Account
@@ -19,7 +20,6 @@ from mlops.release import governance
 from mlops.release.state import Policy, Release, environments, policy_path
 from mlops.release.status import Status, status
 from mlops.report.notes import notes
-from mlops.revision import Revision
 from mlops.statement import Statement
 
 SOURCE = "data/example/flights.parquet"

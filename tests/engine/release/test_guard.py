@@ -8,9 +8,9 @@ import pytest
 from engine.released import Repository, copy
 
 from mlops.errors import InputError
+from mlops.git.revision import Revision
 from mlops.release.evidence import evidence_path
 from mlops.release.guard import refusals
-from mlops.revision import Revision
 
 
 def test_a_release_goes_from_one_environment_to_the_next(repository: Repository) -> None:

@@ -8,11 +8,11 @@ import pytest
 from engine.released import Repository, copy
 
 from mlops.errors import InputError
+from mlops.git.revision import Revision, git
 from mlops.release import changes
 from mlops.release.history import lived, ways_back
 from mlops.release.proposal import is_trunk
 from mlops.release.state import Release
-from mlops.revision import Revision, git
 
 STAGING = "environments/staging/release.env"
 

@@ -14,10 +14,10 @@ from engine.stored import Stored
 
 from mlops import paths
 from mlops.errors import CheckError
+from mlops.git.revision import Revision, git
 from mlops.release.evidence import Evidence, Images, Model, evidence_path, evidence_text
 from mlops.release.lineage import committed, md5, of_commit
 from mlops.release.trace import Hop, trace
-from mlops.revision import Revision, git
 
 QUERY = "select 1\n"
 SOURCES = {

@@ -7,11 +7,11 @@ import pytest
 from engine.released import Repository
 
 from mlops.errors import InputError
+from mlops.git.revision import Revision
 from mlops.release import images
 from mlops.release.declared import image_names
 from mlops.release.evidence import release_id
 from mlops.release.source import Source
-from mlops.revision import Revision
 
 
 def test_images_are_named_by_what_they_do() -> None:

@@ -9,10 +9,10 @@ from engine import made
 from engine.released import Repository
 
 from mlops.files import write_json
+from mlops.git.revision import Revision
 from mlops.paths import CONTRACT, FEATURES
 from mlops.report.inventory import Use, inventory
 from mlops.report.terminal import show_features
-from mlops.revision import Revision
 
 HALF = {"expr": "size / 2", "description": "half of it", "owner": "ada"}
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from mlops import cli
 from mlops.errors import CheckError, InputError
+from mlops.git.revision import Revision, git
 from mlops.release import changes
 from mlops.release.guard import refusals
 from mlops.release.history import route
@@ -18,7 +19,6 @@ from mlops.release.proposal import Proposal, _is_untouched
 from mlops.release.state import environments, policy_path, quarantined, release_path
 from mlops.release.status import status
 from mlops.release.target import target
-from mlops.revision import Revision, git
 
 PROD, QUARANTINE = "environments/prod/policy.yaml", "releases/quarantine.txt"
 BROKEN = {

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from engine.released import Repository
 
+from mlops.git.revision import Revision
 from mlops.release.evidence import Evidence
 from mlops.release.history import lived, ways_back
-from mlops.revision import Revision
 
 Facts = dict[tuple[str, str], Any]
 CHAIN = {"dev": None, "staging": "dev", "prod": "staging"}

@@ -10,7 +10,7 @@ import pytest
 from engine import made
 from engine.served import ESTIMATORS, INFER, Served
 
-from mlops.inputs import model_inputs
+from mlops.data.inputs import model_inputs
 
 Start = Callable[[str], Served]
 

@@ -18,15 +18,15 @@ import pytest
 from engine import made
 from onnx import helper
 
-from mlops import batch as module
 from mlops import cli
-from mlops.batch import KEY, Done, batch
-from mlops.conversion import to_onnx
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, sha256
 from mlops.inference import OnnxModel
+from mlops.learning.conversion import to_onnx
 from mlops.pipeline.convert import metadata
-from mlops.predict import Scorer, predict
+from mlops.scoring import batch as module
+from mlops.scoring.batch import KEY, Done, batch
+from mlops.scoring.predict import Scorer, predict
 
 IN, OUT, MODEL = Path("in"), Path("out"), Path("model.onnx")
 # Of 400, 300 and 100 rows, in partitions of 150: 3, 2 and 1 of them.
@@ -147,7 +147,7 @@ def test_a_second_run_makes_nothing() -> None:
 
 KILLED = """
 import os, pathlib, signal, sys
-from mlops import batch, predict
+from mlops.scoring import batch, predict
 where, left = sys.argv[1], int(sys.argv[2])
 owner, name = {
     "scoring": (predict.Scorer, "score"),

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from mlops.contract import Contract, Violation
+from mlops.data.contract import Contract, Violation
 from mlops.errors import InputError
 from mlops.pipeline.validate import check
 

@@ -10,10 +10,10 @@ from engine import made
 from sklearn.metrics import r2_score
 from sklearn.tree import DecisionTreeRegressor
 
-from mlops.caveats.answers import caveats_of_answers
-from mlops.caveats.data import caveats_of_data, explained
-from mlops.contract import Contract, conform
-from mlops.metrics import Scored
+from mlops.data.contract import Contract, conform
+from mlops.learning.caveats.answers import caveats_of_answers
+from mlops.learning.caveats.data import caveats_of_data, explained
+from mlops.learning.metrics import Scored
 
 NUMBER = {"kind": "numeric", "role": "feature"}
 

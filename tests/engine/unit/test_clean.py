@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from engine import made
 
-from mlops import recount
-from mlops.clean import Step, clean
 from mlops.config.params import load_params
-from mlops.contract import Contract, as_kind, conform, load_contract
+from mlops.data.clean import Step, clean
+from mlops.data.contract import Contract, as_kind, conform, load_contract
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, write_json, write_text
+from mlops.judging import recount
 from mlops.paths import CONTRACT, PARAMS, PARTS, PROVENANCE, SNAPSHOT, VALIDATION
 from mlops.pipeline.split import split
 from mlops.pipeline.validate import validate

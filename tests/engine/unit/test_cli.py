@@ -80,7 +80,7 @@ def test_debugging_shows_where_it_comes_from(
 @pytest.fixture
 def _as_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no model here to count the metrics of: gates are held against what is written."""
-    monkeypatch.setattr("mlops.recount.recount", lambda *_: None)
+    monkeypatch.setattr("mlops.judging.recount.recount", lambda *_: None)
 
 
 @pytest.mark.usefixtures("_as_written")

@@ -11,7 +11,14 @@ from engine import made
 from engine.stored import Stored, fitted, rows
 
 from mlops import paths
-from mlops.comparison import (
+from mlops.config.compare import Compare
+from mlops.config.gates import Gate
+from mlops.config.params import Params
+from mlops.data.inputs import model_inputs
+from mlops.errors import InputError
+from mlops.files import write_json, write_text
+from mlops.git.revision import Revision
+from mlops.judging.comparison import (
     Compared,
     Comparison,
     compare,
@@ -21,15 +28,8 @@ from mlops.comparison import (
     learned_from,
     onnx_file,
 )
-from mlops.config.compare import Compare
-from mlops.config.gates import Gate
-from mlops.config.params import Params
-from mlops.errors import InputError
-from mlops.files import write_json, write_text
-from mlops.inputs import model_inputs
-from mlops.metrics import METRICS, Scored
+from mlops.learning.metrics import METRICS, Scored
 from mlops.report import terminal
-from mlops.revision import Revision
 
 Begin = Callable[[str], Stored]
 

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from mlops.config.hyperparameters import HYPERPARAMETERS
 from mlops.config.params import Params, load_params
 from mlops.errors import InputError
-from mlops.estimators import CATALOGUE
+from mlops.learning.estimators import CATALOGUE
 
 
 def _written(folder: Path, changes: dict[str, Any], what: str = "binary") -> Path:

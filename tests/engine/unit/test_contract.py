@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from engine import made
 
-from mlops.contract import conform, load_contract, unreadable
+from mlops.data.contract import conform, load_contract, unreadable
 from mlops.errors import InputError
 
 FEATURE = "x: {kind: numeric, role: feature}"

@@ -12,13 +12,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline
 
 from mlops import paths
-from mlops.contract import Contract, conform
-from mlops.conversion import to_onnx
+from mlops.data.contract import Contract, conform
+from mlops.data.inputs import columns, model_inputs
 from mlops.errors import CheckError
 from mlops.files import write_json, write_text
 from mlops.inference import OnnxModel
-from mlops.inputs import columns, model_inputs
-from mlops.model import Model, digest
+from mlops.learning.conversion import to_onnx
+from mlops.learning.model import Model, digest
 from mlops.pipeline.convert import (
     convert,
     example,

@@ -15,14 +15,14 @@ import pytest
 from engine import made
 from engine.workspace import root
 
-from mlops.contract import Contract, conform
-from mlops.conversion import nodes_of, to_onnx
-from mlops.declared import FeatureFile, declared, load_declared
+from mlops.data.contract import Contract, conform
+from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
 from mlops.files import parse, write_json, write_text
 from mlops.inference import OnnxModel
-from mlops.inputs import columns, model_inputs
-from mlops.model import Model
+from mlops.learning.conversion import nodes_of, to_onnx
+from mlops.learning.declared import FeatureFile, declared, load_declared
+from mlops.learning.model import Model
 from mlops.paths import FEATURES
 from mlops.pipeline.convert import example
 from mlops.pipeline.verify import compare, edge_cases

@@ -20,16 +20,16 @@ from engine import made, sheets
 from engine.workspace import root
 from ruamel.yaml import YAML
 
-from mlops.columns import frame
 from mlops.config.gates import Gate
 from mlops.config.params import load_params
-from mlops.contract import Contract, conform, load_contract
-from mlops.draft import caveats_of, init
+from mlops.data.columns import frame
+from mlops.data.contract import Contract, conform, load_contract
+from mlops.data.rules import Rules
+from mlops.drafting.draft import caveats_of, init
 from mlops.errors import InputError
-from mlops.metrics import METRICS
+from mlops.learning.metrics import METRICS
+from mlops.learning.plots import PLOTS
 from mlops.pipeline import ingest, validate
-from mlops.plots import PLOTS
-from mlops.rules import Rules
 from mlops.statement import Statement, load_statement
 
 ROWS = 60

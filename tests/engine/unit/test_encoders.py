@@ -11,8 +11,8 @@ from sklearn.feature_extraction import FeatureHasher
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.preprocessing import TargetEncoder
 
-from mlops.declared import Encoding
-from mlops.encoders import CategoryEncoder, hashed
+from mlops.learning.declared import Encoding
+from mlops.learning.encoders import CategoryEncoder, hashed
 
 RNG = np.random.default_rng(0)
 TEXTS = pd.DataFrame(

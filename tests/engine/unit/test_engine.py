@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from helpers import PROJECT
 
-from mlops import engine
 from mlops.errors import InputError
-from mlops.record import RECORD, Record
+from mlops.git import engine
+from mlops.git.record import RECORD, Record
+from mlops.git.revision import Revision, git
 from mlops.report.change import changed_engine
-from mlops.revision import Revision, git
 
 SHIPPED = {"a.py": engine.digest(b"a\n"), "b.py": engine.digest(b"b\n")}
 
@@ -92,8 +92,8 @@ def test_this_engine_is_what_its_manifest_says(project: Path) -> None:
 
 
 def test_a_change_is_a_fact_of_the_report(project: Path) -> None:
-    (project / "mlops/src/mlops/gate.py").write_text("")
-    assert changed_engine() == ["changed: mlops/src/mlops/gate.py"]
+    (project / "mlops/src/mlops/judging/gate.py").write_text("")
+    assert changed_engine() == ["changed: mlops/src/mlops/judging/gate.py"]
 
 
 def test_a_manifest_that_hides_a_change_is_found(project: Path) -> None:

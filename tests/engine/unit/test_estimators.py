@@ -13,13 +13,13 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.mixture import GaussianMixture
 
 from mlops.config.hyperparameters import HYPERPARAMETERS
-from mlops.conversion import to_onnx
+from mlops.data.inputs import columns, model_inputs, target_values
 from mlops.errors import InputError
-from mlops.estimators import build, check_target, snap_thresholds
 from mlops.inference import OnnxModel
-from mlops.inputs import columns, model_inputs, target_values
-from mlops.metrics import Scored, score
-from mlops.model import Model
+from mlops.learning.conversion import to_onnx
+from mlops.learning.estimators import build, check_target, snap_thresholds
+from mlops.learning.metrics import Scored, score
+from mlops.learning.model import Model
 from mlops.pipeline.train import CALIBRATORS, calibrators, described, fit
 from mlops.pipeline.verify import Parity, compare, edge_cases
 

@@ -13,17 +13,17 @@ from sklearn.metrics import mean_absolute_error
 
 from mlops import paths
 from mlops.config.evaluate import Evaluate
-from mlops.contract import conform
+from mlops.data.contract import conform
+from mlops.data.inputs import model_inputs, target_values
 from mlops.files import read_json, write_text
-from mlops.inputs import model_inputs, target_values
-from mlops.metrics import Scored, names, score
+from mlops.judging.slices import slices
+from mlops.learning.metrics import Scored, names, score
+from mlops.learning.plots import PLOTS
 from mlops.pipeline.evaluate import (
     evaluate,
     predictions,
     stability,
 )
-from mlops.plots import PLOTS
-from mlops.slices import slices
 
 HOW = Evaluate(importance_rows=200, slice_rows=20)
 BEST = [("binary", "forest"), ("multiclass", "linear"), ("regression", "boosting")]

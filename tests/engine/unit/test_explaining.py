@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 from engine import made
 
-from mlops.background import ROWS, background
-from mlops.contract import Contract, conform
+from mlops.data.contract import Contract, conform
+from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
-from mlops.explaining import FEW, Columns, background_of, explain
 from mlops.inference import OnnxModel
-from mlops.inputs import columns, model_inputs
-from mlops.predict import predict
-from mlops.reasons import reasons
+from mlops.learning.background import ROWS, background
+from mlops.scoring.explaining import FEW, Columns, background_of, explain
+from mlops.scoring.predict import predict
+from mlops.scoring.reasons import reasons
 
 Ask = Callable[[pd.DataFrame], np.ndarray]
 

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mlops.data.expressions import Kind, parse
 from mlops.errors import InputError
-from mlops.expressions import Kind, parse
 
 KINDS: dict[str, Kind] = {
     "a": "numeric",

@@ -14,23 +14,23 @@ from sklearn import metrics as sk
 from sklearn.metrics import accuracy_score
 
 from mlops import paths
-from mlops.comparison import Compared, Comparison, compare
 from mlops.config.evaluate import Evaluate, Value
 from mlops.config.fairness import Parity
 from mlops.config.params import Params
-from mlops.contract import Contract
+from mlops.data.contract import Contract
+from mlops.data.inputs import model_inputs, target_values
 from mlops.errors import InputError
-from mlops.fairness import Groups, as_file, fairness
 from mlops.files import read_json, write_json
-from mlops.gate import broken
-from mlops.inputs import model_inputs, target_values
-from mlops.metrics import Scored
-from mlops.model import outputs
+from mlops.git.revision import Revision
+from mlops.judging.comparison import Compared, Comparison, compare
+from mlops.judging.fairness import Groups, as_file, fairness
+from mlops.judging.gate import broken
+from mlops.judging.proportions import difference, mean, ratio, share
+from mlops.judging.recount import judged_by
+from mlops.learning.metrics import Scored
+from mlops.learning.model import outputs
+from mlops.learning.reweighing import reweighed
 from mlops.pipeline.train import fit
-from mlops.proportions import difference, mean, ratio, share
-from mlops.recount import judged_by
-from mlops.revision import Revision
-from mlops.reweighing import reweighed
 
 
 def ask(**groups: Any) -> Evaluate:

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from engine import made
 
-from mlops import features
-from mlops.contract import conform
-from mlops.inputs import model_inputs
+from mlops.data.contract import conform
+from mlops.data.inputs import model_inputs
+from mlops.learning import features
 
 
 def _matrix(scaled: bool, train: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:

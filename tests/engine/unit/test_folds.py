@@ -12,10 +12,10 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import KFold, cross_val_score
 
-from mlops.contract import Contract, conform
+from mlops.data.contract import Contract, conform
 from mlops.errors import InputError
 from mlops.files import read_json, write_text
-from mlops.folds import folds
+from mlops.learning.folds import folds
 from mlops.paths import CONTRACT, FOLDS, PARAMS, PARTS
 from mlops.pipeline.train import train
 

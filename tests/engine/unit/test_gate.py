@@ -7,12 +7,12 @@ import pytest
 from engine import made
 from pydantic import ValidationError
 
-from mlops.comparison import Compared, Comparison
 from mlops.config.gates import Gate
 from mlops.config.params import Params
 from mlops.errors import InputError
-from mlops.gate import Breach, broken
-from mlops.slices import Slices
+from mlops.judging.comparison import Compared, Comparison
+from mlops.judging.gate import Breach, broken
+from mlops.judging.slices import Slices
 
 SLICES: Slices = {"colour": {"red": {"rows": 30, "f1": 0.5}, "blue": {"rows": 30}}}
 

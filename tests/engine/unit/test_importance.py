@@ -10,12 +10,12 @@ from engine import made
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import get_scorer
 
-from mlops import importance as module
 from mlops import progress
 from mlops.config.evaluate import Evaluate
-from mlops.importance import followed, importance
-from mlops.inputs import model_inputs, target_values
-from mlops.model import Model
+from mlops.data.inputs import model_inputs, target_values
+from mlops.learning import importance as module
+from mlops.learning.importance import followed, importance
+from mlops.learning.model import Model
 
 HOW = Evaluate(importance_rows=200, slice_rows=20)
 BEST = [("binary", "forest"), ("multiclass", "linear"), ("regression", "boosting")]

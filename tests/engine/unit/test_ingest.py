@@ -21,10 +21,10 @@ import yaml
 from engine import made, sheets
 from helpers import PROJECT
 
-from mlops import tables
 from mlops.config.source import Source
-from mlops.contract import load_contract
-from mlops.dialect import Dialect
+from mlops.data import tables
+from mlops.data.contract import load_contract
+from mlops.data.dialect import Dialect
 from mlops.errors import InputError
 from mlops.files import read_json, sha256, write_text
 from mlops.paths import CONTRACT, PARAMS, PROVENANCE, SNAPSHOT

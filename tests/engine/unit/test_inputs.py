@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from engine import made
 
-from mlops.inputs import (
+from mlops.data.inputs import (
     NO_CATEGORY,
     columns,
     model_inputs,

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from engine import made
 
-from mlops import join as module
 from mlops.config.params import load_params
 from mlops.config.source import Join
-from mlops.contract import Contract
+from mlops.data import join as module
+from mlops.data.contract import Contract
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, sha256, write_text
 from mlops.paths import CONTRACT, PARAMS, PIPELINE, PROVENANCE, SNAPSHOT

@@ -10,11 +10,11 @@ from engine.stored import Stored
 
 from mlops import paths
 from mlops.files import read_json, write_json, write_text
+from mlops.git.revision import Revision, git
 from mlops.judge import Judgement, judge
+from mlops.judging.recount import recount
 from mlops.project import VARIABLE
-from mlops.recount import recount
 from mlops.release.state import policy_path
-from mlops.revision import Revision, git
 
 Begin = Callable[[str], Stored]
 REGRESSION = {"roc_auc": {"regression": 0}}

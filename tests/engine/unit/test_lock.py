@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from engine.stored import MODELS, STAGES, Stored
 
-from mlops import lock, paths
+from mlops import paths
 from mlops.errors import InputError
-from mlops.lock import LockState
-from mlops.revision import Revision
+from mlops.git import lock
+from mlops.git.lock import LockState
+from mlops.git.revision import Revision
 
 
 @pytest.fixture

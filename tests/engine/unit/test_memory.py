@@ -15,15 +15,16 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, TargetEncoder
 
-from mlops import memory, paths
-from mlops.conversion import to_onnx
+from mlops import paths
+from mlops.data.inputs import columns, model_inputs, target_values
 from mlops.errors import InputError
-from mlops.estimators import build
 from mlops.files import write_text
 from mlops.inference import OnnxModel
-from mlops.inputs import columns, model_inputs, target_values
-from mlops.memory import Need, available, check, need
-from mlops.model import Model
+from mlops.learning import memory
+from mlops.learning.conversion import to_onnx
+from mlops.learning.estimators import build
+from mlops.learning.memory import Need, available, check, need
+from mlops.learning.model import Model
 from mlops.pipeline.train import train
 
 

@@ -7,7 +7,7 @@ from engine import made
 from sklearn import metrics as sk
 
 from mlops.config.section import Task
-from mlops.metrics import (
+from mlops.learning.metrics import (
     METRICS,
     Scored,
     calibration_bins,

@@ -13,15 +13,15 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from mlops import paths
 from mlops.config.evaluate import Naive
 from mlops.config.gates import Gate
+from mlops.data.inputs import model_inputs, target_values
 from mlops.errors import InputError
 from mlops.files import read_json, write_json
-from mlops.gate import broken
-from mlops.inputs import model_inputs, target_values
-from mlops.metrics import Scored
-from mlops.naive import naive_answers, naive_scores
-from mlops.recount import judged_by, recount
-from mlops.revision import Revision
-from mlops.worth import Worth, worth
+from mlops.git.revision import Revision
+from mlops.judging.gate import broken
+from mlops.judging.recount import judged_by, recount
+from mlops.judging.worth import Worth, worth
+from mlops.learning.metrics import Scored
+from mlops.learning.naive import naive_answers, naive_scores
 
 NONE = Naive()
 

@@ -21,16 +21,16 @@ from ruamel.yaml import YAML
 from mlops import cli
 from mlops.config.params import load_params
 from mlops.config.source import Source
-from mlops.contract import Contract, load_contract
+from mlops.data.contract import Contract, load_contract
+from mlops.data.rules import Rules
+from mlops.drafting.odcs import draft, standard
+from mlops.drafting.odcs.dates import from_java, to_java
+from mlops.drafting.odcs.draft import Imported
+from mlops.drafting.odcs.export import Export, export
 from mlops.errors import InputError
 from mlops.files import parse, write_text
-from mlops.odcs import draft, standard
-from mlops.odcs.dates import from_java, to_java
-from mlops.odcs.draft import Imported
-from mlops.odcs.export import Export, export
 from mlops.paths import CONTRACT, PARAMS
 from mlops.project import About
-from mlops.rules import Rules
 
 STANDARD = ROOT / "tests" / "engine" / "odcs"
 SCHEMA = json.loads((STANDARD / "odcs-json-schema-v3.1.0.json").read_text(encoding="utf-8"))

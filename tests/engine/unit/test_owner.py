@@ -12,11 +12,11 @@ import pytest
 from engine import made, served
 
 from mlops.config.hyperparameters import own_estimators
+from mlops.data.inputs import model_inputs
 from mlops.errors import CheckError, InputError
-from mlops.estimators import build
 from mlops.files import write_text
-from mlops.inputs import model_inputs
-from mlops.metrics import METRICS, Scored, score
+from mlops.learning.estimators import build
+from mlops.learning.metrics import METRICS, Scored, score
 from mlops.pipeline.train import train
 from mlops.serving.model import Job, ServedModel
 from mlops.serving.settings import Settings
@@ -30,20 +30,20 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from mlops.features import preprocessing as as_they_are
+from mlops.learning.features import preprocessing as as_they_are
 """
 ESTIMATORS = """
 from sklearn.ensemble import ExtraTreesClassifier
 
 from mlops.config.section import Count, Section
-from mlops.estimators import Entry
+from mlops.learning.estimators import Entry
 
 
 class Own(Section):
     n_estimators: Count = 3
 """
 METRIC = """
-from mlops.metrics import Metric
+from mlops.learning.metrics import Metric
 """
 HOOKS = """
 import numpy as np
@@ -165,7 +165,7 @@ def preprocessing(contract, scaled):
         ("ESTIMATORS = {'clasification': {}}", "ESTIMATORS: there is no task 'clasification'"),
         (
             "ESTIMATORS = {'classification': {'trees': ExtraTreesClassifier}}",
-            r"ESTIMATORS: trees: is <class .* \(ABCMeta\); must be an Entry of mlops.estimators",
+            r"ESTIMATORS: trees: is <class .* \(ABCMeta\); must be an Entry of mlops\.learning\.",
         ),
         (
             "ESTIMATORS = {'classification': {'trees': Entry(ExtraTreesClassifier, False, {})}}",
@@ -205,7 +205,7 @@ def test_entries_that_make_no_estimator(write: Write, estimator: str, told: str)
 @pytest.mark.parametrize(
     ("metric", "told"),
     [
-        ("max", r"METRICS: own: is <built-in .*; must be a Metric of mlops.metrics"),
+        ("max", r"METRICS: own: is <built-in .*; must be a Metric of mlops.learning.metrics"),
         ("Metric('upper', len)", "METRICS: own: better is 'upper'; must be higher or lower"),
         (
             "Metric('lower', lambda truth, said: 1.0)",

@@ -11,11 +11,12 @@ from engine import made
 from engine.workspace import root
 from ruamel.yaml import YAML
 
-from mlops import paths, plots
+from mlops import paths
 from mlops.config.params import Params
+from mlops.data.inputs import model_inputs, target_values
 from mlops.files import read_json
-from mlops.inputs import model_inputs, target_values
-from mlops.metrics import Scored
+from mlops.learning import plots
+from mlops.learning.metrics import Scored
 
 DRAWN = [
     (what, plot)

@@ -14,17 +14,17 @@ import pytest
 from engine import made, served
 from onnx import helper
 
-from mlops import predict as module
-from mlops.checks import broken
-from mlops.columns import frame
-from mlops.contract import Contract, conform
-from mlops.conversion import to_onnx
+from mlops.data.checks import broken
+from mlops.data.columns import frame
+from mlops.data.contract import Contract, conform
+from mlops.data.inputs import model_inputs
 from mlops.errors import InputError
 from mlops.inference import OnnxModel
-from mlops.inputs import model_inputs
+from mlops.learning.conversion import to_onnx
 from mlops.pipeline.convert import metadata
 from mlops.pipeline.validate import check
-from mlops.predict import predict
+from mlops.scoring import predict as module
+from mlops.scoring.predict import predict
 from mlops.serving.errors import Violation
 from mlops.serving.model import ServedModel
 from mlops.serving.settings import Settings
@@ -135,7 +135,7 @@ def test_predictions_go_to_csv_or_parquet() -> None:
 
 def test_no_training_library_is_loaded() -> None:
     """They take longer to import than small files take to score."""
-    script = "import sys, mlops.predict; print(*sys.modules)"
+    script = "import sys, mlops.scoring.predict; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

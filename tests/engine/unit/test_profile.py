@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 from engine import made
 
-from mlops.contract import conform
-from mlops.files import read_json, write_json
-from mlops.profile import (
+from mlops.data.contract import conform
+from mlops.data.profile import (
     CATEGORIES,
     STEPS,
     Profile,
@@ -18,6 +17,7 @@ from mlops.profile import (
     profile,
     shift,
 )
+from mlops.files import read_json, write_json
 
 FEATURE = {"f": made.COLUMNS["noise"]}
 

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from mlops import cli, project
 from mlops.errors import InputError
 from mlops.files import write_text
+from mlops.git.revision import Revision, is_clean, root
 from mlops.pipeline import stage
 from mlops.release.guard import refusals
 from mlops.release.proposal import Proposal, write
 from mlops.release.state import environments, policy_path, release_path
-from mlops.revision import Revision, is_clean, root
 
 SETTINGS = '[tool.mlops]\npackage = "late_flights"\n'
 

@@ -13,8 +13,8 @@ from engine import made
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops.contract import Contract, as_kind, is_missing
-from mlops.reading import Reader, Unreadable
+from mlops.data.contract import Contract, as_kind, is_missing
+from mlops.data.reading import Reader, Unreadable
 
 READERS = {
     "plain": Reader(),

@@ -14,11 +14,11 @@ from engine.workspace import Workspace
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from mlops import paths
+from mlops.data.inputs import model_inputs
 from mlops.files import read_json, write_json
-from mlops.inputs import model_inputs
-from mlops.metrics import Scored
-from mlops.recount import Recount, contradictions, judged_by, loss, recount
-from mlops.revision import Revision
+from mlops.git.revision import Revision
+from mlops.judging.recount import Recount, contradictions, judged_by, loss, recount
+from mlops.learning.metrics import Scored
 
 Begin = Callable[[str], Stored]
 

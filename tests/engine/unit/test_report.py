@@ -13,18 +13,19 @@ from engine import made
 from engine.stored import Stored, fitted, rows
 from markdown_it import MarkdownIt
 
-from mlops import paths, plots
-from mlops.comparison import Compared, compare
+from mlops import paths
 from mlops.config.fairness import Parity
+from mlops.data.inputs import model_inputs
 from mlops.errors import InputError
 from mlops.facts import as_json
 from mlops.files import write_json
-from mlops.inputs import model_inputs
+from mlops.git.revision import Revision
+from mlops.judging.comparison import Compared, compare
+from mlops.learning import plots
 from mlops.pipeline import TOOK, stage
 from mlops.report import change, comment, markdown
 from mlops.report.headline import headline
 from mlops.report.report import report
-from mlops.revision import Revision
 
 Begin = Callable[[str], Stored]
 
@@ -277,7 +278,7 @@ def test_what_must_be_mended_is_listed(planted: Stored) -> None:
 @pytest.fixture
 def _as_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gates are held against what the test wrote, and not against what the model says."""
-    monkeypatch.setattr("mlops.recount.recount", lambda *_: None)
+    monkeypatch.setattr("mlops.judging.recount.recount", lambda *_: None)
 
 
 @pytest.mark.usefixtures("_as_written")

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from engine import loans, made
 
-from mlops.contract import Contract, conform
-from mlops.representation import as_file, caveats_of_groups, representation
+from mlops.data.contract import Contract, conform
+from mlops.judging.representation import as_file, caveats_of_groups, representation
 
 
 def lacking(share: float, rows: int = 1000) -> tuple[pd.DataFrame, Contract]:

@@ -13,15 +13,15 @@ from engine.stored import Stored
 from engine.workspace import Workspace, root
 
 from mlops import paths
-from mlops.comparison import compare
 from mlops.config.params import Params
-from mlops.contract import Contract
+from mlops.data.contract import Contract
+from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
 from mlops.files import sha256, write_json
+from mlops.git.revision import WORKSPACE, Revision, is_clean
 from mlops.inference import OnnxModel
-from mlops.inputs import columns, model_inputs
+from mlops.judging.comparison import compare
 from mlops.paths import LOCK, ONNX, PARTS, PLOTS
-from mlops.revision import WORKSPACE, Revision, is_clean
 
 
 def _at(name: str) -> Revision:

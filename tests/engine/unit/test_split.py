@@ -11,10 +11,10 @@ import pytest
 from engine import made
 
 from mlops.config.split import Split
-from mlops.contract import Contract, conform
+from mlops.data.contract import Contract, conform
+from mlops.data.parts import divide, represent
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, write_text
-from mlops.parts import divide, represent
 from mlops.paths import CONTRACT, PARAMS, PARTS, SNAPSHOT, SPLIT
 from mlops.pipeline.split import split
 

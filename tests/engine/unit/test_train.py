@@ -11,10 +11,10 @@ from engine import made
 from ruamel.yaml import YAML
 
 from mlops import progress
+from mlops.data.inputs import model_inputs, target_values
 from mlops.files import read_json, write_text
-from mlops.inputs import model_inputs, target_values
-from mlops.metrics import METRICS
-from mlops.model import Model
+from mlops.learning.metrics import METRICS
+from mlops.learning.model import Model
 from mlops.paths import CANDIDATE, CONTRACT, MODEL, PARAMS, PARTS, TRAINING_LOG
 from mlops.pipeline.train import (
     choose,

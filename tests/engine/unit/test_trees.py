@@ -28,12 +28,18 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from mlops.conversion import to_onnx
+from mlops.data.inputs import model_inputs, target_values
 from mlops.errors import CheckError
-from mlops.inputs import model_inputs, target_values
-from mlops.model import Model
+from mlops.learning.conversion import to_onnx
+from mlops.learning.model import Model
+from mlops.learning.trees import (
+    follows_numbers,
+    has_trees,
+    near_thresholds,
+    on_thresholds,
+    thresholds,
+)
 from mlops.pipeline.verify import edge_cases
-from mlops.trees import follows_numbers, has_trees, near_thresholds, on_thresholds, thresholds
 
 CONTRACT = made.contract_of(
     {name: {"kind": "numeric", "role": "feature"} for name in ("a", "b", "a__b")}

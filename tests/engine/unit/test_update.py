@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from mlops.dialect import Dialect
+from mlops.data.dialect import Dialect
 from mlops.errors import InputError
 from mlops.update import changelog
 from mlops.update.merge import category

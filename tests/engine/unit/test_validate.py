@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from engine import made
 
-from mlops.contract import Violation
+from mlops.data.contract import Violation
+from mlops.data.profile import profile
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, write_json, write_text
 from mlops.paths import (
@@ -25,7 +26,6 @@ from mlops.paths import (
     VALIDATION,
 )
 from mlops.pipeline.validate import check, table, validate
-from mlops.profile import profile
 
 TAKEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

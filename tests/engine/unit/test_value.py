@@ -11,19 +11,20 @@ from engine import made
 from engine.stored import Stored
 from pydantic import ValidationError
 
-from mlops import draft, paths
-from mlops.comparison import compare, judge
+from mlops import paths
 from mlops.config.evaluate import Evaluate, Value
 from mlops.config.gates import Gate
 from mlops.config.params import Params, load_params
+from mlops.drafting import draft
 from mlops.errors import InputError
 from mlops.files import read_json
-from mlops.gate import broken
-from mlops.metrics import Scored, catalogue, names, score
+from mlops.git.revision import Revision
+from mlops.judging.comparison import compare, judge
+from mlops.judging.gate import broken
+from mlops.judging.slices import slices
+from mlops.learning.metrics import Scored, catalogue, names, score
 from mlops.pipeline.evaluate import evaluate
 from mlops.report.report import report
-from mlops.revision import Revision
-from mlops.slices import slices
 
 Begin = Callable[[str], Stored]
 

@@ -11,13 +11,13 @@ from engine import made
 from sklearn.metrics import r2_score
 
 from mlops import paths
-from mlops.conversion import to_onnx
+from mlops.data.inputs import NO_CATEGORY, model_inputs
 from mlops.errors import CheckError, InputError
 from mlops.files import read_json, write_text
-from mlops.inputs import NO_CATEGORY, model_inputs
-from mlops.model import Model, Outputs, Scale
+from mlops.learning.conversion import to_onnx
+from mlops.learning.model import Model, Outputs, Scale
+from mlops.learning.trees import thresholds
 from mlops.pipeline.verify import Difference, Pair, Parity, compare, edge_cases, verify
-from mlops.trees import thresholds
 
 
 def _numbers(*values: float) -> Outputs:

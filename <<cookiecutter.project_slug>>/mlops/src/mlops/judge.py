@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from . import comparison, engine, gate, lock, project
+from . import project
 from .config.terms import Terms, load_terms
 from .errors import CheckError, InputError
-from .metrics import METRICS as OF_ENGINE
-from .metrics import STABILITY, VALUE
+from .git import engine, lock
+from .git.revision import WORKSPACE, Revision, git
+from .judging import comparison, gate
+from .judging.recount import judged_by
+from .learning.metrics import METRICS as OF_ENGINE
+from .learning.metrics import STABILITY, VALUE
 from .paths import METRICS
-from .recount import judged_by
 from .release import guard
-from .revision import WORKSPACE, Revision, git
 
 Part = Callable[[], list[str]]
 

@@ -46,8 +46,8 @@ def data_init(
     mlops data init query.sql --database '$DATABASE_URL' --target churned
     mlops data init --target churned
     """
-    from .. import draft
-    from ..metrics import METRICS
+    from ..drafting import draft
+    from ..learning.metrics import METRICS
 
     done = draft.init(path, target, time, task, database, force, dates)
     source, chosen = done.source, done.task
@@ -81,8 +81,8 @@ def data_export() -> None:
     mlops data export > contract.odcs.yaml
     """
     from ..config.params import load_params
-    from ..contract import load_contract
-    from ..odcs.export import export
+    from ..data.contract import load_contract
+    from ..drafting.odcs.export import export
     from ..project import about
 
     made = export(load_contract(), load_params().source, about())
@@ -109,9 +109,9 @@ def data_import(
     mlops data import orders.odcs.yaml --target returned
     mlops data import shop.odcs.yaml --table orders --target price --time sold_at
     """
-    from ..draft import check_committed
+    from ..drafting.draft import check_committed
+    from ..drafting.odcs import draft, standard
     from ..files import write_text
-    from ..odcs import draft, standard
     from ..paths import CONTRACT
 
     if not force:

@@ -10,8 +10,8 @@ from ..paths import REPORT
 from .options import Base, Json, Trunk, print_json, trunk
 
 if TYPE_CHECKING:
-    from ..comparison import Comparison
-    from ..predict import Tally
+    from ..judging.comparison import Comparison
+    from ..scoring.predict import Tally
 
 app = typer.Typer()
 
@@ -42,8 +42,8 @@ def features(
     mlops features
     mlops features --json
     """
+    from ..git.revision import WORKSPACE
     from ..report import inventory, terminal
-    from ..revision import WORKSPACE
 
     found = inventory.inventory(trunk(base) if base else WORKSPACE)
     if json:
@@ -85,8 +85,8 @@ def predict(
     mlops predict from-excel.csv --decimal , --lenient
     mlops predict new.csv --explain 3
     """
-    from .. import predict
     from ..inference import OnnxModel
+    from ..scoring import predict
 
     target = output or file.with_name(f"{file.name.split('.')[0]}.predictions.csv")
     written = _written(decimal, thousands)
@@ -128,8 +128,8 @@ def batch(
     mlops batch data/new data/scored
     mlops batch data/new data/scored --environment prod
     """
-    from .. import batch
     from ..paths import ONNX
+    from ..scoring import batch
 
     written = _written(decimal, thousands)
     if environment is None:
@@ -182,10 +182,10 @@ def gate(
     mlops gate
     mlops gate --base origin/main
     """
-    from .. import gate
     from ..config.params import load_params
-    from ..recount import judged_by
-    from ..revision import Revision
+    from ..git.revision import Revision
+    from ..judging import gate
+    from ..judging.recount import judged_by
 
     params = load_params()
     against = None if base is None else _compared(base)
@@ -244,7 +244,7 @@ def lock() -> None:
 
     Exit code 3 when a stage would run again or something was not pushed. Nothing is run or fetched.
     """
-    from .. import lock
+    from ..git import lock
 
     state = lock.check()
     if problems := state.problems():
@@ -298,8 +298,8 @@ def _tell(tally: "Tally", lenient: bool) -> None:
 
 
 def _compared(base: str) -> "Comparison":
-    from .. import comparison
     from ..config.params import load_params
-    from ..revision import Revision
+    from ..git.revision import Revision
+    from ..judging import comparison
 
     return comparison.compare(load_params(), Revision.of(base))

@@ -7,7 +7,7 @@ import typer
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..revision import Revision
+    from ..git.revision import Revision
 
 Base = Annotated[str, typer.Option(help="The champion's branch, tag or commit.")]
 Trunk = Annotated[
@@ -24,8 +24,8 @@ Log = Annotated[
 
 def trunk(name: str | None) -> "Revision":
     """The commit that `--base` names, or that environments follow."""
+    from ..git.revision import Revision
     from ..release import proposal
-    from ..revision import Revision
 
     found = Revision.of(name or proposal.trunk())
     if found is None:

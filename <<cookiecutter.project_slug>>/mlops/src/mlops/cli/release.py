@@ -10,10 +10,10 @@ from ..paths import RELEASE
 from .options import DryRun, Reason, Trunk, trunk
 
 if TYPE_CHECKING:
+    from ..git.revision import Revision
     from ..release.evidence import Evidence
     from ..release.proposal import Proposal
     from ..release.state import Environment
-    from ..revision import Revision
 
 app = typer.Typer()
 
@@ -44,10 +44,10 @@ def build(
     mlops build
     """
     from ..files import write_text
+    from ..git.revision import WORKSPACE
     from ..release import images
     from ..release.evidence import evidence_text, load_evidence
     from ..release.source import of_source, source
-    from ..revision import WORKSPACE
 
     at, arguments = trunk(base), build_arg or []
     names = images.declared_names(WORKSPACE, registry)
@@ -82,11 +82,11 @@ def release(
     mlops release
     mlops release --evidence build/release/evidence.json
     """
-    from ..lock import require_fresh
+    from ..git.lock import require_fresh
+    from ..git.revision import Revision
     from ..release import changes
     from ..release.evidence import Images, load_evidence, read_evidence
     from ..release.history import route
-    from ..revision import Revision
 
     at = trunk(base)
     if evidence is not None:
@@ -193,8 +193,8 @@ def guard(base: Trunk = None) -> None:
     """Check that what is checked out changes environments by the rules; exit code 3 when not."""
     from datetime import UTC, datetime
 
+    from ..git.revision import Revision, uncommitted
     from ..release import guard, proposal, state
-    from ..revision import Revision, uncommitted
 
     head, before = Revision.of("HEAD"), Revision.of(base or proposal.trunk())
     if head is None or before is None:
@@ -223,9 +223,9 @@ def _with_notes(
 def _propose(proposal: "Proposal", base: "Revision", dry_run: bool) -> None:
     from datetime import UTC, datetime
 
+    from ..git.revision import git
     from ..release.changes import propose
     from ..release.proposal import publish
-    from ..revision import git
 
     commit = propose(proposal, base, datetime.now(UTC))
     typer.echo(proposal.title)

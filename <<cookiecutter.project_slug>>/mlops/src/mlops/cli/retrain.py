@@ -32,10 +32,10 @@ def retrain(
     if check:
         _may_start()
         return
+    from ..git.revision import git
     from ..report import report
     from ..report.headline import headline
     from ..retrain.fresh import fresh
-    from ..revision import git
 
     with fresh(output / "repro.log") as found:
         change = report.report(

@@ -27,9 +27,9 @@ def engine(
     mlops engine
     mlops engine --check
     """
-    from .. import engine
-    from ..engine import MANIFEST, is_rewritten
-    from ..revision import Revision
+    from ..git import engine
+    from ..git.engine import MANIFEST, is_rewritten
+    from ..git.revision import Revision
 
     found = engine.engine()
     for line in found.summary():

@@ -185,7 +185,7 @@ def own_estimators(task: Task) -> dict[str, Any]:
         raise wrong("estimators", "ESTIMATORS", told)
     for name, entry in own.items():
         if not hasattr(entry, "hyperparameters"):
-            told = f"is {shown(entry)}; must be an Entry of mlops.estimators"
+            told = f"is {shown(entry)}; must be an Entry of mlops.learning.estimators"
             raise wrong("estimators", f"ESTIMATORS: {name}", told)
         settings = entry.hyperparameters
         if not (isinstance(settings, type) and issubclass(settings, Section)):

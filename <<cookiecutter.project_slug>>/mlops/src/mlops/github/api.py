@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, ProjectError
-from ..revision import git
+from ..git.revision import git
 
 _REPOSITORY = r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+"
 _LOGGED_OUT = 4  # `gh help exit-codes`

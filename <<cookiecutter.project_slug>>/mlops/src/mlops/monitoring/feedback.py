@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .. import tables
-from ..columns import frame
-from ..contract import Column, Contract, as_kind, is_missing
+from ..data import tables
+from ..data.columns import frame
+from ..data.contract import Column, Contract, as_kind, is_missing
 from ..errors import InputError
 from ..serving.log import REQUEST, ROW
 from .keys import keys

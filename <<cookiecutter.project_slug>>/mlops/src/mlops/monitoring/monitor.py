@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ..comparison import judged
 from ..config.params import Params
-from ..contract import as_kind
+from ..data.contract import as_kind
+from ..data.inputs import target_values
+from ..data.membership import named, places
 from ..errors import InputError
-from ..fairness import Groups, fairness
-from ..gate import too_far
-from ..inputs import target_values
-from ..membership import named, places
-from ..metrics import Metric, Scored, catalogue
+from ..judging.comparison import judged
+from ..judging.fairness import Groups, fairness
+from ..judging.gate import too_far
+from ..learning.metrics import Metric, Scored, catalogue
 from . import drift
 from .alarms import of_log, of_window
 from .drift import Difference, holm
@@ -25,16 +25,7 @@ from .log import Account, Log, Part, Period
 from .performance import Measured, Sample, expected, measure, trusted, worse
 from .picture import histogram
 from .reference import Reference, scored
-from .result import (
-    Alarm,
-    ColumnResult,
-    Feedback,
-    Kind,
-    MetricResult,
-    Result,
-    Shift,
-    WindowResult,
-)
+from .result import Alarm, ColumnResult, Feedback, Kind, MetricResult, Result, Shift, WindowResult
 from .sketch import Names, Sketch
 from .storage import Storage
 

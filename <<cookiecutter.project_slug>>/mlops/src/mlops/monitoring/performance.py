@@ -7,9 +7,9 @@ from statistics import NormalDist
 import numpy as np
 import pyarrow as pa
 
-from ..bootstrap import errors, interval
 from ..config.compare import Compare
-from ..metrics import Metric, Scored, values
+from ..judging.bootstrap import errors, interval
+from ..learning.metrics import Metric, Scored, values
 
 # How often the truth is drawn from what the model says of it.
 DRAWS = 20

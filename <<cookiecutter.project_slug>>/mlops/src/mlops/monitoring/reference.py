@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ..comparison import obtain, onnx_file
 from ..config.monitoring import Monitoring
 from ..config.params import Params
 from ..config.section import Task
-from ..contract import Column, Contract, conform
+from ..data.contract import Column, Contract, conform
+from ..data.inputs import target_values
 from ..errors import InputError
+from ..git.revision import Revision
 from ..inference import OnnxModel
-from ..inputs import target_values
-from ..metrics import Scored
+from ..judging.comparison import obtain, onnx_file
+from ..learning.metrics import Scored
 from ..paths import ONNX, PARTS
-from ..predict import answers
 from ..release.state import Release
-from ..revision import Revision
+from ..scoring.predict import answers
 from .drift import of_missing, of_values
 from .sketch import Sketch, sketch
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from ..fairness import Disparity
+from ..judging.fairness import Disparity
 from .log import Account
 from .performance import Measured
 

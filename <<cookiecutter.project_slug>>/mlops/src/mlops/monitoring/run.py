@@ -6,12 +6,12 @@ from pathlib import Path
 
 from ..config.params import load_params
 from ..errors import InputError
+from ..git.revision import Revision
 from ..paths import STATEMENT
 from ..release.evidence import load_evidence
 from ..release.governance import reviews_due
 from ..release.state import named
 from ..release.target import target
-from ..revision import Revision
 from .alarms import of_reviews
 from .feedback import Imported, store
 from .log import Period

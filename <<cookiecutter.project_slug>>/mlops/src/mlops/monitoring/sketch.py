@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..contract import Column, as_kind
+from ..data.contract import Column, as_kind
 
 # Bins of a number. Between their bounds distributions cannot be told apart: 1/200 at most.
 BINS = 200

@@ -11,11 +11,11 @@ import pandas as pd
 from onnx import helper
 
 from ..config.params import Params, load_params
-from ..contract import Column, Contract, conform, load_contract
-from ..conversion import to_onnx
+from ..data.contract import Column, Contract, conform, load_contract
+from ..data.inputs import model_inputs
 from ..files import read_json, replacing
-from ..inputs import model_inputs
-from ..model import Model, digest, is_refitted
+from ..learning.conversion import to_onnx
+from ..learning.model import Model, digest, is_refitted
 from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PROVENANCE
 from ..project import about
 from . import stage

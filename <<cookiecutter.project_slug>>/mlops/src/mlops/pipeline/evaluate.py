@@ -11,19 +11,20 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 
-from .. import plots
-from ..answers import answers
-from ..caveats.answers import caveats_of_answers
 from ..config.params import load_params
-from ..contract import Contract, load_contract
-from ..fairness import as_file, fairness
+from ..data.contract import Contract, load_contract
+from ..data.inputs import model_inputs
 from ..files import replacing, write_json
-from ..importance import importance
 from ..inference import OnnxModel
-from ..inputs import model_inputs
-from ..metrics import STABILITY, rounded, score
-from ..model import Model, Outputs
-from ..naive import naive_answers, naive_scores
+from ..judging.fairness import as_file, fairness
+from ..judging.slices import slices
+from ..learning import plots
+from ..learning.answers import answers
+from ..learning.caveats.answers import caveats_of_answers
+from ..learning.importance import importance
+from ..learning.metrics import STABILITY, rounded, score
+from ..learning.model import Model, Outputs
+from ..learning.naive import naive_answers, naive_scores
 from ..paths import (
     CANDIDATE,
     CANDIDATE_ONNX,
@@ -36,7 +37,6 @@ from ..paths import (
     PREDICTIONS,
     SLICES,
 )
-from ..slices import slices
 from . import stage
 
 

@@ -18,21 +18,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .. import tables
-from ..columns import is_text
 from ..config.params import load_params
 from ..config.source import Join, Source, Table
-from ..contract import Column, Contract, as_kind, load_contract
-from ..dialect import Dialect
+from ..data import tables
+from ..data.columns import is_text
+from ..data.contract import Column, Contract, as_kind, load_contract
+from ..data.dialect import Dialect
+from ..data.tables import AUTO
 from ..errors import CheckError, InputError, first_line
 from ..files import replacing, sha256, write_json
 from ..paths import CONTRACT, PARAMS, PIPELINE, PROVENANCE, SNAPSHOT
 from ..progress import progress
-from ..tables import AUTO
 from . import stage, watched
 
 if TYPE_CHECKING:
-    from ..join import Database
+    from ..data.join import Database
 
 # Rows of the snapshot that lie together, and are in memory at a time.
 GROUP_BYTES = 64 * 2**20
@@ -290,7 +290,7 @@ def _parts(source: Source, stack: ExitStack) -> list[File | Answer]:
 @contextmanager
 def _joined(join: Join, dialect: Dialect) -> Iterator[Joined]:
     """The answer of a join's query, each of its tables loaded one after another."""
-    from ..join import database  # slow to import, and for joins only
+    from ..data.join import database  # slow to import, and for joins only
 
     with database(join) as made:
         origins: list[Origin] = []

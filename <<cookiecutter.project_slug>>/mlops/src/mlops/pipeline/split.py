@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from ..clean import clean
 from ..config.params import load_params
-from ..contract import Contract, load_contract, snapshot
+from ..data.clean import clean
+from ..data.contract import Contract, load_contract, snapshot
+from ..data.groups import together
+from ..data.parts import describe, divide, represent
 from ..files import replacing, write_json
-from ..groups import together
-from ..parts import describe, divide, represent
 from ..paths import PARTS, SPLIT
 from . import stage
 

@@ -20,22 +20,22 @@ from sklearn.metrics import get_scorer, log_loss, mean_absolute_error, silhouett
 from sklearn.model_selection import PredefinedSplit, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
-from .. import memory
-from ..background import background
 from ..config.params import Params, load_params
 from ..config.section import Section, Task
-from ..contract import Contract, load_contract
-from ..conversion import to_onnx
+from ..data.contract import Contract, load_contract
+from ..data.inputs import model_inputs, seen_categories, target_values
 from ..errors import InputError
-from ..estimators import build, check_target, finish
 from ..files import write_json
-from ..folds import Fold, folds
-from ..inputs import model_inputs, seen_categories, target_values
-from ..metrics import Scored, negative_log_loss, rounded, score
-from ..model import Model, explained, outputs, scales
+from ..learning import memory
+from ..learning.background import background
+from ..learning.conversion import to_onnx
+from ..learning.estimators import build, check_target, finish
+from ..learning.folds import Fold, folds
+from ..learning.metrics import Scored, negative_log_loss, rounded, score
+from ..learning.model import Model, explained, outputs, scales
+from ..learning.reweighing import reweighed
 from ..paths import CANDIDATE, FOLDS, MODEL, PARAMS, PARTS, TRAINING_LOG
 from ..progress import progress, waiting
-from ..reweighing import reweighed
 from . import kernels, stage
 
 # In each fold, one of so many parts of the rows to learn from is where a search looks.

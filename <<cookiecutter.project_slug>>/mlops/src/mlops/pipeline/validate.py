@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from .. import breaches
-from ..caveats.data import caveats_of_data
-from ..checks import FINITE, LARGEST, NOT_MISSING, bound
-from ..clean import clean
 from ..config.params import load_params
-from ..contract import (
+from ..data import breaches
+from ..data.checks import FINITE, LARGEST, NOT_MISSING, bound
+from ..data.clean import clean
+from ..data.contract import (
     Column,
     Contract,
     Violation,
@@ -26,12 +25,13 @@ from ..contract import (
     unreadable,
     violation,
 )
-from ..declared import Declared, load_declared
+from ..data.profile import profile
 from ..errors import CheckError, InputError
 from ..files import read_json, write_json
+from ..judging.representation import as_file, caveats_of_groups, representation
+from ..learning.caveats.data import caveats_of_data
+from ..learning.declared import Declared, load_declared
 from ..paths import CONTRACT, FEATURES, PIPELINE, PROFILE, PROVENANCE, VALIDATION
-from ..profile import profile
-from ..representation import as_file, caveats_of_groups, representation
 from . import stage, watched
 
 # The steps of float32 may move numbers by this share of how far most of them spread.

@@ -12,18 +12,17 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from ..answers import answers
 from ..config.params import load_params
 from ..config.verify import Verify
-from ..contract import Contract, load_contract
+from ..data.contract import Contract, load_contract
+from ..data.inputs import NO_CATEGORY, columns, model_inputs
 from ..errors import CheckError
 from ..files import write_json
 from ..inference import OnnxModel
-from ..inputs import NO_CATEGORY, columns, model_inputs
-from ..metrics import Scored, rounded, score
-from ..model import Model, Outputs, Scale, is_refitted
-from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PARITY, PARTS
-from ..trees import (
+from ..learning.answers import answers
+from ..learning.metrics import Scored, rounded, score
+from ..learning.model import Model, Outputs, Scale, is_refitted
+from ..learning.trees import (
     are_leaves,
     follows_numbers,
     has_trees,
@@ -31,6 +30,7 @@ from ..trees import (
     on_thresholds,
     thresholds,
 )
+from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PARITY, PARTS
 from . import stage
 
 # What float32 does to a number on its way through a model, as a share of it: eight of its steps.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..errors import InputError
-from ..revision import Revision
+from ..git.revision import Revision
 from . import compose, process
 from .settings import settings_path
 from .state import named

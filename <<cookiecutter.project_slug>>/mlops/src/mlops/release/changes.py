@@ -7,7 +7,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from ..errors import CheckError, InputError
-from ..revision import Revision
+from ..git.revision import Revision
 from .evidence import Evidence, evidence_path, evidence_text
 from .guard import refusals
 from .history import last_policy, route, ways_back

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import InputError
-from ..revision import Entry, Revision, git
+from ..git.revision import Entry, Revision, git
 from .history import moment
 from .state import ENVIRONMENTS, RELEASES, release_path
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..revision import Revision
+from ..git.revision import Revision
 from .evidence import Images
 
 PYPROJECT = Path("pyproject.toml")

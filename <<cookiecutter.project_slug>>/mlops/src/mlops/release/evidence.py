@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 from ..config.section import Finite, Section
 from ..errors import InputError
 from ..files import parse_json, read_text
-from ..revision import Revision
+from ..git.revision import Revision
 from .state import ID, IMAGE, RELEASES, VERSION, Release
 
 

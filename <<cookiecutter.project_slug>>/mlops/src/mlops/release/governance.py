@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from ..errors import InputError
+from ..git.revision import Revision
 from ..paths import PARAMS, STATEMENT
-from ..revision import Revision
 from ..statement import Statement, parse_statement
 
 ALL = "all"

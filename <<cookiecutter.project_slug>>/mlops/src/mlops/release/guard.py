@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ..errors import InputError
+from ..git.revision import PLAIN, Revision, git
 from ..printable import printable
-from ..revision import PLAIN, Revision, git
 from .commits import fork, lost, remembered
 from .declared import PYPROJECT, image_names, registry
 from .evidence import Evidence, evidence_path, load_evidence

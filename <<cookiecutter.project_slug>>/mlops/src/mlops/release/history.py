@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from ..errors import InputError
 from ..files import parse
-from ..revision import Revision, git, is_shallow
+from ..git.revision import Revision, git, is_shallow
 from .state import Environment, Policy, Release, environments, policy_path, readable, release_path
 
 SHALLOW = "this clone has not the whole history: run `git fetch --unshallow`"

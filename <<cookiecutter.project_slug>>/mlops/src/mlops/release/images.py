@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 from ..errors import CheckError, InputError, ProjectError
 from ..files import sha256
+from ..git.revision import Revision, git
 from ..paths import ONNX
-from ..revision import Revision, git
 from . import declared
 from .declared import image_names
 from .docker import docker, program

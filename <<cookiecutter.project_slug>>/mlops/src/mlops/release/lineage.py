@@ -13,8 +13,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import flat
+from ..git.revision import Revision, git
 from ..paths import CANDIDATE_ONNX, LOCK, METRICS, ONNX, PROVENANCE
-from ..revision import Revision, git
 from .declared import PYPROJECT, project_name
 from .evidence import Evidence, release_id
 from .history import moment

@@ -24,8 +24,8 @@ from typing import IO
 
 from ..errors import CheckError, InputError
 from ..files import replacing, sha256
+from ..git.revision import Revision
 from ..paths import ONNX
-from ..revision import Revision
 from ..serving.client import own_token
 from ..serving.smoke import smoke
 from .target import STOP_SECONDS, WITHIN, Running, Target, answering

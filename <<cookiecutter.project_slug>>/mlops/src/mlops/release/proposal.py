@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputError, ProjectError
+from ..git.revision import Revision, changed_tree, git, root
 from ..github.api import Api, Refused, repository
-from ..revision import Revision, changed_tree, git, root
 
 # The trailer by which a proposal's commit is told from what somebody made of it.
 SEAL = "Proposal"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
+from ..git.revision import Revision
 from ..printable import printable
-from ..revision import Revision
 from ..serving.settings import PREFIX, load_settings
 from .state import ENVIRONMENTS
 

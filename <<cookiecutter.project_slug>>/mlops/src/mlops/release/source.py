@@ -12,13 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..comparison import compare, obtain
 from ..config.params import load_params
 from ..errors import InputError
 from ..files import sha256
-from ..lock import require_fresh
+from ..git.lock import require_fresh
+from ..git.revision import WORKSPACE, Revision, is_clean
+from ..judging.comparison import compare, obtain
 from ..paths import LOCK, METRICS, ONNX, PROVENANCE
-from ..revision import WORKSPACE, Revision, is_clean
 from .evidence import Evidence, Images, Model, release_id
 from .history import route
 from .lineage import committed, md5, of_commit

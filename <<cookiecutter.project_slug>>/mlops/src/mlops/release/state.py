@@ -16,8 +16,8 @@ from ..config.gates import Gate
 from ..config.section import Section
 from ..errors import InputError
 from ..files import parse
+from ..git.revision import Revision
 from ..printable import printable
-from ..revision import Revision
 from .governance import Wanted
 
 ENVIRONMENTS = Path("environments")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..errors import CheckError, InputError
-from ..revision import Revision
+from ..git.revision import Revision
 from .apply import drift
 from .changes import promote, propose
 from .evidence import load_evidence

@@ -4,7 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from ..errors import CheckError, InputError
-from ..revision import Revision
+from ..git.revision import Revision
 from ..serving.client import Client
 from .evidence import evidence_path, load_evidence
 from .settings import Settings, load

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from ..errors import CheckError, InputError, ProjectError, first_line
+from ..git.revision import Output, Revision, git, is_shallow
 from ..paths import LOCK, ONNX, PARAMS, PROVENANCE, SNAPSHOT
-from ..revision import Output, Revision, git, is_shallow
 from ..serving.client import Client
 from .declared import PYPROJECT, image_names, registry
 from .docker import docker

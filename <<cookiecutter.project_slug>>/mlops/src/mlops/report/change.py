@@ -7,20 +7,25 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
 
-from .. import lock
-from ..caveats.caveat import Caveat
-from ..clean import Step
-from ..comparison import Compared, Comparison, compare, judged, refitted_from
 from ..config.fairness import Parity
 from ..config.params import Params, load_params
-from ..contract import load_contract
-from ..engine import MANIFEST, engine
+from ..data.clean import Step
+from ..data.contract import load_contract
+from ..data.profile import Change as ColumnChange
+from ..data.profile import changes
 from ..errors import InputError
-from ..fairness import FairnessFile
-from ..gate import Breach, broken
-from ..metrics import catalogue
-from ..model import digest
-from ..naive import NaiveScores
+from ..git import lock
+from ..git.engine import MANIFEST, engine
+from ..git.revision import WORKSPACE, Revision
+from ..judging.comparison import Compared, Comparison, compare, judged, refitted_from
+from ..judging.fairness import FairnessFile
+from ..judging.gate import Breach, broken
+from ..judging.recount import judged_by
+from ..judging.slices import Slices, slices
+from ..learning.caveats.caveat import Caveat
+from ..learning.metrics import catalogue
+from ..learning.model import digest
+from ..learning.naive import NaiveScores
 from ..paths import (
     CANDIDATE_ONNX,
     CAVEATS,
@@ -44,11 +49,6 @@ from ..paths import (
     VALIDATION,
 )
 from ..pipeline import TOOK
-from ..profile import Change as ColumnChange
-from ..profile import changes
-from ..recount import judged_by
-from ..revision import WORKSPACE, Revision
-from ..slices import Slices, slices
 
 CHOSEN = TRAINING_LOG / "params.yaml"
 

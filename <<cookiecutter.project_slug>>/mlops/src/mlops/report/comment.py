@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..metrics import VALUE
+from ..learning.metrics import VALUE
 from .change import Change, Numbers
 from .headline import headline
 from .layout import layout

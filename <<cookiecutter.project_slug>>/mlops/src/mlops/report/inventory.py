@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..contract import Contract, load_contract
-from ..declared import FeatureFile, declared, load_declared
+from ..data.contract import Contract, load_contract
 from ..errors import InputError
 from ..files import parse
+from ..git.revision import Revision
+from ..learning.declared import FeatureFile, declared, load_declared
 from ..paths import CONTRACT, FEATURES
 from ..release.state import environments
-from ..revision import Revision
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import flat
+from ..git.revision import Revision, git
 from ..paths import FAIRNESS, PARAMS, STATEMENT
 from ..release.evidence import Evidence, load_evidence
 from ..release.state import Environment
-from ..revision import Revision, git
 from ..statement import Statement, parse_statement
 from .layout import layout
 from .markdown import tidy

@@ -3,11 +3,11 @@
 import tempfile
 from pathlib import Path
 
-from .. import plots
 from ..errors import InputError
 from ..files import read_json
+from ..git.revision import WORKSPACE, Revision
+from ..learning import plots
 from ..paths import PLOTS
-from ..revision import WORKSPACE, Revision
 from .change import Change
 
 # Columns of each model in the picture of their importance, most important first.

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ..comparison import Comparison
 from ..files import replacing, write_text
+from ..judging.comparison import Comparison
 from . import pictures
 from .change import Change, change
 from .comment import comment

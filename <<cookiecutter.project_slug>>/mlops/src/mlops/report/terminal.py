@@ -13,7 +13,7 @@ from ..release.trace import Hop
 from ..serving.load import Load
 
 if TYPE_CHECKING:  # scikit-learn takes seconds to import, and the status of releases needs none
-    from ..comparison import Comparison
+    from ..judging.comparison import Comparison
     from .inventory import Listed
 
 COLOURS = {"better": "green", "same": "default", "worse": "red"}

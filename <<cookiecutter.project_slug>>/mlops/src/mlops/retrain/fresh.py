@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..comparison import Comparison, compare, judged
 from ..config.params import load_params
 from ..errors import CheckError, InputError
 from ..files import read_json, write_text
-from ..gate import broken
+from ..git.revision import WORKSPACE, Revision, commit, git, with_python
+from ..judging.comparison import Comparison, compare, judged
+from ..judging.gate import broken
 from ..paths import LOCK, METRICS, PROVENANCE, SLICES, SNAPSHOT
-from ..revision import WORKSPACE, Revision, commit, git, with_python
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ..data.reading import Unreadable
 from ..errors import InputError
 from ..inference import OnnxModel
 from ..project import module, takes, wrong
 from ..project import shown as a_value
-from ..reading import Unreadable
 from . import protocol
 from .errors import Refused, Violation
 from .protocol import InferRequest, InferResponse, Tensor, Values, flat

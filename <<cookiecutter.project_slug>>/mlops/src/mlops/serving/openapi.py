@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ..reading import spelled
+from ..data.reading import spelled
 from .access import OPEN
 from .model import UNKNOWN, ServedModel
 from .protocol import InferRequest, InferResponse

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from ..reading import Reader, Unreadable, reader
+from ..data.reading import Reader, Unreadable, reader
 from .errors import Violation
 from .protocol import DTYPES, Values
 

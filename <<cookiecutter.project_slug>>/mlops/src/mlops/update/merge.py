@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..engine import ENGINE, MANIFEST, differences, digest, is_part, parse
+from ..git.engine import ENGINE, MANIFEST, differences, digest, is_part, parse
+from ..git.record import RECORD
 from ..paths import CONTRACT, FEATURES, PARAMS
-from ..record import RECORD
 from .params import with_new_keys
 from .trees import Store, Tree
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..revision import git
+from ..git.revision import git
 
 # cookiecutter 2.6 is the first that takes the template's delimiters.
 COOKIECUTTER = "cookiecutter>=2.6,<3"

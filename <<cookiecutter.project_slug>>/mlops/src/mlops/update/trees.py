@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..revision import contents, git
+from ..git.revision import contents, git
 
 # A path, and what Git writes of it in a tree: "100644 blob 1234…".
 Tree = Mapping[str, str]

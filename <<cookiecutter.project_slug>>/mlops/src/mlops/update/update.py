@@ -15,9 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import InputError
-from ..record import RECORD, Record, load_record
+from ..git.record import RECORD, Record, load_record
+from ..git.revision import Revision, root
 from ..release.proposal import Proposal, write_tree
-from ..revision import Revision, root
 from . import changelog, lock
 from .merge import Outcome, Sides, category, merge
 from .migrations import between

@@ -21,11 +21,14 @@ from .imports import Modules, turned
 from .stages import with_own_stages
 
 PATCH = Path("docs/update-0.2.0.patch")
-# Modules of the old package whose name changed.
+# Modules of the old package whose name changed, or is that of several now.
 RENAMED = {
-    "reporting/compare.py": "comparison.py",
+    "lock.py": "git/lock.py",
+    "metrics.py": "learning/metrics.py",
+    "model.py": "learning/model.py",
+    "reporting/compare.py": "judging/comparison.py",
     "reporting/markdown.py": "report/markdown.py",
-    "reporting/plots.py": "plots.py",
+    "reporting/plots.py": "learning/plots.py",
     "reporting/report.py": "report/report.py",
     "reporting/terminal.py": "report/terminal.py",
 }
@@ -173,8 +176,7 @@ def _is_carried(work: _Work, path: Path) -> bool:
     name = path.relative_to(package).as_posix()
     if name in HOOKS or path in work.carried:
         return True
-    home = Path("mlops/src/mlops") / RENAMED.get(name, name)
-    target = work.folders.project / home
+    target = work.folders.project / work.modules.paths.get(name, name)
     if not target.is_file() or path.suffix != ".py":
         return False
     command = ["git", "merge-file", "--stdout", "--quiet"]
@@ -183,6 +185,7 @@ def _is_carried(work: _Work, path: Path) -> bool:
     if done.returncode:
         return False
     target.write_bytes(done.stdout)
+    home = target.relative_to(work.folders.project)
     work.by_hand.append(
         f"your change of `{path}` is one of the engine now, `{home}`: move it to an extension, "
         "see mlops/docs/extend.md"

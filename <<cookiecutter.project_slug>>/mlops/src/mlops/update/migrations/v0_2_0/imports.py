@@ -32,10 +32,9 @@ class Modules:
         homes, paths = {}, {}
         for path in sorted(package.rglob("*.py")):
             name = path.relative_to(package).as_posix()
-            home = renamed.get(name, name)
-            is_there = (engine / home).is_file()
-            homes[_dotted(name)] = f"mlops.{_dotted(home)}".rstrip(".") if is_there else None
-            if is_there:
+            home = _home(renamed.get(name, name), engine)
+            homes[_dotted(name)] = f"mlops.{_dotted(home)}".rstrip(".") if home else None
+            if home:
                 paths[name] = f"mlops/src/mlops/{home}"
         names = {
             f"mlops.{_dotted(path.relative_to(engine).as_posix())}": _defined(path)
@@ -60,6 +59,14 @@ class Modules:
         # A module that became a folder is meant before others that define the name, too.
         inside = [where for where in found if where.startswith(f"mlops.{module}.")]
         return next((some[0] for some in (inside, found) if len(some) == 1), None)
+
+
+def _home(name: str, engine: Path) -> str | None:
+    """The file of the engine for one of the old package: as it was, or in a folder since."""
+    if (engine / name).is_file():
+        return name
+    found = [path.relative_to(engine).as_posix() for path in engine.glob(f"*/{name}")]
+    return found[0] if len(found) == 1 else None
 
 
 def turned(text: str, inside: tuple[str, ...], modules: Modules) -> tuple[str, list[str]]:

@@ -1,0 +1,1 @@
+"""Data: the contract, how values are read, and what must hold of rows."""

@@ -1,0 +1,1 @@
+"""What Git, DVC and the manifest say of the project at a commit."""

@@ -1,0 +1,1 @@
+"""Learning: features, estimators, metrics, and a trained model as ONNX."""

@@ -1,0 +1,231 @@
+"""The catalogue: task → name → estimator. Each entry survives export to ONNX, or is not in here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import (
+    ElasticNet,
+    GammaRegressor,
+    LogisticRegression,
+    PoissonRegressor,
+    QuantileRegressor,
+    Ridge,
+    TweedieRegressor,
+)
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
+
+from ..config.hyperparameters import (
+    BoostingClassifierParams,
+    BoostingRegressorParams,
+    ElasticNetParams,
+    ForestClassifierParams,
+    ForestParams,
+    KMeansParams,
+    LogisticElasticNetParams,
+    LogisticRegressionParams,
+    LogLinkParams,
+    MixtureParams,
+    MlpParams,
+    QuantileParams,
+    RidgeParams,
+    TweedieParams,
+    own_estimators,
+)
+from ..config.section import Section, Task
+from ..data.contract import Contract
+from ..errors import InputError, first_line, own_code
+from ..paths import PARAMS
+from ..project import shown, wrong
+from .declared import load_declared
+from .features import DeclaredFeatures, own_preprocessing, preprocessing
+from .folds import Fold
+from .mixture import Mixture
+
+
+def _as_it_is(_: BaseEstimator) -> None:
+    """Nothing is left to do."""
+
+
+def _undrawn(estimator: Callable[..., BaseEstimator]) -> Callable[..., BaseEstimator]:
+    """An estimator that draws nothing, and so takes no `random_state`."""
+
+    def made(random_state: int, **settings: Any) -> BaseEstimator:
+        return estimator(**settings)
+
+    return made
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An estimator of the catalogue, or one of the owner's.
+
+    Attributes:
+        estimator: takes its hyperparameters and `random_state`.
+        scaled: whether its inputs are scaled, see features.preprocessing.
+        hyperparameters: what can be set of it in params.yaml, with defaults.
+        trained: what is done to it after training, in place.
+    """
+
+    estimator: Callable[..., BaseEstimator]
+    scaled: bool
+    hyperparameters: type[Section]
+    trained: Callable[[Any], None] = _as_it_is
+
+
+def snap_thresholds(model: BaseEstimator) -> None:
+    """Round the thresholds of histogram boosting down to float32, in place.
+
+    A float32 input is at most a threshold exactly when it is at most the threshold rounded down, so
+    no prediction changes; and as ONNX keeps thresholds in float32, both then take every branch
+    alike, also for inputs that lie exactly on a threshold.
+    """
+    for trees in model._predictors:
+        for tree in trees:
+            tree.nodes["num_threshold"] = round_down(tree.nodes["num_threshold"])
+
+
+def round_down(exact: np.ndarray) -> np.ndarray:
+    """The largest float32 that is not above each float64, as float64."""
+    near = exact.astype(np.float32)
+    return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(exact.dtype)
+
+
+# HistGradientBoosting's own `categorical_features` exports wrongly, without an error: for it, too,
+# categories are one-hot encoded.
+CATALOGUE: dict[Task, dict[str, Entry]] = {
+    "classification": {
+        "linear": Entry(LogisticRegression, True, LogisticRegressionParams),
+        "elasticnet": Entry(
+            partial(LogisticRegression, solver="saga"), True, LogisticElasticNetParams
+        ),
+        "boosting": Entry(
+            partial(HistGradientBoostingClassifier, early_stopping=False),
+            False,
+            BoostingClassifierParams,
+            snap_thresholds,
+        ),
+        "forest": Entry(RandomForestClassifier, False, ForestClassifierParams),
+        "extratrees": Entry(ExtraTreesClassifier, False, ForestClassifierParams),
+        "mlp": Entry(MLPClassifier, True, MlpParams),
+    },
+    "regression": {
+        "linear": Entry(Ridge, True, RidgeParams),
+        "elasticnet": Entry(ElasticNet, True, ElasticNetParams),
+        "poisson": Entry(_undrawn(PoissonRegressor), True, LogLinkParams),
+        "gamma": Entry(_undrawn(GammaRegressor), True, LogLinkParams),
+        "tweedie": Entry(_undrawn(partial(TweedieRegressor, link="log")), True, TweedieParams),
+        "quantile": Entry(_undrawn(QuantileRegressor), True, QuantileParams),
+        "boosting": Entry(
+            partial(HistGradientBoostingRegressor, early_stopping=False),
+            False,
+            BoostingRegressorParams,
+            snap_thresholds,
+        ),
+        "forest": Entry(RandomForestRegressor, False, ForestParams),
+        "extratrees": Entry(ExtraTreesRegressor, False, ForestParams),
+        "mlp": Entry(MLPRegressor, True, MlpParams),
+    },
+    "clustering": {
+        "kmeans": Entry(KMeans, True, KMeansParams),
+        "mixture": Entry(Mixture, True, MixtureParams),
+    },
+}
+
+
+def check_target(name: str, hyperparameters: Section, truth: np.ndarray | None) -> None:
+    """Raise InputError where an estimator that predicts the logarithm cannot take the target.
+
+    Args:
+        name: of the estimator.
+        hyperparameters: of it.
+        truth: the target, shape (rows,).
+    """
+    settings = hyperparameters.model_dump()
+    kind = settings.get("loss", name)
+    if truth is None or kind not in ("poisson", "gamma", "tweedie"):
+        return
+    least, above = float(truth.min()), kind == "gamma" or settings.get("power", 1) >= 2
+    if least < 0 or (above and least == 0):
+        raise InputError(
+            f"{PARAMS}: train.estimator {name}: {kind} takes a target "
+            f"{'above' if above else 'of at least'} 0, and its least is {least:g}"
+        )
+
+
+def features(contract: Contract, scaled: bool) -> Pipeline:
+    """The steps before an estimator, untrained, from inputs as inputs.model_inputs has them.
+
+    `declared` computes what features.yaml says, where it says something; `features` is the owner's
+    preprocessing where there is one, else the engine's.
+    """
+    make, declared = own_preprocessing() or preprocessing, load_declared(contract)
+    if declared.is_empty:
+        return Pipeline([("features", make(contract, scaled))])
+    return Pipeline(
+        [
+            ("declared", DeclaredFeatures(declared)),
+            ("features", make(declared.learned, scaled)),
+        ]
+    )
+
+
+def build(
+    task: Task,
+    name: str,
+    hyperparameters: Section,
+    contract: Contract,
+    seed: int,
+    calibration: list[Fold] | None = None,
+) -> Pipeline:
+    """An untrained pipeline: the steps of `features`, and `model`; every random choice seeded.
+
+    Args:
+        calibration: of a classifier, on which rows to learn and by which to calibrate, by turns:
+            the probabilities are the mean of as many models, each with a sigmoid behind it (Platt,
+            "Probabilistic outputs for support vector machines", 1999). None for none.
+    """
+    entry = catalogue(task)[name]
+    settings: dict[str, Any] = hyperparameters.model_dump()
+    try:
+        model = entry.estimator(**settings, random_state=seed)
+    except TypeError as error:
+        if name in CATALOGUE[task] or own_code(error):
+            raise
+        told = f"cannot be made of its hyperparameters and random_state: {first_line(error)}"
+        raise wrong("estimators", f"ESTIMATORS: {name}", told) from error
+    if not (hasattr(model, "fit") and hasattr(model, "predict")):
+        told = f"makes {shown(model)}; must make an estimator of scikit-learn's kind"
+        raise wrong("estimators", f"ESTIMATORS: {name}", told)
+    if calibration is not None:
+        model = CalibratedClassifierCV(model, method="sigmoid", cv=calibration)
+    return Pipeline([*features(contract, entry.scaled).steps, ("model", model)])
+
+
+def finish(task: Task, name: str, pipeline: Pipeline) -> None:
+    """Do what an estimator asks for once it is trained, in place."""
+    model = pipeline[-1]
+    members = [each.estimator for each in getattr(model, "calibrated_classifiers_", [])]
+    if members:
+        model.cv = len(members)  # instead of the numbers of all rows, which the file need not hold
+    for each in members or [model]:
+        catalogue(task)[name].trained(each)
+
+
+def catalogue(task: Task) -> dict[str, Entry]:
+    """The engine's estimators and the owner's, by name."""
+    return CATALOGUE[task] | own_estimators(task)

@@ -1,0 +1,1 @@
+"""Scoring files with the model, and the reasons for an answer."""

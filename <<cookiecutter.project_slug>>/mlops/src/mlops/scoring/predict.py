@@ -1,0 +1,222 @@
+"""Score a file with the ONNX model, batch by batch, so that memory does not grow with the file."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import ValidationError
+
+from ..data import tables
+from ..data.checks import FINITE, LARGEST, NOT_MISSING, broken, unknown
+from ..data.columns import frame
+from ..data.contract import Contract, Violation, conform
+from ..data.dialect import Dialect
+from ..data.inputs import columns, model_inputs
+from ..errors import InputError
+from ..files import explain, replacing
+from ..inference import OnnxModel
+from ..progress import progress
+from .reasons import reasons
+
+# Large enough to keep onnxruntime busy, small enough to fit any machine.
+BATCH_ROWS = 65_536
+EXPLAINED_ROWS = 500
+
+
+@dataclass
+class Tally:
+    """Rows that were scored, and how many of them are not as the contract or training has them.
+
+    Attributes:
+        rows: how many were scored.
+        broken: rows by column and rule of the contract.
+        unknown: rows by column, of categories that training never saw.
+    """
+
+    rows: int = 0
+    broken: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Tally") -> None:
+        """Count the rows of another, too."""
+        self.rows += other.rows
+        self.broken += other.broken
+        self.unknown += other.unknown
+
+    def lines(self) -> list[str]:
+        """What is not as it must be, for people, a line each."""
+        of = f"of {self.rows:,} rows"
+        return [
+            *(f"{n:,} {of} break: {column}: {rule}" for (column, rule), n in self.broken.items()),
+            *(f"{n:,} {of} hold a `{c}` that training never saw" for c, n in self.unknown.items()),
+        ]
+
+
+def predict(
+    source: Path,
+    target: Path,
+    model: OnnxModel,
+    with_inputs: bool = False,
+    lenient: bool = False,
+    written: dict[str, str] | None = None,
+    explained: int = 0,
+) -> Tally:
+    """Write the predictions for every row of `source` to `target`, in the same order.
+
+    Args:
+        source: a table with the columns of the model's contract; others are ignored.
+        target: a .csv or .parquet file; it appears when it is complete.
+        model: what predicts; its own contract says how the columns are read and what they may hold.
+        with_inputs: copy every column of `source` in front of the predictions; otherwise the
+            columns with role id, or the row's number (from 1) where there are none.
+        lenient: count rows that break the contract instead of refusing them.
+        written: keys of the contract's dialect that are otherwise for this file.
+        explained: how many reasons to give for each answer, the strongest first.
+    Returns:
+        How many rows there are, and how many of them are not as they must be.
+    Raises:
+        InputError: a column is missing, or a value breaks the contract; it names column, row, value
+            and rule.
+    """
+    if not target.name.endswith((".csv", *tables.PARQUET)):
+        raise InputError(f"{target}: predictions are written to .csv or .parquet")
+    scorer = Scorer(source, model, with_inputs, lenient, written, explained)
+    scored = _scored(source, scorer)
+    first = next(scored, None)
+    if first is None:
+        raise InputError(f"{source}: no rows")
+    with (
+        replacing(target) as temporary,
+        progress() as told,
+        tables.writing(temporary, first[0].schema) as write,
+    ):
+        for batch, share in chain([first], scored):
+            write(batch)
+            told(scorer.tally.rows, share)
+    return scorer.tally
+
+
+class Scorer:
+    """Predicts rows of a file; see `predict` for what is written of them, and what is refused.
+
+    Attributes:
+        tally: of the rows so far.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        model: OnnxModel,
+        with_inputs: bool = False,
+        lenient: bool = False,
+        written: dict[str, str] | None = None,
+        explained: int = 0,
+    ) -> None:
+        """Look at the columns of `source`."""
+        self._source, self._model, self._lenient = source, model, lenient
+        self._explained = explained
+        self._contract = contract = read_as(Contract.parse(model.metadata["contract"]), written)
+        self._needed = contract.only(contract.features)
+        self._known: dict[str, list[str]] = model.metadata.get("categories", {})
+        # Ids are for those who read the predictions: the model does without them.
+        self._present = present = tables.column_names(source, contract.dialect)
+        self._kept = (
+            present if with_inputs else [n for n in contract.with_role("id") if n in present]
+        )
+        self.tally = Tally()
+
+    @property
+    def contract(self) -> Contract:
+        """The model's, with what is otherwise for this file."""
+        return self._contract
+
+    def score(self, batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
+        """What is written of some rows, which come after so many others."""
+        needed = self._needed
+        raw = frame(batch.select([n for n in self._present if n in needed.columns]))
+        raw.index = pd.RangeIndex(before, before + len(raw))
+        typed = conform(raw, needed, str(self._source))
+        for each in broken(raw, typed, needed):
+            if not self._lenient:
+                raise InputError(f"{self._source}: {_refusal(each, needed)}")
+            self.tally.broken[each.column, each.rule] += each.count
+            if each.rule == FINITE:  # there is no such float32
+                typed[each.column] = typed[each.column].where(typed[each.column].abs() <= LARGEST)
+        for each in unknown(typed, needed, self._known):
+            self.tally.unknown[each.column] += each.count
+        self.tally.rows += len(raw)
+        told = {name: batch[name] for name in self._kept} or {"row": pa.array(raw.index + 1)}
+        answered = answers(self._model, self._contract, typed) | self._reasons(typed)
+        twice = ", ".join(told.keys() & answered.keys())
+        if twice:
+            raise InputError(
+                f"{self._source}: has a column {twice}, as the predictions have; rename it"
+            )
+        return pa.RecordBatch.from_pydict(told | answered)
+
+    def _reasons(self, typed: pd.DataFrame) -> dict[str, Any]:
+        """A column a reason, the strongest first."""
+        if not self._explained:
+            return {}
+        count = self._explained
+        found = reasons(self._model, self._contract, typed, count)
+        filled = [[*each, *[None] * (count - len(each))] for each in found]
+        texts = zip(*filled, strict=True)
+        return {f"reason_{i}": pa.array(each, pa.string()) for i, each in enumerate(texts, 1)}
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows that are scored together: fewer where each takes its time."""
+        return EXPLAINED_ROWS if self._explained else BATCH_ROWS
+
+
+def read_as(contract: Contract, written: dict[str, str] | None) -> Contract:
+    """The contract, for a file that is written otherwise than the source. Raises InputError."""
+    if not written:
+        return contract
+    kept = {
+        name: column.model_copy(update={key: None for key in written if hasattr(column, key)})
+        for name, column in contract.columns.items()
+    }
+    try:
+        dialect = Dialect.model_validate({**contract.dialect.model_dump(), **written})
+        return Contract(dialect=dialect, columns=kept)
+    except ValidationError as error:
+        raise InputError("; ".join(explain(error))) from None
+
+
+def _scored(source: Path, scorer: Scorer) -> Iterator[tuple[pa.RecordBatch, float]]:
+    before = 0
+    for batch, share in tables.batches(source, scorer.batch_rows, scorer.contract.dialect):
+        yield scorer.score(batch, before), share
+        before += batch.num_rows
+
+
+def answers(model: OnnxModel, contract: Contract, typed: pd.DataFrame) -> dict[str, Any]:
+    """What the model says of conformed rows: Arrow arrays, named as in the prediction log."""
+    outputs = model.predict(columns(model_inputs(typed, contract)))
+    prediction = outputs["prediction"]
+    if contract.target and contract.columns[contract.target].kind == "boolean":
+        prediction = prediction.astype(bool)
+    found = {"prediction": prediction}
+    for i, name in enumerate(model.metadata.get("classes", [])):
+        found[f"probability_{name}"] = outputs["probability"][:, i]
+    found |= {name: outputs[name] for name in ("lower", "upper") if name in outputs}
+    return {name: pa.array(values) for name, values in found.items()}
+
+
+def _refusal(each: Violation, contract: Contract) -> str:
+    row, value = each.rows[0]
+    where = f"row {row}, column {each.column}: "
+    if each.rule == NOT_MISSING:
+        what = "missing, and the model's contract does not have it nullable"
+    elif each.rule.startswith("kind "):
+        what = f"{value!r} cannot be read as {contract.columns[each.column].kind}"
+    else:
+        what = f"{value!r} is not {each.rule}"
+    return f"{where}{what} ({each.count:,} such rows in this batch; --lenient counts them)"
