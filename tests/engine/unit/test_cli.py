@@ -1,12 +1,14 @@
 """`mlops`: help with examples, exit codes that tell what went wrong, one line for an error."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 from engine import made
 from engine.stored import Stored
 from engine.workspace import root
@@ -52,6 +54,31 @@ def test_help_says_what_a_command_does(
     assert text.startswith("Usage: ")
     if command not in (["lock"], []):
         assert f"\n  mlops {' '.join(command)} " in text
+
+
+def test_each_command_is_in_one_section_and_says_what_it_does_in_a_few_words() -> None:
+    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    listed = [name for names in cli.SECTIONS.values() for name in names.split()]
+    assert sorted(listed) == sorted(commands)
+    told = {name: command.get_short_help_str(200) for name, command in commands.items()}
+    assert {name: text for name, text in told.items() if not 0 < len(text) <= 55} == {}
+
+
+def test_the_help_fits_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _mlops(monkeypatch, "--help")
+    lines = capsys.readouterr().out.splitlines()
+    assert not [line for line in lines if len(line) > 80 or line.endswith("...")][1:]
+
+
+def test_the_version_is_told_anywhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").unlink()
+    assert _mlops(monkeypatch, "--version") == 0
+    assert re.fullmatch(r"mlops \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("arguments", [["no-such"], ["predict"], ["predict", "--no-such", "a"]])

@@ -5,15 +5,43 @@ Each command imports what it needs, so that the help is there at once.
 
 import os
 import sys
-from typing import Annotated
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .. import project
 from ..errors import DEBUG_VARIABLE, run
 from . import data, environment, github, model, monitor, release, retrain, serve, update
 
+# The commands by what somebody is about to do; the help lists them so.
+SECTIONS = {
+    "Model": "data features compare gate report predict batch",
+    "Serve": "serve smoke load",
+    "Release": "build release promote rollback hold unhold quarantine",
+    "Production": "status apply stop trace monitor feedback retrain",
+    "Checks in CI": "lock guard judge",
+    "Set up": "github engine update",
+}
+
+
+class Sections(TyperGroup):
+    """Commands listed in sections."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each section's commands and what they do. Typer does not name the types."""
+        width = max(map(len, self.commands))
+        for title, names in SECTIONS.items():
+            commands = [self.commands[name] for name in names.split()]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(f"{each.name:{width}}", each.get_short_help_str(80)) for each in commands]
+                )
+
+
 app = typer.Typer(
+    cls=Sections,
     help="From raw data to a verified model. The pipeline itself is `dvc repro`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -24,11 +52,21 @@ for group in (data, model, serve, release, environment, monitor, retrain, github
     app.add_typer(group.app)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mlops {version('mlops-template-engine')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the stack trace of an error.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
     """From raw data to a verified model. The pipeline itself is `dvc repro`.

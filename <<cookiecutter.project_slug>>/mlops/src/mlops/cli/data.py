@@ -38,7 +38,9 @@ def data_init(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Look at a data set and write contract.yaml and its part of params.yaml.
+    """Draft contract.yaml from a data set.
+
+    Writes contract.yaml and the part of params.yaml that depends on it.
 
     \b
     mlops data init churn.csv --target churned
@@ -73,9 +75,9 @@ def data_init(
 
 @data.command("export")
 def data_export() -> None:
-    """Print contract.yaml as the Open Data Contract Standard 3.1 writes it.
+    """Print the contract in the Open Data Contract Standard.
 
-    What other tools cannot read in it is told, a line each.
+    Version 3.1. A line each tells what other tools cannot read in it.
 
     \b
     mlops data export > contract.odcs.yaml
@@ -101,9 +103,9 @@ def data_import(
     time: Time = None,
     force: Force = False,
 ) -> None:
-    """Write contract.yaml from a contract of the Open Data Contract Standard.
+    """Draft contract.yaml from an open data contract.
 
-    What is not taken over is told, a line each.
+    A contract of the Open Data Contract Standard 3. A line each tells what is not taken over.
 
     \b
     mlops data import orders.odcs.yaml --target returned

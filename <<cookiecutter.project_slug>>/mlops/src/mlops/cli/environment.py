@@ -18,7 +18,7 @@ def status(
         bool, typer.Option("--check", help="Exit code 3 where somebody has to do something.")
     ] = False,
 ) -> None:
-    """Show what each environment has, since when, how good it is, and what waits for it.
+    """Show what each environment runs, and what is wrong.
 
     With --check, exit code 3 where one is on hold, has a release that is in quarantine, cannot be
     read, or does not run what Git says.
@@ -46,11 +46,11 @@ def apply(
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Have an environment run what Git says, without losing a request.
+    """Make an environment run what Git declares.
 
-    On the Docker Engine that `docker` takes (this machine's, or DOCKER_HOST=ssh://...), behind a
-    proxy; a release without an image runs as a process on this machine. What fails leaves in place
-    what served before, with exit code 3.
+    No request is lost. On the Docker Engine that `docker` takes (this machine's, or
+    DOCKER_HOST=ssh://...), behind a proxy; a release without an image runs as a process on this
+    machine. What fails leaves in place what served before, with exit code 3.
 
     \b
     mlops apply prod
@@ -75,7 +75,10 @@ def stop(
     environment: Annotated[str, typer.Argument(help="Which one: dev.")],
     base: Trunk = None,
 ) -> None:
-    """Stop what `mlops apply` started of an environment; its prediction log stays."""
+    """Stop the servers of an environment.
+
+    Those that `mlops apply` started; the prediction log stays.
+    """
     from ..release import apply
 
     done = apply.stop(environment, trunk(base))
@@ -91,10 +94,10 @@ def trace(
         bool, typer.Option("--strict", help="Exit code 3 also when a step was not checked.")
     ] = False,
 ) -> None:
-    """Go from what runs back to the raw data, checking each step; exit code 3 when one is wrong.
+    """Trace what runs back to the raw data.
 
-    The model, the snapshot and what DVC keeps of the raw data are fetched and hashed. What cannot
-    be had is not checked, and says why.
+    Exit code 3 when a step is wrong. The model, the snapshot and what DVC keeps of the raw data are
+    fetched and hashed. What cannot be had is not checked, and says why.
 
     \b
     mlops trace prod

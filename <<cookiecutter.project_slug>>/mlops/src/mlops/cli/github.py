@@ -17,9 +17,10 @@ def github(
     ] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Set up GitHub as .github/settings.yaml says: rules, environments, labels, variables.
+    """Set up the repository on GitHub.
 
-    Exit code 3 when something is not enforced, which is listed with what to do instead.
+    Rules, environments, labels and variables, as .github/settings.yaml declares them. Exit code 3
+    when something is not enforced, which is listed with what to do instead.
 
     \b
     mlops github --dry-run

@@ -34,7 +34,7 @@ def features(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the features of features.yaml: what they are, and which release takes which version.
+    """List features and the releases that use them.
 
     Exit code 2 where one of them makes no sense.
 
@@ -74,10 +74,10 @@ def predict(
         int, typer.Option(min=0, help="How many reasons to give for each prediction; takes longer.")
     ] = 0,
 ) -> None:
-    """Score a file with the ONNX model; memory does not grow with the file.
+    """Score a file with the ONNX model.
 
-    Exit code 2 when a row breaks the contract; with --lenient the row is scored and counted, and
-    the exit code is 4.
+    Memory does not grow with the file. Exit code 2 when a row breaks the contract; with --lenient
+    the row is scored and counted, and the exit code is 4.
 
     \b
     mlops predict new.csv
@@ -118,7 +118,7 @@ def batch(
     thousands: ThousandsMark = None,
     base: Trunk = None,
 ) -> None:
-    """Score many rows in partitions; when it was stopped, run it again, and it goes on.
+    """Score many rows in partitions; resumes when rerun.
 
     What is there already stays if its file and the model are the same. Exit code 2 when a file
     cannot be scored; the others are. With --lenient, rows that break the contract are scored and
@@ -151,7 +151,9 @@ def batch(
 
 @app.command()
 def compare(base: Base = "HEAD", json: Json = False) -> None:
-    """Compare the model with that of another revision, on the same test rows.
+    """Compare the model with that of another revision.
+
+    Both answer the same test rows.
 
     \b
     mlops compare                     what I have against my last commit
@@ -174,9 +176,9 @@ def gate(
     base: Annotated[str | None, typer.Option(help="The champion's branch, tag or commit.")] = None,
     json: Json = False,
 ) -> None:
-    """Check the metrics against the gates of params.yaml; exit code 3 when one is broken.
+    """Check the model against the gates of params.yaml.
 
-    Gates on regression take part with --base.
+    Exit code 3 when a gate is broken. Gates on regression take part with --base.
 
     \b
     mlops gate
@@ -215,10 +217,10 @@ def judge(
         Path | None, typer.Option("--output", "-o", help="Write it as Markdown, too.")
     ] = None,
 ) -> None:
-    """Judge what is checked out: lock, gates, environments, the engine's manifest; exit code 3.
+    """Judge a change: lock, gates, environments, engine.
 
-    CI runs it with the engine of the base: what judges is never what is judged. Exit code 2 where
-    that engine cannot read the files.
+    Exit code 3 when it objects. CI runs it with the engine of the base: what judges is never what
+    is judged. Exit code 2 where that engine cannot read the files.
 
     \b
     mlops judge --base origin/main
@@ -240,7 +242,7 @@ def judge(
 
 @app.command()
 def lock() -> None:
-    """Check that dvc.lock fits its inputs and that the remote has what it names.
+    """Check that dvc.lock is current and all is pushed.
 
     Exit code 3 when a stage would run again or something was not pushed. Nothing is run or fetched.
     """
@@ -266,7 +268,9 @@ def report(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write report.md with its pictures: the verdict, and what changed since another revision.
+    """Write the report of a change, with its pictures.
+
+    The verdict on the model, and what changed since another revision.
 
     \b
     mlops report --base origin/main

@@ -11,7 +11,7 @@ from .options import Json, Log, Trunk, print_json, trunk
 
 app = typer.Typer()
 feedback = typer.Typer(
-    help="Tell what turned out to be true.", no_args_is_help=True, rich_markup_mode=None
+    help="Import the true outcomes of predictions.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(feedback, name="feedback")
 
@@ -35,8 +35,9 @@ def monitor(
     base: Trunk = None,
     json: Json = False,
 ) -> None:
-    """Hold what an environment saw against what its release was made of; exit code 3 on an alarm.
+    """Check production for drift and performance.
 
+    Compares what an environment was asked with the data of its release. Exit code 3 on an alarm.
     The last window decides. Writes report.html, report.md and result.json.
 
     \b
@@ -77,7 +78,9 @@ def feedback_import(
     log: Log = None,
     base: Trunk = None,
 ) -> None:
-    """Tell what turned out to be true of predictions, as often and as late as it is known.
+    """Import the true outcomes of predictions.
+
+    As often and as late as they are known.
 
     \b
     mlops feedback import prod arrived.csv

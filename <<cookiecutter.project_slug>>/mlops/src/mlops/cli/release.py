@@ -35,10 +35,11 @@ def build(
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Build and push the images of the commit that is checked out, and write its evidence.
+    """Build and push the images of this commit.
 
-    The same commit makes the same images; one that a registry has is never replaced. The folder
-    gets evidence.json, for `mlops release`, and each image's bill of materials.
+    Writes the evidence of the release as well. The same commit makes the same images; one that a
+    registry has is never replaced. The folder gets evidence.json, for `mlops release`, and each
+    image's bill of materials.
 
     \b
     mlops build
@@ -76,7 +77,7 @@ def release(
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Make a release of the commit that is checked out, and propose it to the first environment.
+    """Propose this commit to the first environment.
 
     \b
     mlops release
@@ -110,7 +111,9 @@ def promote(
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Propose that an environment gets the release of the one before it.
+    """Propose a release to the next environment.
+
+    The environment gets what the one before it has.
 
     \b
     mlops promote staging
@@ -136,7 +139,9 @@ def rollback(
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Propose to go back to an earlier release, and hold the environment there.
+    """Propose to go back to an earlier release.
+
+    The environment is held there until `mlops unhold`.
 
     \b
     mlops rollback prod --reason "answers are wrong since noon"
@@ -154,7 +159,10 @@ def hold(
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Propose that nothing is promoted to an environment, until `mlops unhold`."""
+    """Propose to stop promotions to an environment.
+
+    Nothing is promoted to it until `mlops unhold`.
+    """
     from ..release import changes
 
     at = trunk(base)
@@ -167,7 +175,7 @@ def unhold(
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Propose that releases may be promoted to an environment again."""
+    """Propose to allow promotions to it again."""
     from ..release import changes
 
     at = trunk(base)
@@ -181,7 +189,10 @@ def quarantine(
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Propose that a release is never promoted, nor gone back to, again."""
+    """Propose to bar a release from all environments.
+
+    It can be neither promoted nor gone back to.
+    """
     from ..release import changes
 
     at = trunk(base)
@@ -190,7 +201,10 @@ def quarantine(
 
 @app.command()
 def guard(base: Trunk = None) -> None:
-    """Check that what is checked out changes environments by the rules; exit code 3 when not."""
+    """Check changes of environments against the rules.
+
+    Exit code 3 when one breaks a rule.
+    """
     from datetime import UTC, datetime
 
     from ..git.revision import Revision, uncommitted

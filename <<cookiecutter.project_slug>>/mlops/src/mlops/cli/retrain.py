@@ -21,10 +21,11 @@ def retrain(
     ] = False,
     output: Annotated[Path, typer.Option(help="The folder of the report.")] = RETRAIN,
 ) -> None:
-    """Train on fresh data, and commit what is better on a branch; exit code 3 when nothing is.
+    """Retrain on fresh data; keep a better model.
 
-    The source is read again, the pipeline run, and the model held against that of the last commit
-    on the newest rows. What is checked out stays as it is.
+    A better model is committed on a branch. Exit code 3 when it is no better. The source is read
+    again, the pipeline run, and the model held against that of the last commit on the newest rows.
+    What is checked out stays as it is.
 
     \b
     mlops retrain --reason "drift in prod"

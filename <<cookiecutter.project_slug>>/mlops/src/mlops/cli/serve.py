@@ -20,10 +20,10 @@ def serve(
         str | None, typer.Option(help="The prediction log: a folder, or a URL like s3://…")
     ] = None,
 ) -> None:
-    """Serve the model: the Open Inference Protocol over HTTP, and /predict for people.
+    """Serve the model over HTTP.
 
-    Every setting is a variable of the environment, too, MLOPS_PORT for --port:
-    see mlops/docs/serve.md.
+    The Open Inference Protocol for programs, /predict for people. Every setting is a variable of
+    the environment, too, MLOPS_PORT for --port: see mlops/docs/serve.md.
 
     \b
     mlops serve
@@ -45,7 +45,9 @@ def smoke(
     ] = 250,
     wait: Annotated[float, typer.Option(help="Seconds to ask again until all holds.")] = 0,
 ) -> None:
-    """Check a running server: health, release, one known prediction, latency.
+    """Check a running server with a known prediction.
+
+    Health, release, the prediction and its latency.
 
     \b
     mlops smoke http://localhost:8080
@@ -63,7 +65,7 @@ def load(
     seconds: Annotated[float, typer.Option(min=0.1, help="For how long.")] = 10,
     rows: Annotated[int, typer.Option(min=1, help="Rows a request.")] = 1,
 ) -> None:
-    """Put a server under load, and tell how quickly it answered.
+    """Measure a server's latency under load.
 
     \b
     mlops load http://localhost:8080 --connections 64

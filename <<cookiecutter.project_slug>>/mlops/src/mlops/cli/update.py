@@ -21,7 +21,7 @@ def engine(
         typer.Option(help="Exit code 3 when the manifest is not that of this branch or commit."),
     ] = None,
 ) -> None:
-    """Tell which engine this is, and which files of it are not what its version shipped.
+    """Show the engine's version and its changed files.
 
     \b
     mlops engine
@@ -65,10 +65,10 @@ def update(
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Merge a newer template on a branch of its own, and propose it.
+    """Update to a newer version of the template.
 
-    Your files stay, the engine is replaced, what both changed is merged by Git. Workspace and index
-    stay as they are.
+    Merged on a branch of its own, and proposed. Your files stay, the engine is replaced, what both
+    changed is merged by Git. Workspace and index stay as they are.
 
     \b
     mlops update
