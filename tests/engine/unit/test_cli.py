@@ -147,6 +147,27 @@ def test_gates_are_told_to_programs(
         assert [each["metric"] for each in found["broken"]] == ["f1"] * bool(code)
 
 
+def test_the_summary_says_what_comes_next(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(stored.folder)
+    stored.params(gates={"roc_auc": {"min": 0.4}})
+    stored.made("good")
+    assert _mlops(monkeypatch, "summary") == 0
+    out = capsys.readouterr().out
+    assert re.match(r"Model ready: roc_auc 0\.\d+; gates kept\.\nNext:\n  uv run mlops serve ", out)
+    stored.put("poor")
+    stored.ran()
+    assert _mlops(monkeypatch, "summary") == 0
+    assert "\nNext:\n  git add . && git commit " in capsys.readouterr().out
+    stored.params(gates={"roc_auc": {"min": 0.999}})
+    assert _mlops(monkeypatch, "summary") == 0
+    out = capsys.readouterr().out
+    assert re.search(
+        r"It breaks gates:\n  roc_auc: 0\.\d+ is below 0\.999\nNext:\n  make run ", out
+    )
+
+
 def test_drafting_says_which_gate_there_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -172,6 +172,25 @@ def compare(base: Base = "HEAD", json: Json = False) -> None:
 
 
 @app.command()
+def summary() -> None:
+    """Show how good the model is, and what comes next."""
+    from ..config.params import load_params
+    from ..git.revision import git
+    from ..judging import gate
+    from ..judging.recount import judged_by
+    from ..paths import LOCK
+    from ..report.summary import Summary
+
+    params = load_params()
+    found = judged_by(params, None)
+    broken = gate.broken(params, found.metrics, found.slices, None, found.worth, found.fairness)
+    is_committed = not git("status", "--porcelain", "--", str(LOCK))
+    lines = [*found.contradictions, *broken]
+    for line in Summary(found.metrics, [*params.gates], lines, is_committed).lines():
+        typer.echo(line)
+
+
+@app.command()
 def gate(
     base: Annotated[str | None, typer.Option(help="The champion's branch, tag or commit.")] = None,
     json: Json = False,
