@@ -104,6 +104,42 @@ def test_commands_run_at_the_root(
     assert CliRunner().invoke(cli.app, [*command.split()[:1], "--help"]).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"[tool.mlops", "not valid TOML: "),
+        (b"\xff = 1", "not UTF-8 text"),
+        (b"tool = 3", "tool is 3 (int); must be a table"),
+        (b"[tool]\nmlops = 'x'", "tool.mlops is 'x' (str); must be a table"),
+    ],
+)
+def test_a_description_that_is_none_is_one_line(
+    text: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each command; above a project it is none of its business."""
+    (tmp_path / "pyproject.toml").write_bytes(text)
+    monkeypatch.chdir(tmp_path)
+    assert told(monkeypatch, "gate").startswith(f"pyproject.toml: {said}")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir("below")
+    assert told(monkeypatch, "gate") == OUTSIDE
+
+
+@pytest.mark.parametrize("name", ["3", "'not-a-name'", "['a']", "''"])
+def test_a_package_has_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(project.VARIABLE, raising=False)
+    settings = f"[tool.mlops]\npackage = {name}\n"
+    write_text(tmp_path / "pyproject.toml", settings)
+    with pytest.raises(InputError, match=r"tool\.mlops\.package is .*; must name a package"):
+        project.module("features")
+    with pytest.raises(InputError, match="must name a package"):
+        project.speak_for(settings)
+    write_text(tmp_path / "pyproject.toml", "project = 1\n")
+    with pytest.raises(InputError, match="project is 1 .*; must be a table"):
+        project.about()
+
+
 def told(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
     """What a command that is refused says."""
     monkeypatch.setattr("sys.argv", ["mlops", *arguments])

@@ -8,6 +8,7 @@ import inspect
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,12 +19,19 @@ from .errors import InputError
 
 # Names the package where there is no pyproject.toml: in the serving image.
 VARIABLE = "MLOPS_PACKAGE"
+PYPROJECT = Path("pyproject.toml")
 
 
 def root() -> Path | None:
     """The nearest folder, from the working folder up, whose pyproject.toml has [tool.mlops]."""
     here = Path.cwd()
-    return next((each for each in (here, *here.parents) if _settings(each) is not None), None)
+    if _settings(here) is not None:
+        return here
+    for folder in here.parents:
+        with suppress(InputError):  # what is wrong above is somebody else's
+            if _settings(folder) is not None:
+                return folder
+    return None
 
 
 def require_root() -> None:
@@ -40,15 +48,43 @@ def require_root() -> None:
         raise InputError(f"this is not the root of the project: cd {found}")
 
 
+def parsed(text: str) -> dict[str, Any]:
+    """What a pyproject.toml says. Raises InputError where it is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{PYPROJECT}: not valid TOML: {error}") from None
+
+
+def table(content: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
+    """A table of a pyproject.toml by its names, from the outside in; None where there is none.
+
+    Raises InputError where something else has its name.
+    """
+    found: Any = content
+    for depth, name in enumerate(names, start=1):
+        found = found.get(name)
+        if found is None:
+            return None
+        if not isinstance(found, dict):
+            where = ".".join(names[:depth])
+            raise InputError(f"{PYPROJECT}: {where} is {shown(found)}; must be a table")
+    return dict(found)
+
+
 def _settings(folder: Path) -> dict[str, Any] | None:
     """What stands under [tool.mlops] in a folder's pyproject.toml; None where there is no such."""
-    settings: dict[str, Any] | None = _described(folder).get("tool", {}).get("mlops")
-    return settings
+    return table(_described(folder), "tool", "mlops")
 
 
 def _described(folder: Path) -> dict[str, Any]:
-    file = folder / "pyproject.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file = folder / PYPROJECT
+    if not file.is_file():
+        return {}
+    try:
+        return parsed(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise InputError(f"{PYPROJECT}: not UTF-8 text") from None
 
 
 @dataclass(frozen=True)
@@ -61,7 +97,7 @@ class About:
 
 def about() -> About:
     """The project's name and version, which it has wherever it was cloned to."""
-    said = _described(Path()).get("project", {})
+    said = table(_described(Path()), "project") or {}
     return About(said.get("name", Path.cwd().name), said.get("version", "0.1.0"))
 
 
@@ -72,13 +108,24 @@ def package() -> str | None:
     """
     if name := os.environ.get(VARIABLE):
         return name
-    return (_settings(Path()) or {}).get("package")
+    return _package(_settings(Path()))
 
 
 def speak_for(pyproject: str) -> None:
-    """Take the owner's package that another pyproject.toml names: the one that is installed."""
-    if name := tomllib.loads(pyproject).get("tool", {}).get("mlops", {}).get("package"):
+    """Take the owner's package that another pyproject.toml names: the one that is installed.
+
+    Raises InputError where that file is none.
+    """
+    if name := _package(table(parsed(pyproject), "tool", "mlops")):
         os.environ[VARIABLE] = name
+
+
+def _package(settings: Mapping[str, Any] | None) -> str | None:
+    """What [tool.mlops] calls the owner's package. Raises InputError where that is no name."""
+    name = (settings or {}).get("package")
+    if name is not None and not (isinstance(name, str) and name.isidentifier()):
+        raise InputError(f"{PYPROJECT}: tool.mlops.package is {shown(name)}; must name a package")
+    return name
 
 
 def module(name: str) -> ModuleType | None:

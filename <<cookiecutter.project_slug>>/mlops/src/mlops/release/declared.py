@@ -1,21 +1,19 @@
 """What the project's pyproject.toml declares at a revision: its name, and where its images are."""
 
 import re
-import tomllib
-from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..git.revision import Revision
+from ..project import PYPROJECT, parsed, table
 from .evidence import Images
 
-PYPROJECT = Path("pyproject.toml")
 _REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
 
 
 def project_name(at: Revision) -> str:
     """The project's name. Raises InputError where none is declared."""
-    name = _declared(at).get("project", {}).get("name")
+    name = (table(_declared(at), "project") or {}).get("name")
     if not isinstance(name, str):
         raise InputError(f"{PYPROJECT}: project: name is missing")
     return name
@@ -23,7 +21,7 @@ def project_name(at: Revision) -> str:
 
 def registry(at: Revision) -> str:
     """Where images are pushed, as HOST/NAME. Raises InputError where nothing fit is declared."""
-    found = _declared(at).get("tool", {}).get("mlops", {}).get("registry")
+    found = (table(_declared(at), "tool", "mlops") or {}).get("registry")
     if not isinstance(found, str):
         raise InputError(
             f"{PYPROJECT}: tool.mlops: registry is missing: where images are pushed, as "
@@ -46,7 +44,4 @@ def _declared(at: Revision) -> dict[str, Any]:
     text = at.read(PYPROJECT)
     if text is None:
         raise InputError(f"{PYPROJECT}: no such file")
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{PYPROJECT}: not valid TOML: {error}") from None
+    return parsed(text)

@@ -12,8 +12,9 @@ from pathlib import Path
 from ..errors import InputError
 from ..git.revision import PLAIN, Revision, git
 from ..printable import printable
+from ..project import PYPROJECT
 from .commits import fork, lost, remembered
-from .declared import PYPROJECT, image_names, registry
+from .declared import image_names, registry
 from .evidence import Evidence, evidence_path, load_evidence
 from .governance import lacking
 from .history import lived, require_whole, route, ways_back

@@ -20,6 +20,7 @@ from ..errors import CheckError, InputError, ProjectError
 from ..files import sha256
 from ..git.revision import Revision, git
 from ..paths import ONNX
+from ..project import PYPROJECT
 from . import declared
 from .declared import image_names
 from .docker import docker, program
@@ -44,7 +45,7 @@ def declared_names(at: Revision, registry: str | None) -> dict[str, str]:
     if registry not in (None, known):
         image_names(str(registry))
         raise InputError(
-            f"{registry}: {declared.PYPROJECT} declares {known} (tool.mlops: registry): no release "
+            f"{registry}: {PYPROJECT} declares {known} (tool.mlops: registry): no release "
             "may have images of another; change it there first"
         )
     return image_names(known)

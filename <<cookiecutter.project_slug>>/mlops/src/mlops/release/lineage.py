@@ -15,7 +15,8 @@ from ..errors import InputError
 from ..files import flat
 from ..git.revision import Revision, git
 from ..paths import CANDIDATE_ONNX, LOCK, METRICS, ONNX, PROVENANCE
-from .declared import PYPROJECT, project_name
+from ..project import PYPROJECT
+from .declared import project_name
 from .evidence import Evidence, release_id
 from .history import moment
 

@@ -15,8 +15,9 @@ from typing import Literal
 from ..errors import CheckError, InputError, ProjectError, first_line
 from ..git.revision import Output, Revision, git, is_shallow
 from ..paths import LOCK, ONNX, PARAMS, PROVENANCE, SNAPSHOT
+from ..project import PYPROJECT
 from ..serving.client import Client
-from .declared import PYPROJECT, image_names, registry
+from .declared import image_names, registry
 from .docker import docker
 from .evidence import Evidence, evidence_path, load_evidence
 from .history import SHALLOW
