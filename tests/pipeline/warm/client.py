@@ -40,8 +40,8 @@ def circumstances(environ: dict[str, str]) -> bytes:
     limited = (resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)
     limits = [resource.getrlimit(each) for each in limited]
     ignored = [each for each in range(1, 32) if signal.getsignal(each) == signal.SIG_IGN]
-    network = posix.readlink("/proc/self/ns/net")
-    return repr([kept, limits, ignored, network]).encode()
+    spaces = [posix.readlink(f"/proc/self/ns/{each}") for each in ("mnt", "net", "pid", "user")]
+    return repr([kept, limits, ignored, spaces, posix.geteuid()]).encode()
 
 
 def customised(environ: dict[str, str]) -> bool:
