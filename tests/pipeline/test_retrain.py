@@ -93,13 +93,16 @@ def test_classification_that_learns_nothing_leaves_nothing(project: Project) -> 
 
 
 def test_classification_that_breaks_a_gate_is_not_proposed(project: Project) -> None:
-    project.set("params.yaml", gates={"roc_auc": {"regression": 0}, "accuracy": {"max": 0.3}})
+    project.set(
+        "params.yaml", gates={"roc_auc": {"regression": 0}, "accuracy": {"max": 0.3, "naive": 0.9}}
+    )
     project.commit()
     before = state(project)
     warehouse(project).add(taught=True)
     done = project.run("mlops", "retrain", code=3)
     assert "error: accuracy: 0." in done.stderr
     assert "is above 0.3" in done.stderr
+    assert "accuracy: " in done.stderr.partition("is above 0.3")[2]  # no better than naive answers
     assert state(project) == before
 
 

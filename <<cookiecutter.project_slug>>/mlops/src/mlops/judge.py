@@ -14,7 +14,7 @@ from .config.terms import Terms, load_terms
 from .errors import CheckError, InputError
 from .git import engine, lock
 from .git.revision import WORKSPACE, Revision, git
-from .judging import comparison, gate
+from .judging import comparison
 from .judging.recount import judged_by
 from .learning.metrics import METRICS as OF_ENGINE
 from .learning.metrics import STABILITY, VALUE
@@ -160,11 +160,7 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
         notes.append("metrics of clusters are compared, not counted again: that takes own code")
     against = None if base is None else comparison.compare(terms, base, own)
     found = judged_by(terms, base, own, strange)
-    lines = [
-        *found.contradictions,
-        *gate.broken(terms, found.metrics, found.slices, against, found.worth, found.fairness),
-    ]
-    return [*map(str, lines)]
+    return [*map(str, found.breaches(terms, against))]
 
 
 def _strange(terms: Terms, base: Revision, head: Revision) -> frozenset[str]:

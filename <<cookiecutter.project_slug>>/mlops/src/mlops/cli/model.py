@@ -176,17 +176,15 @@ def summary() -> None:
     """Show how good the model is, and what comes next."""
     from ..config.params import load_params
     from ..git.revision import git
-    from ..judging import gate
     from ..judging.recount import judged_by
     from ..paths import LOCK
     from ..report.summary import Summary
 
     params = load_params()
     found = judged_by(params, None)
-    broken = gate.broken(params, found.metrics, found.slices, None, found.worth, found.fairness)
+    broken = found.breaches(params, None)
     is_committed = not git("status", "--porcelain", "--", str(LOCK))
-    lines = [*found.contradictions, *broken]
-    for line in Summary(found.metrics, [*params.gates], lines, is_committed).lines():
+    for line in Summary(found.metrics, [*params.gates], broken, is_committed).lines():
         typer.echo(line)
 
 
@@ -205,16 +203,12 @@ def gate(
     """
     from ..config.params import load_params
     from ..git.revision import Revision
-    from ..judging import gate
     from ..judging.recount import judged_by
 
     params = load_params()
     against = None if base is None else _compared(base)
     found = judged_by(params, None if base is None else Revision.of(base))
-    lines = [
-        *found.contradictions,
-        *gate.broken(params, found.metrics, found.slices, against, found.worth, found.fairness),
-    ]
+    lines = found.breaches(params, against)
     if json:
         print_json({"gates": params.gates, "broken": lines, "comparison": against})
     if lines:

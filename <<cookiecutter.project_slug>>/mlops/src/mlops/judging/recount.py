@@ -26,9 +26,9 @@ from ..learning.answers import answers
 from ..learning.metrics import STABILITY, Scored, catalogue, errors, rounded, score
 from ..learning.naive import NaiveScores, naive_answers, naive_scores
 from ..paths import FAIRNESS, METRICS, NAIVE, ONNX, PARAMS, PARTS, SLICES, SNAPSHOT
-from .comparison import joblib_file, obtain, onnx_file, refitted_from, space_by
+from .comparison import Comparison, joblib_file, obtain, onnx_file, refitted_from, space_by
 from .fairness import FairnessFile, Groups, as_file, fairness
-from .gate import Breach
+from .gate import Breach, broken
 from .slices import Slices, slices
 from .worth import Worth, worth
 
@@ -80,6 +80,13 @@ class Judged:
     contradictions: list[Breach]
     worth: dict[str, Worth] | None = None
     fairness: dict[str, Groups] | None = None
+
+    def breaches(self, terms: Terms, against: Comparison | None) -> list[Breach]:
+        """All that the gates object to; without a comparison, none of those on regression does."""
+        return [
+            *self.contradictions,
+            *broken(terms, self.metrics, self.slices, against, self.worth, self.fairness),
+        ]
 
 
 def judged_by(

@@ -290,10 +290,7 @@ def _broken(params: Params, base: Revision | None, found: Comparison) -> list[Br
         judged = judged_by(params, base)
     except InputError as error:
         return [Breach(None, "evidence", str(error))]
-    return [
-        *judged.contradictions,
-        *broken(params, judged.metrics, judged.slices, found, judged.worth, judged.fairness),
-    ]
+    return judged.breaches(params, found)
 
 
 def _head() -> Revision | None:

@@ -13,8 +13,8 @@ from ..errors import CheckError, InputError
 from ..files import read_json, write_text
 from ..git.revision import WORKSPACE, Revision, commit, git, with_python
 from ..judging.comparison import Comparison, compare, judged
-from ..judging.gate import broken
-from ..paths import LOCK, METRICS, PROVENANCE, SLICES, SNAPSHOT
+from ..judging.recount import judged_by
+from ..paths import LOCK, PROVENANCE, SNAPSHOT
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _judged(head: Revision) -> Comparison:
     """Compare with HEAD. Raises CheckError unless the model is better, and keeps all gates."""
     params = load_params()
     found = compare(params, head)
-    if lines := broken(params, read_json(METRICS), read_json(SLICES), found):
+    if lines := judged_by(params, head).breaches(params, found):
         raise CheckError("\n".join(map(str, lines)))
     if found.verdict != "better":
         told = found.reason or ", ".join(
