@@ -8,12 +8,22 @@ from pathlib import Path
 import helpers
 import pytest
 from images.fixtures import builder, engine, haproxy, registry
-from pipeline.projects import copy, installed, reproduced, small
+from pipeline.projects import copy, installed, reproduced, small, started
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 # Fixtures of every folder, made once.
-__all__ = ["builder", "copy", "engine", "haproxy", "installed", "registry", "reproduced", "small"]
+__all__ = [
+    "builder",
+    "copy",
+    "engine",
+    "haproxy",
+    "installed",
+    "registry",
+    "reproduced",
+    "small",
+    "started",
+]
 
 Bake = Callable[..., Path]
 

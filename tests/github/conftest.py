@@ -52,9 +52,9 @@ class Desk:
 
 
 @pytest.fixture(scope="session")
-def cloned(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def cloned(started: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a remote on GitHub. Not to be changed: copy it."""
-    project = installed("classification").copy(tmp_path_factory.mktemp("cloned") / "project")
+    project = started("classification").copy(tmp_path_factory.mktemp("cloned") / "project")
     project.git("remote", "add", "origin", f"git@github.com:{REPOSITORY}.git")
     return project
 

@@ -29,11 +29,11 @@ print(json.dumps([pq.read_metadata(path).num_rows for path in sys.argv[1:]]))
     ],
 )
 def year(
-    installed: Reproduced, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    started: Reproduced, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Year]:
     """Three months of the year, as `--quick` lives them, or all of it."""
     folder = tmp_path_factory.mktemp("year")
-    project = installed("classification").copy(folder / "project")
+    project = started("classification").copy(folder / "project")
     with lived(project, folder, request.param) as found:
         yield found
 

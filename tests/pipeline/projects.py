@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,8 +12,25 @@ from pipeline.running import QUICK, STAGES, Project, Reproduced
 
 
 @pytest.fixture(scope="session")
+def started(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
+    """A bake for a task, as a Git repository: nothing was run yet.
+
+    Its commands run in the environment of these tests, which has what a bake's lock file names.
+    """
+
+    @cache
+    def start(task: str) -> Project:
+        folder = helpers.bake(template, tmp_path_factory.mktemp(task) / "bake", task=task)
+        project = Project(folder, Path(sys.prefix), owns_venv=False)
+        project.init()
+        return project
+
+    return start
+
+
+@pytest.fixture(scope="session")
 def installed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
-    """A bake for a task, as a Git repository, with its environment: nothing was run yet."""
+    """The same with an environment of its own, as its owner has."""
 
     @cache
     def install(task: str) -> Project:
@@ -42,12 +60,12 @@ def reproduced(installed: Reproduced) -> Reproduced:
 
 
 @pytest.fixture(scope="session")
-def small(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
+def small(started: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
     """The same on every tenth row and with less to examine. Not to be changed: copy it."""
 
     @cache
     def reproduce(task: str) -> Project:
-        project = installed(task).copy(tmp_path_factory.mktemp(f"small-{task}") / "project")
+        project = started(task).copy(tmp_path_factory.mktemp(f"small-{task}") / "project")
         project.sample("data/small.parquet", 10)
         project.learn_from("data/small.parquet")
         project.set(

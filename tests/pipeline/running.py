@@ -84,11 +84,12 @@ class Project:
 
     def environ(self) -> dict[str, str]:
         """Return what `uv run` would set, and the copy's source first on Python's path."""
-        known = shell(self.venv.parent.parent)
+        known = shell(self.folder.parent)
         known["PATH"] = f"{self.venv}/bin{os.pathsep}{known['PATH']}"
         if self.owns_venv:
             return known
-        known["PATH"] = f"{warm.folder(self.venv, **known)}{os.pathsep}{known['PATH']}"
+        place = warm.folder(self.venv, **shell(Path(os.sep)))
+        known["PATH"] = f"{place}{os.pathsep}{known['PATH']}"
         return known | {"PYTHONPATH": sources(self.folder)}
 
     def run(self, *command: str, code: int = 0, env: Mapping[str, str] | None = None) -> Run:

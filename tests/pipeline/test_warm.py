@@ -16,8 +16,8 @@ WARM = "import sys; print('sklearn' in sys.modules)"
 
 
 @pytest.fixture
-def project(installed: Reproduced, tmp_path: Path) -> Project:
-    project = installed("classification").copy(tmp_path / "project")
+def project(started: Reproduced, tmp_path: Path) -> Project:
+    project = started("classification").copy(tmp_path / "project")
     (place, *_) = project.environ()["PATH"].split(os.pathsep)
     while not Path(place, ".server").exists():  # commands begin cold until then
         time.sleep(0.1)
@@ -66,7 +66,9 @@ def test_a_command_does_the_same(project: Project, command: list[str]) -> None:
 
 def test_it_is_warm_where_nothing_differs(project: Project, tmp_path: Path) -> None:
     assert project.run("python", "-c", WARM).stdout == "True\n"
-    assert project.run("uv", "run", "--no-sync", "python", "-c", WARM).stdout == "True\n"
+    of_venv = {"UV_PROJECT_ENVIRONMENT": str(project.venv)}
+    by_uv = project.run("uv", "run", "--no-sync", "python", "-c", WARM, env=of_venv)
+    assert by_uv.stdout == "True\n"
     for differs in ({"OMP_NUM_THREADS": "2"}, {"PYTHONHASHSEED": "0"}, {"LC_ALL": "C"}):
         assert project.run("python", "-c", WARM, env=differs).stdout == "False\n"
     (tmp_path / "sitecustomize.py").write_text("print('first')")

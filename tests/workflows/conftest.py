@@ -24,13 +24,13 @@ def _branch(project: Project, name: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def prepared(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> World:
+def prepared(started: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A repository whose `main` has a good model, and a branch for each kind of change.
 
     Its gates forbid no model but one that is worse than that of `main`.
     """
     folder = tmp_path_factory.mktemp("world")
-    project = installed("classification").copy(folder / "project")
+    project = started("classification").copy(folder / "project")
     origin = hub(folder)
     store = folder / "store"
     (folder / "objects").mkdir()

@@ -25,10 +25,10 @@ TITLE = "Retrain on the data of "
 
 
 @pytest.fixture(scope="module")
-def importing(installed: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def importing(started: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """A project whose source is a copy of a warehouse, which has the first rows. Copy it."""
     folder = tmp_path_factory.mktemp("importing")
-    project = installed("classification").copy(folder / "project")
+    project = started("classification").copy(folder / "project")
     project.git("checkout", "--quiet", "-B", "main")
     warehouse = Warehouse(folder / "warehouse", project)
     warehouse.begin(folder / "store")

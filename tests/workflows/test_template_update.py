@@ -32,9 +32,9 @@ def versions(template: Path, tmp_path: Path) -> Versions:
 
 
 @pytest.fixture
-def world(installed: Reproduced, versions: Versions, tmp_path: Path) -> Iterator[Releases]:
+def world(started: Reproduced, versions: Versions, tmp_path: Path) -> Iterator[Releases]:
     """A project of the older version on GitHub."""
-    project = installed("classification").copy(tmp_path / "project")
+    project = started("classification").copy(tmp_path / "project")
     project.git("checkout", "--quiet", "-B", "main")
     record = json.loads((project.folder / ".cookiecutter.json").read_text(encoding="utf-8"))
     at = {"template": str(versions.folder), "commit": versions.old}

@@ -5,10 +5,13 @@ Pushes and fetches reach a bare repository through Git's `insteadOf`; DVC's remo
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pipeline import warm
@@ -43,15 +46,15 @@ def hub(folder: Path) -> Path:
     return origin
 
 
-def venv_of_jobs(project: Project) -> Path:
-    """Return the environment that jobs share; made once.
+@cache
+def venv_of_jobs() -> Path:
+    """Return where jobs have their environment, which the first of them makes.
 
     Not the tests' own: a job's `uv run` has it import the job's checkout.
     """
-    venv = project.venv.parent.parent / "venv-of-jobs"
-    if not venv.exists():
-        project.run("uv", "sync", "--locked", env={"UV_PROJECT_ENVIRONMENT": str(venv)})
-    return venv
+    folder = Path(tempfile.mkdtemp(prefix="jobs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder / "venv"
 
 
 @dataclass(frozen=True)
@@ -167,8 +170,9 @@ class World:
             for name, value in known.items()
             if name in passed or name.startswith(network) or name.lower().endswith("_proxy")
         }
-        jobs = venv_of_jobs(self.project)
-        kept["PATH"] = f"{warm.folder(jobs, **kept)}{os.pathsep}{kept['PATH']}"
+        jobs = venv_of_jobs()
+        if (jobs / "bin" / "python").exists():
+            kept["PATH"] = f"{warm.folder(jobs, **kept)}{os.pathsep}{kept['PATH']}"
         cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True)
         return kept | {
             "HOME": str(home),
