@@ -105,13 +105,13 @@ def _without_terms(
 
 def _paths(source: Any) -> Iterator[str]:
     """The paths below `source` of params.yaml, however deep."""
-    inner = source.values() if isinstance(source, dict) else source
-    if isinstance(source, dict) and isinstance(source.get("path"), str):
-        yield source["path"]
-    if isinstance(inner, list | type({}.values())):
-        for each in inner:
-            if isinstance(each, dict | list):
-                yield from _paths(each)
+    inside = source if isinstance(source, list) else []
+    if isinstance(source, dict):
+        inside = [*source.values()]
+        if isinstance(source.get("path"), str):
+            yield source["path"]
+    for each in inside:
+        yield from _paths(each)
 
 
 def _no_runbook(statement: Statement, at: Revision, _made: Revision, _today: date) -> Iterator[str]:
