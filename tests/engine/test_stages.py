@@ -119,7 +119,9 @@ def test_a_stage_depends_on_the_modules_of_the_owner_that_it_asks_for(stage: str
         if isinstance(call.func, ast.Name) and call.func.id == "module"
     }
     # What a model was pickled with is needed to load it.
-    loads = any(path.name == "model.py" for path in closure(stage)) and stage != "train"
+    loads = (
+        any(path == ENGINE / "learning/model.py" for path in closure(stage)) and stage != "train"
+    )
     assert declared(stage, "src") == asked | ({"features.py", "estimators.py"} if loads else set())
 
 

@@ -335,7 +335,7 @@ LEAKS = {
 def test_leaking_split_fails_the_tests_of_the_engine(tmp_path: Path, leak: str) -> None:
     """The guard against leaks is the engine's own tests: a leak in its code must fail them."""
     engine = shutil.copytree(PROJECT / "mlops/src", tmp_path / "src")
-    with (engine / "mlops/parts.py").open("a", encoding="utf-8") as module:
+    with (engine / "mlops/data/parts.py").open("a", encoding="utf-8") as module:
         module.write(LEAK.format(LEAKS[leak]))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "--tb=no", "-p", "no:cacheprovider", SPLITS],
