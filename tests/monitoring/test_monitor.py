@@ -21,7 +21,7 @@ def lines(text: str) -> list[str]:
 @each_task
 def test_rows_of_training_raise_nothing(logged: Ask, task: str) -> None:
     found = logged(task)
-    done = found.monitor()
+    done = found.monitor(is_drawn=True)
     assert f"{ASKED} rows" in done.stdout
     result = found.result
     assert balanced(result) == ASKED
@@ -36,7 +36,7 @@ def test_rows_of_training_raise_nothing(logged: Ask, task: str) -> None:
 
 def test_page_needs_nothing_else(logged: Ask) -> None:
     found = logged("classification")
-    found.monitor()
+    found.monitor(is_drawn=True)
     page = found.text("report.html")
     assert page.startswith("<!doctype html>")
     assert page.count("<svg") == page.count("</svg>") > 10
@@ -51,7 +51,7 @@ def test_page_needs_nothing_else(logged: Ask) -> None:
 def test_what_drifts_is_named(own: Copied) -> None:
     found = own.logged
     found.change(own.log, 'data["distance"] *= 2; data.loc[data.index[::2], "carrier"] = "<b>|x"')
-    done = found.monitor(log=own.log, code=3)
+    done = found.monitor(log=own.log, code=3, is_drawn=True)
     told = [line for line in lines(done.stderr) if not line.startswith("contract:")]
     assert any(line.startswith("drift: distance:") for line in told)
     assert any(line.startswith("drift: carrier:") and "new: <b>|x 50" in line for line in told)
@@ -94,7 +94,7 @@ def test_column_that_was_renamed_is_no_drift(own: Copied) -> None:
     """Rows with the old name and with the new one; what is left of the column is still judged."""
     found = own.logged
     found.change(own.log, 'data = data.rename(columns={"humid": "humidity"})')
-    done = found.monitor(log=own.log, code=3)
+    done = found.monitor(log=own.log, code=3, is_drawn=True)
     assert lines(done.stderr) == [f"contract: humid: not in the log: {ASKED} of {ASKED} rows"]
     assert found.result["account"]["unknown"] == {"humidity": ASKED}
     assert "humidity" in found.text("report.html")
@@ -200,7 +200,7 @@ def test_clock_that_jumped(own: Copied) -> None:
     """Rows more than a day off their file are of its time: in one window, and told."""
     found = own.logged
     found.change(own.log, 'data.loc[data.index[::2], "_time"] += pd.Timedelta(days=40)')
-    found.monitor(log=own.log)
+    found.monitor(log=own.log, is_drawn=True)
     result = found.result
     assert balanced(result) == ASKED
     assert result["windows"][-1]["rows"] == ASKED
@@ -234,7 +234,7 @@ def test_folder_that_holds_something_else_is_not_replaced(logged: Ask, tmp_path:
     assert "holds something else" in one_line(done)
     assert (tmp_path / "precious").exists()
     found.monitor(f"--output={tmp_path / 'new'}")
-    found.monitor(f"--output={tmp_path / 'new'}")  # its own it may
+    found.monitor(f"--output={tmp_path / 'new'}", is_drawn=True)  # its own it may
     names = {each.name for each in (tmp_path / "new").iterdir()}
     assert names == {"problems", "report.html", "report.md", "result.json"}
 
