@@ -188,7 +188,7 @@ def test_code_that_no_stage_needs_makes_none_stale(
     for module in [*others, f"{OWN}/hooks.py"]:
         project.append(module, "# changed")
     assert project.status() == set()
-    for module in (f"{OWN}/metrics.py", f"{ENGINE}/trees.py", f"{ENGINE}/config/split.py"):
+    for module in (f"{OWN}/metrics.py", f"{ENGINE}/learning/trees.py", f"{ENGINE}/config/split.py"):
         project.append(module, "# changed")
         assert project.status() == needed[module], module
         project.restore(module)
