@@ -175,6 +175,9 @@ def test_it_goes_with_the_data_that_it_was_for(begin: Begin) -> None:
     value = {"currency": "EUR", "over": -1.0, "under": -1.0}
     stored.edit("params.yaml", lambda params: params["evaluate"].update(value=value))
     stored.write("dvc.yaml", {"stages": {}, "plots": []})
+    with pytest.raises(InputError, match=r"dvc\.yaml: stages\.ingest\.deps is missing"):
+        draft.write(load_params().source, "", "regression")
+    stored.write("dvc.yaml", {"stages": {"ingest": {"deps": []}}, "plots": []})
     draft.write(load_params().source, "", "regression")
     assert load_params().evaluate.value is None
 

@@ -533,7 +533,11 @@ def write(source: AnySource, contract: str, task: Task) -> None:
         if "path" not in params["source"]:
             params["source"] = {}
         params["source"].update(path=source.path, database=source.database)
-    deps = pipeline["stages"]["ingest"]["deps"]
+    try:
+        deps = pipeline["stages"]["ingest"]["deps"]
+    except (KeyError, TypeError):
+        told = f"{PIPELINE}: stages.ingest.deps is missing; take it from your last commit"
+        raise InputError(told) from None
     deps[:] = [each for each in deps if not each.startswith("${source.")]
     deps.extend(f"${{{key}}}" for key in source.files or ["source.path"])
     params["gates"] = _gates(task)
