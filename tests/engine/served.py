@@ -12,6 +12,7 @@ from onnx import helper
 
 from mlops.data.contract import Contract
 from mlops.learning.conversion import to_onnx
+from mlops.learning.model import Model
 from mlops.pipeline.convert import example
 
 ESTIMATORS = {
@@ -24,11 +25,15 @@ INFER = "/v2/models/made/infer"
 
 
 def write(what: str, path: Path, changes: dict[str, dict[str, Any]] | None = None) -> Path:
-    """Write the model as `convert` does, but for where it comes from."""
+    """Write a made model, with changes of its columns."""
     model, described = made.trained(what, ESTIMATORS[what]), made.contract(what).model_dump()
     for name, change in (changes or {}).items():
         described["columns"][name] |= change
-    contract = Contract.parse(described)
+    return save(model, Contract.parse(described), path)
+
+
+def save(model: Model, contract: Contract, path: Path) -> Path:
+    """Write a model as `convert` does, but for where it comes from."""
     facts = {
         "project": "made",
         "task": model.task,

@@ -79,7 +79,7 @@ def test_a_commit_makes_the_same_images_anywhere_and_they_become_a_release(
     assert "scikit-learn" in packages(committed, "training") - packages(committed, "serving")
 
     build.forget()
-    clone = Project(tmp_path / "clone", committed.venv, owns_venv=False)
+    clone = Project(tmp_path / "clone", committed.venv)
     committed.git("clone", "--quiet", str(committed.folder), str(clone.folder))
     clone.git("config", "core.sharedRepository", "0600")
     for path in (clone.folder / "src").rglob("*.py"):

@@ -21,7 +21,7 @@ def started(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Reprodu
     @cache
     def start(task: str) -> Project:
         folder = helpers.bake(template, tmp_path_factory.mktemp(task) / "bake", task=task)
-        project = Project(folder, Path(sys.prefix), owns_venv=False)
+        project = Project(folder, Path(sys.prefix))
         project.init()
         return project
 
@@ -29,14 +29,13 @@ def started(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Reprodu
 
 
 @pytest.fixture(scope="session")
-def installed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
+def installed(started: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
     """The same with an environment of its own, as its owner has."""
 
     @cache
     def install(task: str) -> Project:
-        folder = helpers.bake(template, tmp_path_factory.mktemp(task) / "bake", task=task)
-        project = Project(folder, folder / ".venv")
-        project.init()
+        copied = started(task).copy(tmp_path_factory.mktemp(f"installed-{task}") / "project")
+        project = Project(copied.folder, copied.folder / ".venv")
         project.run("uv", "lock", "--check")
         project.run("uv", "sync", "--locked")
         return project

@@ -80,7 +80,11 @@ class Project:
 
     folder: Path
     venv: Path
-    owns_venv: bool = True
+
+    @property
+    def owns_venv(self) -> bool:
+        """Whether it has an environment of its own, in which `uv run` runs commands."""
+        return self.venv == self.folder / ".venv"
 
     def environ(self) -> dict[str, str]:
         """Return what `uv run` would set, and the copy's source first on Python's path."""
@@ -203,7 +207,7 @@ class Project:
         """Copy the project with DVC's cache; the copy runs its own code in this environment."""
         left_out = {self.folder: {".venv"}, self.folder / ".dvc": {"tmp"}}
         shutil.copytree(self.folder, folder, ignore=lambda path, _: left_out.get(Path(path), set()))
-        return Project(folder, self.venv, owns_venv=False)
+        return Project(folder, self.venv)
 
 
 def one_line(run: Run) -> str:

@@ -97,7 +97,7 @@ def test_data_remote_is_locked_and_configured(bake: Bake, everything: Project, r
 
     No other plugin would be installed.
     """
-    project = Project(bake(data_remote=remote), everything.venv, owns_venv=False)
+    project = Project(bake(data_remote=remote), everything.venv)
     project.init()
     recorded = json.loads((project.folder / ".cookiecutter.json").read_text("utf-8"))
     address = recorded["answers"]["data_remote_url"]

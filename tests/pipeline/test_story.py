@@ -219,7 +219,7 @@ def test_colleague_pulls_the_same_model(reproduced: Reproduced, task: str, tmp_p
     project.run("dvc", "push")
     assert (tmp_path / "flight-delays-data").is_dir()
     project.git("clone", "--quiet", ".", str(tmp_path / "clone"))
-    clone = Project(tmp_path / "clone", project.venv, owns_venv=False)
+    clone = Project(tmp_path / "clone", project.venv)
     assert not (clone.folder / "models").exists()
     clone.run("dvc", "pull")
     for name in ("models/model.onnx", "models/model.joblib", "data/predictions.parquet"):

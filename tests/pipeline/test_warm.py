@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from pipeline.running import Project, Reproduced
+from serving.running import alive, wait_for
 
 # Says whether libraries were there before anything was imported.
 WARM = "import sys; print('sklearn' in sys.modules)"
@@ -18,9 +18,8 @@ WARM = "import sys; print('sklearn' in sys.modules)"
 @pytest.fixture
 def project(started: Reproduced, tmp_path: Path) -> Project:
     project = started("classification").copy(tmp_path / "project")
-    (place, *_) = project.environ()["PATH"].split(os.pathsep)
-    while not Path(place, ".server").exists():  # commands begin cold until then
-        time.sleep(0.1)
+    # Commands begin cold until the libraries are there, and each test here would pass with that.
+    wait_for(lambda: project.run("python", "-c", WARM).stdout == "True\n", "a warm command")
     return project
 
 
@@ -100,8 +99,4 @@ def test_who_ends_the_command_ends_what_was_begun_for_it(
         assert process != command.pid
         command.send_signal(number)
         assert command.wait(timeout=20) == -number
-    for _ in range(100):
-        if not Path(f"/proc/{process}").exists():
-            break
-        time.sleep(0.1)
-    assert not Path(f"/proc/{process}").exists()
+    wait_for(lambda: not alive(process), "the end of what was begun")

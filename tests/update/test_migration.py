@@ -100,6 +100,8 @@ def work_on(project: Project) -> None:
     )
     replace(package / "serving/hooks.py", "    return outputs\n", "    return dict(outputs)\n")
     append(package / "serving/load.py", "\nOURS = 1\n")
+    append(package / "tables.py", "\nOURS = 2\n")
+    append(package / "cli.py", "\n# Our commands.\n")
     project.write(f"{PACKAGE}/holidays.py", HOLIDAYS)
     project.write("tests/unit/test_holidays.py", OWN_TEST)
     append(project.folder / "tests/unit/test_gate.py", "\n# Ours.\n")
@@ -185,10 +187,15 @@ def test_what_could_not_be_is_told(migrated: tuple[Project, str]) -> None:
     assert "your change of `tests/unit/test_gate.py` has no place of its own any more" in said
     assert "+# Ours." in project.read("docs/update-0.2.0.patch")
     assert "config.py" not in project.read("docs/update-0.2.0.patch")
-    module = "mlops/src/mlops/serving/load.py"
-    assert "your change of `src/flight_delays/serving/load.py` is one of the engine now" in said
-    assert "OURS = 1" in project.read(module)
-    assert f"changed: {module}" in project.mlops("engine").stdout
+    assert "your change of `src/flight_delays/cli.py` has no place of its own any more" in said
+    assert "+# Our commands." in project.read("docs/update-0.2.0.patch")
+    for old, module, what in (
+        ("serving/load.py", "mlops/src/mlops/serving/load.py", "OURS = 1"),
+        ("tables.py", "mlops/src/mlops/data/tables.py", "OURS = 2"),
+    ):
+        assert f"your change of `src/flight_delays/{old}` is one of the engine now" in said
+        assert what in project.read(module)
+        assert f"changed: {module}" in project.mlops("engine").stdout
 
 
 def test_it_runs(migrated: tuple[Project, str]) -> None:

@@ -15,10 +15,10 @@ from mlops import paths
 from mlops.data.contract import Contract, conform
 from mlops.data.inputs import columns, model_inputs
 from mlops.errors import CheckError
-from mlops.files import write_json, write_text
+from mlops.files import digest, write_json, write_text
 from mlops.inference import OnnxModel
 from mlops.learning.conversion import to_onnx
-from mlops.learning.model import Model, digest
+from mlops.learning.model import Model
 from mlops.pipeline.convert import (
     convert,
     example,

@@ -3,7 +3,6 @@ in a line before anything is trained."""
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import onnx
 import pandas as pd
 import pytest
 from engine import made
+from engine.served import save
 from engine.workspace import root
 
 from mlops.data.contract import Contract, conform
@@ -24,7 +24,6 @@ from mlops.learning.conversion import nodes_of, to_onnx
 from mlops.learning.declared import FeatureFile, declared, load_declared
 from mlops.learning.model import Model
 from mlops.paths import FEATURES
-from mlops.pipeline.convert import example
 from mlops.pipeline.verify import compare, edge_cases
 from mlops.serving.errors import Refused
 from mlops.serving.model import ServedModel
@@ -100,23 +99,6 @@ def test_each_estimator_takes_each_kind_of_feature(
         assert parity.ties <= parity.rows / 50, group
 
 
-def _served(model: Model, contract: Contract, path: Path) -> ServedModel:
-    """The model as `convert` writes it, but for where it comes from."""
-    facts = {
-        "project": "made",
-        "task": model.task,
-        "classes": model.classes,
-        "categories": model.categories,
-        "contract": contract.model_dump(mode="json", exclude_defaults=True),
-        "example": example(model, contract),
-    }
-    proto = to_onnx(model, contract)
-    told = {name: json.dumps(fact) for name, fact in facts.items() if fact is not None}
-    onnx.helper.set_model_props(proto, told)
-    onnx.save(proto, path)
-    return ServedModel(Settings(model=path))
-
-
 def test_callers_send_raw_columns_moments_among_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +106,7 @@ def test_callers_send_raw_columns_moments_among_them(
     write_json(FEATURES, FILE | {"features": UNTARGETED})
     contract, rows = _contract("binary"), _rows("binary")
     model = made.fit(made.params("binary", "linear"), contract, rows, rows)
-    served = _served(model, contract, tmp_path / "model.onnx")
+    served = ServedModel(Settings(model=save(model, contract, tmp_path / "model.onnx")))
     some = rows[contract.features].head(60).assign(at=rows["at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
     plain = some.astype(object).where(some.notna(), None).to_dict("records")
     sent = [{str(name): value for name, value in row.items()} for row in plain]

@@ -108,6 +108,22 @@ def test_a_manifest_that_hides_a_change_is_found(project: Path) -> None:
     assert not engine.is_rewritten(base)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"[project", "not valid TOML: "),
+        (b"\xff = 1", "not UTF-8 text"),
+        (b"project = 1", "project is 1 .*; must be a table"),
+        (b"[project]", "project.version is missing"),
+        (b"[project]\nversion = 2", "project.version is missing"),
+    ],
+)
+def test_an_engine_without_a_version_is_a_line(project: Path, text: bytes, said: str) -> None:
+    (project / "mlops/pyproject.toml").write_bytes(text)
+    with pytest.raises(InputError, match=f"^mlops/pyproject.toml: {said}"):
+        engine.engine()
+
+
 def test_no_manifest_is_a_line(project: Path) -> None:
     engine.MANIFEST.unlink()
     with pytest.raises(InputError, match=r"mlops/manifest: no such file"):

@@ -75,6 +75,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest(value: object) -> str:
+    """SHA-256 of a value's JSON with sorted keys: the same for the same content."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
 def load(path: Path, model: type[Model]) -> Model:
     """Read a YAML file into `model`.
 

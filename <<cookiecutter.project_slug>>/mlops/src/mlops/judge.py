@@ -82,7 +82,7 @@ def judge(name: str, now: datetime) -> Judgement:
     elsewhere = _elsewhere()
     own = elsewhere is None
     if not own and base is not None:
-        project.speak_for(base.read(Path("pyproject.toml")) or "")
+        project.speak_for(base.read(project.PYPROJECT) or "")
     notes: list[str] = []
     refusals: dict[str, list[str]] = {}
     unreadable = False

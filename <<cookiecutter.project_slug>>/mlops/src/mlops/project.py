@@ -48,15 +48,18 @@ def require_root() -> None:
         raise InputError(f"this is not the root of the project: cd {found}")
 
 
-def parsed(text: str) -> dict[str, Any]:
-    """What a pyproject.toml says. Raises InputError where it is no TOML."""
+def parsed(text: str, file: Path = PYPROJECT) -> dict[str, Any]:
+    """What a pyproject.toml, of the project or of its engine, says.
+
+    Raises InputError where it is no TOML.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{PYPROJECT}: not valid TOML: {error}") from None
+        raise InputError(f"{file}: not valid TOML: {error}") from None
 
 
-def table(content: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
+def table(content: Mapping[str, Any], *names: str, file: Path = PYPROJECT) -> dict[str, Any] | None:
     """A table of a pyproject.toml by its names, from the outside in; None where there is none.
 
     Raises InputError where something else has its name.
@@ -68,7 +71,7 @@ def table(content: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
             return None
         if not isinstance(found, dict):
             where = ".".join(names[:depth])
-            raise InputError(f"{PYPROJECT}: {where} is {shown(found)}; must be a table")
+            raise InputError(f"{file}: {where} is {shown(found)}; must be a table")
     return dict(found)
 
 

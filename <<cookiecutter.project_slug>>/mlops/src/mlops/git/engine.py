@@ -6,12 +6,13 @@ of replacing it.
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import read_text
+from ..project import parsed, table
 from .record import RECORD, load_record
 from .revision import Revision
 
@@ -153,4 +154,7 @@ def _version() -> str:
     file = ENGINE / "pyproject.toml"
     if not file.is_file():
         raise InputError(f"{file}: no such file; take it from your last commit")
-    return str(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["version"])
+    said = table(parsed(read_text(file), file), "project", file=file) or {}
+    if not isinstance(said.get("version"), str):
+        raise InputError(f"{file}: project.version is missing; take it from your last commit")
+    return str(said["version"])

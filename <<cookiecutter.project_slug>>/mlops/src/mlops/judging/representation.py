@@ -75,13 +75,11 @@ def _target(some: pd.DataFrame, contract: Contract) -> dict[str, float]:
         return {}
     if pd.api.types.is_float_dtype(known):
         return {"mean": significant(known.mean())}
-    shares = known.astype("str").str.lower() if _is_boolean(known) else known.astype("str")
-    counted = shares.value_counts(normalize=True).sort_index()
+    classes = known.astype("str")
+    if pd.api.types.is_bool_dtype(known):
+        classes = classes.str.lower()
+    counted = classes.value_counts(normalize=True).sort_index()
     return {str(name): significant(value) for name, value in counted.items()}
-
-
-def _is_boolean(values: pd.Series) -> bool:
-    return pd.api.types.is_bool_dtype(values)
 
 
 def caveats_of_groups(data: pd.DataFrame, contract: Contract) -> Iterator[Caveat]:
@@ -110,7 +108,7 @@ def _classes(data: pd.DataFrame, contract: Contract) -> Iterator[tuple[str, np.n
     names = sorted(target.dropna().unique())
     if len(names) <= CLASSES:
         for name in names[-1:] if len(names) == 2 else names:
-            shown = name.lower() if _is_boolean(data[contract.target]) else name
+            shown = name.lower() if pd.api.types.is_bool_dtype(data[contract.target]) else name
             yield shown, (target == name).to_numpy()
 
 

@@ -5,8 +5,6 @@ Arrow for training, and is part of the ONNX model, where `nodes` computes it.
 """
 
 import difflib
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from ..data.contract import Column, Contract, Kind
 from ..data.expressions import NAMES, Evaluation, Expression, Term, column, columns, parts, read
 from ..data.inputs import NO_CATEGORY
 from ..errors import InputError
-from ..files import load
+from ..files import digest, load
 from ..paths import CONTRACT, FEATURES
 
 How = Literal["one_hot", "target", "frequency", "hash", "rare"]
@@ -489,4 +487,4 @@ def _say(part: Term, said: dict[Term, str]) -> None:
         if each not in said:
             _say(each, said)
     told = [part.kind, part.operation, part.given, [said[each] for each in part.terms]]
-    said[part] = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).hexdigest()
+    said[part] = digest(told)

@@ -1,8 +1,6 @@
 """A trained model as scikit-learn has it, with what its predictions mean."""
 
 import filecmp
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -181,8 +179,3 @@ def _fault(features: Pipeline, inputs: pd.DataFrame, fitted: bool) -> str | None
 def _few_rows(made: int, given: int) -> str:
     """What is wrong with features that drop or add rows."""
     return f"its steps make {made:,} rows of {given:,}; must keep each row, in its place"
-
-
-def digest(value: object) -> str:
-    """SHA-256 of a value's JSON with sorted keys: the same for the same content."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -13,9 +13,9 @@ from onnx import helper
 from ..config.params import Params, load_params
 from ..data.contract import Column, Contract, conform, load_contract
 from ..data.inputs import model_inputs
-from ..files import read_json, replacing
+from ..files import digest, read_json, replacing
 from ..learning.conversion import to_onnx
-from ..learning.model import Model, digest, is_refitted
+from ..learning.model import Model, is_refitted
 from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PROVENANCE
 from ..project import about
 from . import stage

@@ -14,6 +14,7 @@ from ..data.contract import load_contract
 from ..data.profile import Change as ColumnChange
 from ..data.profile import changes
 from ..errors import InputError
+from ..files import digest
 from ..git import lock
 from ..git.engine import MANIFEST, engine
 from ..git.revision import WORKSPACE, Revision
@@ -24,7 +25,6 @@ from ..judging.recount import judged_by
 from ..judging.slices import Slices, slices
 from ..learning.caveats.caveat import Caveat
 from ..learning.metrics import catalogue
-from ..learning.model import digest
 from ..learning.naive import NaiveScores
 from ..paths import (
     CANDIDATE_ONNX,

@@ -36,9 +36,9 @@ class Summary:
             gates = "gates kept" if self.gated else "params.yaml has no gates"
             yield f"Model ready: {values}; {gates}."
         yield "Next:"
-        width = max(len(command) for command, _ in self.steps())
-        for command, purpose in self.steps():
-            yield f"  {command:{width}}  {purpose}"
+        steps = self.steps()
+        width = max(len(command) for command, _ in steps)
+        yield from (f"  {command:{width}}  {purpose}" for command, purpose in steps)
 
     def steps(self) -> list[tuple[str, str]]:
         """Commands to go on with, and what for."""

@@ -2,10 +2,10 @@
 
 import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 from typing import Any
 
+from ..project import parsed
 from .merge import UV_LOCK, Outcome, Sides
 from .trees import Store
 
@@ -48,16 +48,17 @@ def resolve(store: Store, sides: Sides, outcome: Outcome, folder: Path) -> None:
 
 def _asks_for_the_same(store: Store, sides: Sides, outcome: Outcome) -> bool:
     """Whether the merged project asks for the packages that the template's own does."""
-    files = [(outcome.tree.get(path), sides.theirs.get(path)) for path in _PROJECTS]
+    files = [(path, outcome.tree.get(path), sides.theirs.get(path)) for path in _PROJECTS]
     return all(
-        mine == new or bool(mine and new and _asked(store.read(mine)) == _asked(store.read(new)))
-        for mine, new in files
+        mine == new
+        or bool(mine and new and _asked(store.read(mine), path) == _asked(store.read(new), path))
+        for path, mine, new in files
     )
 
 
-def _asked(text: str) -> Any:
-    """What uv reads of a pyproject.toml when it locks."""
-    content = tomllib.loads(text)
+def _asked(text: str, path: str) -> Any:
+    """What uv reads of a pyproject.toml when it locks. Raises InputError where it is no TOML."""
+    content = parsed(text, Path(path))
     project = content.get("project", {})
     names = ("name", "version", "requires-python", "dependencies", "optional-dependencies")
     return (

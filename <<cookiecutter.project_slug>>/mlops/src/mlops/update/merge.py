@@ -6,7 +6,7 @@ from typing import Literal
 
 from ..git.engine import ENGINE, MANIFEST, differences, digest, is_part, parse
 from ..git.record import RECORD
-from ..paths import CONTRACT, FEATURES, PARAMS
+from ..paths import CONTRACT, FEATURES, PARAMS, STATEMENT
 from .params import with_new_keys
 from .trees import Store, Tree
 
@@ -15,7 +15,7 @@ Category = Literal["engine", "platform", "yours"]
 UV_LOCK = Path("uv.lock")
 # What an update never overwrites.
 _YOURS = ("src", "tests", "environments", "releases", "data")
-_YOUR_FILES = (CONTRACT, FEATURES, PARAMS, Path("model.yaml"))
+_YOUR_FILES = (CONTRACT, FEATURES, PARAMS, STATEMENT)
 
 
 @dataclass(frozen=True)

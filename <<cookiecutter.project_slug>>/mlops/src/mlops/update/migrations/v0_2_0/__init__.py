@@ -176,16 +176,16 @@ def _is_carried(work: _Work, path: Path) -> bool:
     name = path.relative_to(package).as_posix()
     if name in HOOKS or path in work.carried:
         return True
-    target = work.folders.project / work.modules.paths.get(name, name)
-    if not target.is_file() or path.suffix != ".py":
+    home = work.modules.paths.get(name)
+    if home is None:
         return False
+    target = work.folders.project / home
     command = ["git", "merge-file", "--stdout", "--quiet"]
     paths = [target, work.folders.old / path, work.folders.project / path]
     done = subprocess.run([*command, *map(str, paths)], capture_output=True, check=False)
     if done.returncode:
         return False
     target.write_bytes(done.stdout)
-    home = target.relative_to(work.folders.project)
     work.by_hand.append(
         f"your change of `{path}` is one of the engine now, `{home}`: move it to an extension, "
         "see mlops/docs/extend.md"
