@@ -24,10 +24,10 @@ from typing import Any
 GROUP = 1_000_000
 # Parts of `mlops report`, none within another: module and function.
 PARTS = {
-    "both models and the test rows from DVC": ("comparison", "obtain"),
-    "both models' answers and latency": ("comparison", "_side"),
-    "bootstrap": ("comparison", "judge"),
-    "`dvc.lock` and the remote": ("lock", "check"),
+    "both models and the test rows from DVC": ("judging.comparison", "obtain"),
+    "both models' answers and latency": ("judging.comparison", "_side"),
+    "bootstrap": ("judging.comparison", "judge"),
+    "`dvc.lock` and the remote": ("git.lock", "check"),
     "pictures": ("report.pictures", "draw"),
 }
 VERSIONS = ("dvc", "onnxruntime", "pandas", "pyarrow", "scikit-learn")

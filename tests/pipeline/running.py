@@ -87,14 +87,21 @@ class Project:
         return self.venv == self.folder / ".venv"
 
     def environ(self) -> dict[str, str]:
-        """Return what `uv run` would set, and the copy's source first on Python's path."""
-        known = shell(self.folder.parent)
-        known["PATH"] = f"{self.venv}/bin{os.pathsep}{known['PATH']}"
+        """Return `cold`, with commands on PATH that begin warm where `uv run` need not find any."""
+        known = self.cold()
         if self.owns_venv:
             return known
         place = warm.folder(self.venv, **shell(Path(os.sep)))
-        known["PATH"] = f"{place}{os.pathsep}{known['PATH']}"
-        return known | {"PYTHONPATH": sources(self.folder)}
+        return known | {"PATH": f"{place}{os.pathsep}{known['PATH']}"}
+
+    def cold(self) -> dict[str, str]:
+        """Return what `uv run` would set, and the copy's source first on Python's path.
+
+        For tests that look at the process itself: a warm one is not the one that they began.
+        """
+        known = shell(self.folder.parent)
+        known["PATH"] = f"{self.venv}/bin{os.pathsep}{known['PATH']}"
+        return known if self.owns_venv else known | {"PYTHONPATH": sources(self.folder)}
 
     def run(self, *command: str, code: int = 0, env: Mapping[str, str] | None = None) -> Run:
         """Run a command at the project's root and require its exit code."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -21,12 +20,6 @@ def project(started: Reproduced, tmp_path: Path) -> Project:
     # Commands begin cold until the libraries are there, and each test here would pass with that.
     wait_for(lambda: project.run("python", "-c", WARM).stdout == "True\n", "a warm command")
     return project
-
-
-def cold(project: Project) -> dict[str, str]:
-    """Return the same environment without warm commands."""
-    known = project.environ()
-    return known | {"PATH": known["PATH"].partition(os.pathsep)[2]}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +49,7 @@ def test_a_command_does_the_same(project: Project, command: list[str]) -> None:
         subprocess.run(
             command, cwd=project.folder, env=env, input='{"a": 1}', capture_output=True, text=True
         )
-        for env in (project.environ(), cold(project))
+        for env in (project.environ(), project.cold())
     )
     assert warm.returncode == begun_cold.returncode
     assert warm.stdout == begun_cold.stdout

@@ -225,8 +225,8 @@ class Started(Protocol):
     def folder(self) -> Path:
         """Its working directory."""
 
-    def environ(self) -> dict[str, str]:
-        """Its environment."""
+    def cold(self) -> dict[str, str]:
+        """Its environment, in which the process that is begun is the server itself."""
 
 
 @contextmanager
@@ -245,7 +245,7 @@ def serving(
         process = subprocess.Popen(
             [*command, *arguments],
             cwd=project.folder,
-            env=project.environ() | known | dict(env or {}),
+            env=project.cold() | known | dict(env or {}),
             stdout=subprocess.PIPE,
             stderr=stream,
             text=True,

@@ -100,7 +100,7 @@ def work_on(project: Project) -> None:
     )
     replace(package / "serving/hooks.py", "    return outputs\n", "    return dict(outputs)\n")
     append(package / "serving/load.py", "\nOURS = 1\n")
-    append(package / "tables.py", "\nOURS = 2\n")
+    replace(package / "profile.py", "CATEGORIES = 50", "CATEGORIES = 40")
     append(package / "cli.py", "\n# Our commands.\n")
     project.write(f"{PACKAGE}/holidays.py", HOLIDAYS)
     project.write("tests/unit/test_holidays.py", OWN_TEST)
@@ -191,7 +191,7 @@ def test_what_could_not_be_is_told(migrated: tuple[Project, str]) -> None:
     assert "+# Our commands." in project.read("docs/update-0.2.0.patch")
     for old, module, what in (
         ("serving/load.py", "mlops/src/mlops/serving/load.py", "OURS = 1"),
-        ("tables.py", "mlops/src/mlops/data/tables.py", "OURS = 2"),
+        ("profile.py", "mlops/src/mlops/data/profile.py", "CATEGORIES = 40"),
     ):
         assert f"your change of `src/flight_delays/{old}` is one of the engine now" in said
         assert what in project.read(module)

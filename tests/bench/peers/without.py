@@ -16,7 +16,7 @@ PARTS: dict[str, list[tuple[str, str, str, Callable[..., Any]]]] = {
     "nothing": [],
     "validation": [
         ("serving.signature", kind, "check", lambda self, values: values)
-        for kind in ("Input", "Number", "Category")
+        for kind in ("Input", "Number", "Category", "Moment")
     ],
     "metrics": [("serving.metrics", "Metrics", "request", lambda *_: None)],
 }

@@ -26,7 +26,7 @@ class Place:
     folder: Path
     model: Path
 
-    def environ(self) -> dict[str, str]:
+    def cold(self) -> dict[str, str]:
         """The environment with the model."""
         return os.environ | {"MLOPS_MODEL": str(self.model)}
 
