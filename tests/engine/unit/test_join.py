@@ -234,6 +234,12 @@ def test_a_query_that_cannot_be_is_told(change: tuple[str, str], line: str) -> N
         _rows(_other(change))
 
 
+def test_a_column_may_be_called_as_what_is_refused() -> None:
+    named = ("FROM flights f", "FROM (SELECT *, 1 AS now, 2 AS version FROM flights) f")
+    row = _rows(_other(named, ("l.late", "l.late, now, f.version")))[0]
+    assert (row["now"], row["version"]) == (1, 2)
+
+
 @pytest.mark.parametrize(
     "query",
     [

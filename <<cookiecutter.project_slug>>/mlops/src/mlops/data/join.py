@@ -40,6 +40,9 @@ MOODY = {
     *("nextval", "currval", "txid_current", "current_connection_id", "current_query_id"),
     *("current_transaction_id", "current_setting", "getvariable", "version"),
 }
+# Of these, what SQL writes without parentheses, unless a column has that name. A bare `version` can
+# only be a column.
+BARE = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 # Those that read nothing.
 TABLE_FUNCTIONS = {"range", "generate_series", "unnest"}
 
@@ -393,10 +396,10 @@ def _refused(node: Mapping[str, Any], tables: set[str]) -> str | None:
             name = (node.get("function") or {}).get("function_name", "")
             if name not in TABLE_FUNCTIONS:
                 return f"{name}(…) reads what is no table of source.tables"
-    name = node.get("function_name") or (
-        node["column_names"][0] if len(node.get("column_names") or []) == 1 else ""
-    )
-    if name.lower() in MOODY or (name == "age" and len(node.get("arguments", [])) == 1):
+    called, column = node.get("function_name") or "", ".".join(node.get("column_names") or [])
+    is_age_today = called == "age" and len(node.get("arguments", [])) == 1
+    if called.lower() in MOODY or column.lower() in BARE or is_age_today:
+        name = called or column
         return f"{name} is another each time; the same sources must give the same snapshot"
     return None
 
