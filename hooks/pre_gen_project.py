@@ -1,8 +1,8 @@
 """Refuse answers that would break the project, before any of its files is written.
 
-Every problem is one line on standard error, all of them at once; the exit status 1 makes
-cookiecutter remove the folder. The hook runs in the Python that cookiecutter lives in, so it
-uses the standard library only.
+Every problem is one line on standard error, all of them at once, and then comes the command that
+goes on with the other answers; the exit status 1 makes cookiecutter remove the folder. The hook
+runs in the Python that cookiecutter lives in, so it uses the standard library only.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import keyword
 import os
 import posixpath
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 
 # cookiecutter checks a choice at the prompt and in extra context, but not in a replay file.
@@ -99,11 +100,15 @@ REMOTES = {
         "give ssh://host/absolute/path, if needed with user@ before and :port after the host",
     ),
 }
+# How the addresses begin that cookiecutter.json makes of the slug.
+STORES = ("../", "s3://", "gs://", "azure://", "ssh://storage.example.com/srv/")
 SECRETS = "keep secrets in .dvc/config.local or in the environment"
 
 
-def problems(answers: dict[str, object], folder: Path, dependencies: frozenset[str]) -> list[str]:
-    """Return one line for each answer that cannot be used, in the order of the questions.
+def problems(
+    answers: dict[str, object], folder: Path, dependencies: frozenset[str]
+) -> dict[str, str]:
+    """Return what is wrong with each answer that cannot be used, in the order of the questions.
 
     `folder` is where the project is about to be written, `dependencies` are the normalised
     names of the distributions that it locks.
@@ -128,13 +133,86 @@ def problems(answers: dict[str, object], folder: Path, dependencies: frozenset[s
         "deployment": lambda value: one_of(value, CHOICES["deployment"]),
         "review": lambda value: one_of(value, CHOICES["review"]),
     }
-    found = []
+    found = {}
     for question, rule in rules.items():
         answer = answers.get(question)
         problem = rule(answer) if isinstance(answer, str) else f"{shown(answer)} is not text"
         if problem:
-            found.append(f"{question}: {problem}")
+            found[question] = problem
     return found
+
+
+def correction(answers: dict[str, object], bad: Collection[str]) -> str:
+    """Return the command that goes on from the good answers, with room for those that are bad.
+
+    What the template answers by itself is left to it: so it follows from what will be corrected.
+    """
+    command = ["cookiecutter", str(answers["_template"]), "--no-input"]
+    if checkout := answers.get("_checkout"):
+        command += ["--checkout", str(checkout)]
+    output = str(answers["_output_dir"])
+    if Path(output) != Path(os.environ.get("PWD", ".")).resolve():
+        command += ["--output-dir", output]
+    usual = defaults(answers) | derived(answers)
+    for question, answer in answers.items():
+        is_good = not question.startswith("_") and question not in bad
+        if is_good and answer != usual.get(question):
+            command.append(f"{question}={literal(str(answer))}")
+    return shlex.join(command) + "".join(f" {question}=''" for question in bad)
+
+
+def literal(answer: str) -> str:
+    """Return an answer for the command line, where cookiecutter renders it, unlike at a prompt.
+
+    The marks are not written out: this file is rendered, too.
+    """
+    opening, closing = "<" * 2, ">" * 2
+    if opening not in answer and "# <" not in answer:
+        return answer
+    return f"{opening}{json.dumps(answer, ensure_ascii=False)}{closing}"
+
+
+def derived(answers: dict[str, object]) -> dict[str, object]:
+    """Return the answers that cookiecutter.json makes of others."""
+    name = slugified(str(answers.get("project_slug")).lower())
+    owner = slugified(str(answers.get("github_owner")))
+    made: dict[str, object] = {
+        "package_name": name.replace("-", "_"),
+        "data_science_team": f"{owner}/data-science",
+        "ml_engineering_team": f"{owner}/ml-engineering",
+    }
+    url = str(answers.get("data_remote_url"))
+    if url in {f"{start}{name}-data" for start in STORES}:
+        made["data_remote_url"] = url
+    return made
+
+
+def slugified(text: str) -> str:
+    """Return what cookiecutter's filter `slugify` makes of a text, its case apart."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-")
+
+
+def defaults(answers: dict[str, object]) -> dict[str, object]:
+    """Return the answers that the template gives by itself, as far as it is found."""
+    for template in templates(answers):
+        with contextlib.suppress(OSError, ValueError):
+            content = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
+            return {
+                name: value[0] if isinstance(value, list) else value
+                for name, value in content.items()
+            }
+    return {}
+
+
+def templates(answers: dict[str, object]) -> list[Path]:
+    """Return where the template may be.
+
+    cookiecutter notes its folder as it was typed, so relative to where the user stood: the output
+    folder, or with another output folder the shell's working directory.
+    """
+    starts = (str(answers.get("_output_dir")), os.environ.get("PWD", "."))
+    return [Path(start, str(answers.get("_repo_dir"))) for start in starts]
 
 
 def shown(value: object) -> str:
@@ -266,13 +344,8 @@ def address(value: str, remote: str, folder: Path) -> str | None:
 
 
 def locked(answers: dict[str, object]) -> frozenset[str]:
-    """Return the names of the distributions in the template's lock file, as far as it is found.
-
-    cookiecutter notes the template's folder as it was typed, so relative to where the user
-    stood: the output folder, or with another output folder the shell's working directory.
-    """
-    for start in (str(answers.get("_output_dir")), os.environ.get("PWD", ".")):
-        template = Path(start, str(answers.get("_repo_dir")))
+    """Return the names of the distributions in the template's lock file, as far as it is found."""
+    for template in templates(answers):
         for lock in template.glob("*cookiecutter.project_slug*/uv.lock"):
             names = re.findall(r'^name = "(.+)"$', lock.read_text(encoding="utf-8"), re.MULTILINE)
             return frozenset(normalised(name) for name in names)
@@ -312,17 +385,23 @@ def main() -> int:
     """Check the answers, which arrive as JSON so that none of them can become code."""
     answers = json.loads(r"""<<cookiecutter | tojson>>""")
     found = problems(answers, Path.cwd(), locked(answers))
+    lines = [f"{question}: {problem}" for question, problem in found.items()]
     if repository := surrounding(Path.cwd()):
-        found.append(
+        lines.append(
             f"{Path.cwd()}: is inside the Git repository {repository}, where its workflows would "
             f"never start; bake beside it: cookiecutter --output-dir {repository.parent}"
         )
-    for line in found:
+    elif found:
+        lines.append(
+            "To go on with your other answers, write the right ones between the quotes at its end:"
+            f"\n  {correction(answers, found)}"
+        )
+    for line in lines:
         print(line, file=sys.stderr)
     path = Path(str(answers["project_slug"]))
     if found and len(path.parts) > 1:
         remove_folders(Path(answers["_output_dir"]).resolve(), path)
-    return 1 if found else 0
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -270,8 +270,8 @@ def hook(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
 
 def problems(hook: ModuleType, **answers: object) -> list[str]:
-    found: list[str] = hook.problems(GOOD | answers, FOLDER, DEPENDENCIES)
-    return found
+    found: dict[str, str] = hook.problems(GOOD | answers, FOLDER, DEPENDENCIES)
+    return [f"{question}: {problem}" for question, problem in found.items()]
 
 
 def is_plain_line(text: str) -> bool:
@@ -390,7 +390,7 @@ def test_locked_names_are_refused(hook: ModuleType) -> None:
         package = name.replace("-", "_")
         answers = GOOD | {"project_slug": name, "package_name": package}
         found = hook.problems(answers, FOLDER, dependencies)
-        assert [line.partition(":")[0] for line in found] == ["project_slug", "package_name"], name
+        assert list(found) == ["project_slug", "package_name"], name
 
 
 @pytest.mark.parametrize("repo", [".", "../mlops", "mlops"])

@@ -58,6 +58,46 @@ def test_all_problems_are_told_and_nothing_is_left(template: Path, output: Path)
 
 
 @pytest.mark.parametrize(
+    ("typed", "corrected"),
+    [
+        ({"project_slug": "Späte Flüge!"}, {"project_slug": "late-flights"}),
+        ({"package_name": "json", "author": "\x1b[31mred"}, {"package_name": "f", "author": "Red"}),
+        ({"github_owner": "My Org", "email": "nobody"}, {"github_owner": "o", "email": "a@b.co"}),
+        (
+            {"project_slug": "x y", "data_remote_url": "s3://company/x-y-data"},
+            {"project_slug": "xy"},
+        ),
+    ],
+)
+def test_the_good_answers_are_kept(
+    template: Path, output: Path, typed: dict[str, str], corrected: dict[str, str]
+) -> None:
+    """One command goes on, with nothing of what was good to be typed again."""
+    good = {"project_name": 'Flights of "JFK"', "description": "'a' << b # <% c"}
+    chosen = {"python_version": "3.12", "task": "regression", "data_remote": "s3"}
+    choices = [f"{question}={answer}" for question, answer in chosen.items()]
+    result = run(template, output, *extra(good | typed), *choices)
+    assert result.returncode == 1
+    said = result.stderr.splitlines()
+    (line,) = (line.strip() for line in said if line.startswith("  cookiecutter "))
+    for question, answer in corrected.items():
+        assert line.count(f" {question}=") == 1
+        line = line.replace(f" {question}=''", f" {question}='{answer}'")
+    slug = corrected.get("project_slug", "flights-of-jfk")
+    config = f"--config-file '{user_config(output.parent)}'"
+    command = line.replace("cookiecutter", f"{sys.executable} -m cookiecutter {config}", 1)
+    subprocess.run(command, shell=True, cwd=output.parent, check=True, capture_output=True)
+    record = json.loads((output / slug / ".cookiecutter.json").read_text(encoding="utf-8"))
+    answers = record["answers"]
+    assert answers | good | chosen | typed | corrected == answers
+    package = corrected.get("package_name", slug.replace("-", "_"))
+    assert answers["package_name"] == package
+    owner = corrected.get("github_owner", "example-org")
+    assert answers["ml_engineering_team"] == f"{owner}/ml-engineering"
+    assert answers["data_remote_url"] == typed.get("data_remote_url", f"s3://{slug}-data")
+
+
+@pytest.mark.parametrize(
     "slug", ["..", ".", "", "../up", "a/b", "a/b/c", "a/../b", "~", "-rf", "$(touch pwned)", "a\nb"]
 )
 def test_bad_slug_leaves_nothing(template: Path, output: Path, slug: str) -> None:
