@@ -39,9 +39,11 @@ HARMLESS |= {
     if len(ast.parse(path.read_text(encoding="utf-8")).body) == 1
 }
 SECTIONS = {path.stem for path in (ENGINE / "config").glob("*.py")}
-STAGES: dict[str, Any] = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))[
-    "stages"
-]
+# One that there is for each target is looked at as one.
+STAGES: dict[str, Any] = {
+    name: stage.get("do", stage)
+    for name, stage in yaml.safe_load((PROJECT / "dvc.yaml").read_text("utf-8"))["stages"].items()
+}
 
 
 def declared(stage: str, owner: str) -> set[str]:

@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +14,15 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from .errors import InputError
+
+
+class Runnable(Protocol):
+    """A model in any form, which answers rows as OnnxModel does."""
+
+    metadata: dict[str, Any]
+
+    def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See OnnxModel.predict."""
 
 
 class OnnxModel:
@@ -47,7 +57,7 @@ class OnnxModel:
         self.inputs = {each.name: each.type for each in self._session.get_inputs()}
         self._outputs = [each.name for each in self._session.get_outputs()]
         written = self._session.get_modelmeta().custom_metadata_map
-        self.metadata = {name: _read(text) for name, text in written.items()}
+        self.metadata = read_metadata(written)
 
     def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs for `columns`: one array of shape (rows,) an input, float32, text
@@ -55,6 +65,11 @@ class OnnxModel:
         feeds = {name: columns[name].reshape(-1, 1) for name in self.inputs}
         results = self._session.run(self._outputs, feeds)
         return dict(zip(self._outputs, results, strict=True))
+
+
+def read_metadata(written: Mapping[str, str]) -> dict[str, Any]:
+    """What `convert` wrote into a model, by name."""
+    return {name: _read(text) for name, text in written.items()}
 
 
 def _read(text: str) -> Any:

@@ -9,6 +9,7 @@ from pydantic import ValidationError, model_validator
 
 from ..files import explain, load
 from ..paths import PARAMS
+from .export import Export
 from .hyperparameters import hyperparameters
 from .monitoring import Monitoring
 from .retraining import Retraining
@@ -26,6 +27,7 @@ class Params(Terms):
     train: Train
     estimators: dict[str, dict[str, Any]]
     verify: Verify
+    export: Export = Export()
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
 

@@ -1,16 +1,16 @@
-"""What the ONNX model, which is the one that is served, says of rows whose truth is known."""
+"""What a model, as it is served or exported, says of rows whose truth is known."""
 
 import numpy as np
 import pandas as pd
 
 from ..data.contract import Contract
 from ..data.inputs import columns, model_inputs, target_values
-from ..inference import OnnxModel
+from ..inference import Runnable
 from .metrics import Scored
 
 
 def answers(
-    model: OnnxModel, contract: Contract, rows: pd.DataFrame, space: np.ndarray | None = None
+    model: Runnable, contract: Contract, rows: pd.DataFrame, space: np.ndarray | None = None
 ) -> Scored:
     """The model's outputs for some rows beside what is true of them.
 

@@ -6,7 +6,6 @@ that output spreads on the training rows: 0.1 is nothing of a price and all of a
 """
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,7 +17,7 @@ from ..data.contract import Contract, load_contract
 from ..data.inputs import NO_CATEGORY, columns, model_inputs
 from ..errors import CheckError
 from ..files import write_json
-from ..inference import OnnxModel
+from ..inference import OnnxModel, Runnable
 from ..learning.answers import answers
 from ..learning.metrics import Scored, rounded, score
 from ..learning.model import Model, Outputs, Scale, is_refitted
@@ -117,11 +116,15 @@ def verify() -> None:
     params, contract, model = load_params(), load_contract(), Model.load(CANDIDATE)
     rows = pd.read_parquet(PARTS["test"])
     test = model_inputs(rows, contract)
-    groups, found, without = agreement(model, CANDIDATE_ONNX, contract, test, params.verify)
+    groups, found, without = agreement(
+        model, OnnxModel(CANDIDATE_ONNX), onnx.load(CANDIDATE_ONNX), contract, test, params.verify
+    )
     pairs = metrics(model, OnnxModel(CANDIDATE_ONNX), contract, rows, test)
     apart = [name for name, pair in pairs.items() if pair.differs(found["test"].ties / len(test))]
     if is_refitted():
-        final = agreement(Model.load(MODEL), ONNX, contract, test, params.verify)
+        final = agreement(
+            Model.load(MODEL), OnnxModel(ONNX), onnx.load(ONNX), contract, test, params.verify
+        )
         groups |= {f"final {name}": some for name, some in final[0].items()}
         found |= {f"final {name}": parity for name, parity in final[1].items()}
         without |= {f"final {name}": reason for name, reason in final[2].items()}
@@ -142,7 +145,9 @@ def verify() -> None:
     for name, reason in without.items():
         print(f"{name:<16} none: {reason}")
     if broken:
-        raise CheckError(_explanation(broken, found, groups, tolerance))
+        raise CheckError(
+            explanation("ONNX", broken, found, groups, tolerance) + f"\nall groups are in {PARITY}"
+        )
     if apart:
         pair = pairs[apart[0]]
         raise CheckError(
@@ -152,11 +157,23 @@ def verify() -> None:
 
 
 def agreement(
-    model: Model, path: Path, contract: Contract, test: pd.DataFrame, how: Verify
+    model: Model,
+    served: Runnable,
+    converted: onnx.ModelProto,
+    contract: Contract,
+    test: pd.DataFrame,
+    how: Verify,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Parity], dict[str, str]]:
-    """Groups of rows, how a model and its ONNX file agree on each, and which have no rows."""
-    served = OnnxModel(path)
-    converted, features = onnx.load(path), model.pipeline[:-1]
+    """Groups of rows, how a model and what it became agree on each, and which have no rows.
+
+    Args:
+        model: as scikit-learn has it.
+        served: what it became, which answers rows.
+        converted: its ONNX graph, whose trees have thresholds.
+        contract, test: of its columns; the test rows, as inputs.model_inputs has them.
+        how: the tolerance, and how many rows are made for each group.
+    """
+    features = model.pipeline[:-1]
     cases = edge_cases(test, model, converted, contract, how.edge_rows)
     groups, trees = {"test": test, **cases.groups}, thresholds(converted)
     numbers = [n for n in contract.features if contract.columns[n].kind in FLOATS]
@@ -348,10 +365,24 @@ def _extremes(
     return made
 
 
-def _explanation(
-    broken: list[str], found: dict[str, Parity], groups: dict[str, pd.DataFrame], tolerance: float
+def explanation(
+    target: str,
+    broken: list[str],
+    found: dict[str, Parity],
+    groups: dict[str, pd.DataFrame],
+    tolerance: float,
 ) -> str:
-    lines = [f"the ONNX model differs from the scikit-learn model (verify.tolerance {tolerance:g})"]
+    """Which groups of rows a model in another form answers otherwise, with the worst row of each.
+
+    Args:
+        target: the form, as people call it.
+        broken: the groups.
+        found, groups: as of `agreement`.
+        tolerance: that they break.
+    """
+    lines = [
+        f"the {target} model differs from the scikit-learn model (verify.tolerance {tolerance:g})"
+    ]
     for name in broken:
         parity, worst = found[name], found[name].worst[0]
         shown = ", ".join(f"{k}={v!s:.20}" for k, v in groups[name].iloc[worst.row].items())
@@ -359,9 +390,9 @@ def _explanation(
         lines.append(
             f"{name}: {labels}largest difference {parity.difference:.3g} of the spread; row "
             f"{worst.row}, {worst.output}: {worst.scikit_learn} from scikit-learn, {worst.onnx} "
-            f"from ONNX; {shown}"
+            f"from {target}; {shown}"
         )
-    return "\n".join([*lines, f"all groups are in {PARITY}"])
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,45 @@
+"""What the model is exported to, beside ONNX."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from .section import Finite, Positive, Section
+
+Loss = Annotated[Finite, Field(ge=0)]
+
+
+class C(Section):
+    """One C99 file and its header.
+
+    Attributes:
+        table_kb: what its tables may take of flash, in units of 1,024 bytes.
+    """
+
+    table_kb: Positive | None = None
+
+
+class Int8(Section):
+    """ONNX with weights of eight bits.
+
+    Attributes:
+        metric_loss: how much worse than the ONNX model's each deciding metric may be on the test
+            rows, in its unit, at the far end of its interval.
+    """
+
+    metric_loss: Loss
+
+
+class Targets(Section):
+    """What there is to export to; None for what is not asked for."""
+
+    model_config = ConfigDict(**Section.model_config, populate_by_name=True)
+
+    c: C | None = None
+    onnx_int8: Annotated[Int8 | None, Field(alias="onnx-int8")] = None
+
+
+class Export(Section):
+    """The model for other machines than a server."""
+
+    targets: Targets = Targets()

@@ -1,0 +1,65 @@
+"""The targets: what each makes of the ONNX model, and how it is asked for rows.
+
+An owner's target is another entry of TARGETS.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from ..config.export import C, Int8
+from ..errors import CheckError
+from ..inference import OnnxModel, Runnable, read_metadata
+from . import c, int8
+from .compiled import Compiled
+from .program import Program
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a model can be exported to.
+
+    Attributes:
+        make: writes the files of a model into a folder: the model, the project's name, and what
+            params.yaml says of the target.
+        run: makes what is in the folder answer rows.
+        is_exact: whether its numbers are the model's, within verify.tolerance; else the deciding
+            metrics say how good it is.
+    """
+
+    make: Callable[[onnx.ModelProto, str, Path, Any], None]
+    run: Callable[[onnx.ModelProto, str, Path], Runnable]
+    is_exact: bool
+
+
+def _make_c(model: onnx.ModelProto, name: str, folder: Path, settings: C) -> None:
+    source = c.write(model, name, f"{name}, made from its ONNX model: change that, not this")
+    if settings.table_kb is not None and source.table_bytes > settings.table_kb * 1024:
+        raise CheckError(
+            f"export.targets.c: the tables take {source.table_bytes / 1024:.1f} KiB, more than "
+            f"table_kb: {settings.table_kb:g}; train a smaller model (fewer trees, leaves or units)"
+        )
+    (folder / "model.h").write_text(source.header, encoding="utf-8")
+    (folder / "model.c").write_text(source.code, encoding="utf-8")
+
+
+def _run_c(model: onnx.ModelProto, name: str, folder: Path) -> Runnable:
+    metadata = read_metadata({each.key: each.value for each in model.metadata_props})
+    return Compiled(folder / "model.c", Program.of(model), c.identifier(name), metadata)
+
+
+def _make_int8(model: onnx.ModelProto, name: str, folder: Path, settings: Int8) -> None:
+    (folder / "model.onnx").write_bytes(int8.quantised(model))
+
+
+def _run_int8(model: onnx.ModelProto, name: str, folder: Path) -> Runnable:
+    return OnnxModel(folder / "model.onnx", threads=1)
+
+
+TARGETS: dict[str, Target] = {
+    "c": Target(_make_c, _run_c, is_exact=True),
+    "onnx-int8": Target(_make_int8, _run_int8, is_exact=False),
+}

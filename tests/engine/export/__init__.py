@@ -1,0 +1,1 @@
+"""Models for other machines than a server, run on them."""
