@@ -137,7 +137,7 @@ class Project:
     def repro(self, *arguments: str, code: int = 0) -> tuple[list[str], Run]:
         """Run `dvc repro` and return the stages that ran, and the run."""
         done = self.run("dvc", "repro", *arguments, code=code)
-        return re.findall(r"^Running stage '(\w+)':", done.stdout, re.MULTILINE), done
+        return re.findall(r"^Running stage '([\w@-]+)':", done.stdout, re.MULTILINE), done
 
     def status(self) -> set[str]:
         """Return the stages that DVC finds changed, not those that follow from them."""

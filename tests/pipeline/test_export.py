@@ -1,0 +1,119 @@
+"""Exported models, by stages that params.yaml asks for, on real rows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline.running import Project, Reproduced, Run, each_task, one_line
+
+PAGE = "mlops/docs/export.md"
+# What scikit-learn says of the page's row, which leaves most columns out.
+SAID = """
+import json, joblib, numpy as np, pandas as pd
+from mlops.data.contract import load_contract
+from mlops.learning.model import Model
+from mlops.paths import MODEL
+contract = load_contract()
+given = {"carrier": "UA", "origin": "JFK", "hour": 18}
+row = {name: given.get(name, "" if contract.columns[name].kind == "categorical" else 0)
+       for name in contract.features} | {"temp": np.nan}
+rows = pd.DataFrame([row])
+for name in rows:
+    if contract.columns[name].kind != "categorical":
+        rows[name] = rows[name].astype("float32")
+print(json.dumps(float(Model.load(MODEL).predict(rows)["probability"][0, 1])))
+"""
+
+
+def exported(project: Project, code: int = 0, **targets: Any) -> tuple[list[str], Run]:
+    project.set("params.yaml", export__targets=targets)
+    return project.repro(code=code)
+
+
+def last_error(done: Run) -> str:
+    """The only line of an error beside what DVC says of the stage that failed."""
+    return one_line(subprocess.CompletedProcess(done.args, done.returncode, "", _told(done)))
+
+
+def _told(done: Run) -> str:
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith("ERROR: ")]
+    return "\n".join(lines)
+
+
+@each_task
+def test_a_project_begins_without_targets(small: Reproduced, task: str) -> None:
+    stages = small(task).run("dvc", "stage", "list", "--name-only").stdout.split()
+    assert [name for name in stages if name.startswith("export")] == []
+
+
+@each_task
+def test_every_task_is_exported_to_c(small: Reproduced, tmp_path: Path, task: str) -> None:
+    project = small(task).copy(tmp_path / "project")
+    ran, _ = exported(project, c={})
+    assert ran == ["export@c"]
+    assert project.status() == set()
+    told = project.read("reports/export/c.json")
+    assert {*told["files"]} == {"model.c", "model.h"}
+    groups = {"test", "missing", "unknown", "extremes"}
+    assert groups <= {*told["groups"]}
+    assert all(group["rows"] > 0 and not group["worst"] for group in told["groups"].values())
+    assert all(cost["onnx"] == pytest.approx(cost["target"]) for cost in told["metrics"].values())
+    assert told["metrics"] != {}
+    project.commit()
+    assert project.git("ls-files", "models") == ""
+    assert project.git("ls-files", "reports/export") == "reports/export/c.json\n"
+
+
+def test_the_page_is_right(small: Reproduced, tmp_path: Path) -> None:
+    """Its program, compiled by its command, says what scikit-learn says."""
+    project = small("classification").copy(tmp_path / "project")
+    exported(project, c={})
+    page = (project.folder / PAGE).read_text(encoding="utf-8")
+    (program,) = re.findall(r"```c\n(.*?)```", page, re.DOTALL)
+    (command,) = re.findall(r"^cc .*$", page, re.MULTILINE)
+    project.write("main.c", program)
+    project.run("sh", "-c", command)
+    assert float(project.run("./delayed").stdout) == pytest.approx(project.python(SAID), abs=1e-5)
+
+
+def test_networks_lose_no_more_than_they_may(small: Reproduced, tmp_path: Path) -> None:
+    project = small("classification").copy(tmp_path / "project")
+    project.set("params.yaml", train__estimator="mlp", gates={})
+    ran, _ = exported(project, **{"onnx-int8": {"metric_loss": 0.5}})
+    assert ran[-1] == "export@onnx-int8"
+    told = project.read("reports/export/onnx-int8.json")
+    cost = told["metrics"]["roc_auc"]
+    assert cost["low"] <= cost["loss"] <= cost["high"] < 0.5
+    assert cost["loss"] == pytest.approx(cost["onnx"] - cost["target"], abs=1e-5)
+    file = project.folder / "models/export/onnx-int8/model.onnx"
+    before = file.read_bytes()
+    assert len(before) < (project.folder / "models/model.onnx").stat().st_size / 1.5
+    _, done = exported(project, code=255, **{"onnx-int8": {"metric_loss": 0.0}})
+    line = last_error(done)
+    assert re.search(r"error: onnx-int8 may lose \S+ of roc_auc .*metric_loss: 0$", line)
+    assert not file.exists() or file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("targets", "line"),
+    [
+        ({"tflite": {}}, r"params\.yaml: export\.targets\.tflite: unknown key"),
+        ({"c": {"table_kb": 0.1}}, r"export\.targets\.c: the tables take .* table_kb: 0\.1"),
+        ({"c": {"table_kb": "1"}}, r"params\.yaml: export\.targets\.c\.table_kb: "),
+        ({"onnx-int8": {}}, r"params\.yaml: export\.targets\.onnx-int8\.metric_loss: .*missing"),
+        ({"onnx-int8": {"metric_loss": 1}}, r"export\.targets\.onnx-int8: the model has no layers"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    small: Reproduced, tmp_path: Path, targets: dict[str, Any], line: str
+) -> None:
+    project = small("classification").copy(tmp_path / "project")
+    _, done = exported(project, code=255, **targets)
+    assert re.search(f"^error: .*{line}", last_error(done))
+    assert not (project.folder / "models/export").exists() or not any(
+        (project.folder / "models/export").iterdir()
+    )
