@@ -29,7 +29,7 @@ print(json.dumps(float(Model.load(MODEL).predict(rows)["probability"][0, 1])))
 """
 
 
-def exported(project: Project, code: int = 0, **targets: Any) -> tuple[list[str], Run]:
+def exported(project: Project, targets: dict[str, Any], code: int = 0) -> tuple[list[str], Run]:
     project.set("params.yaml", export__targets=targets)
     return project.repro(code=code)
 
@@ -53,7 +53,7 @@ def test_a_project_begins_without_targets(small: Reproduced, task: str) -> None:
 @each_task
 def test_every_task_is_exported_to_c(small: Reproduced, tmp_path: Path, task: str) -> None:
     project = small(task).copy(tmp_path / "project")
-    ran, _ = exported(project, c={})
+    ran, _ = exported(project, {"c": {}})
     assert ran == ["export@c"]
     assert project.status() == set()
     told = project.read("reports/export/c.json")
@@ -71,7 +71,7 @@ def test_every_task_is_exported_to_c(small: Reproduced, tmp_path: Path, task: st
 def test_the_page_is_right(small: Reproduced, tmp_path: Path) -> None:
     """Its program, compiled by its command, says what scikit-learn says."""
     project = small("classification").copy(tmp_path / "project")
-    exported(project, c={})
+    exported(project, {"c": {}})
     page = (project.folder / PAGE).read_text(encoding="utf-8")
     (program,) = re.findall(r"```c\n(.*?)```", page, re.DOTALL)
     (command,) = re.findall(r"^cc .*$", page, re.MULTILINE)
@@ -83,7 +83,7 @@ def test_the_page_is_right(small: Reproduced, tmp_path: Path) -> None:
 def test_networks_lose_no_more_than_they_may(small: Reproduced, tmp_path: Path) -> None:
     project = small("classification").copy(tmp_path / "project")
     project.set("params.yaml", train__estimator="mlp", gates={})
-    ran, _ = exported(project, **{"onnx-int8": {"metric_loss": 0.5}})
+    ran, _ = exported(project, {"onnx-int8": {"metric_loss": 0.5}})
     assert ran[-1] == "export@onnx-int8"
     told = project.read("reports/export/onnx-int8.json")
     cost = told["metrics"]["roc_auc"]
@@ -92,7 +92,7 @@ def test_networks_lose_no_more_than_they_may(small: Reproduced, tmp_path: Path) 
     file = project.folder / "models/export/onnx-int8/model.onnx"
     before = file.read_bytes()
     assert len(before) < (project.folder / "models/model.onnx").stat().st_size / 1.5
-    _, done = exported(project, code=255, **{"onnx-int8": {"metric_loss": 0.0}})
+    _, done = exported(project, {"onnx-int8": {"metric_loss": 0.0}}, code=255)
     line = last_error(done)
     assert re.search(r"error: onnx-int8 may lose \S+ of roc_auc .*metric_loss: 0$", line)
     assert not file.exists() or file.read_bytes() == before
@@ -101,18 +101,19 @@ def test_networks_lose_no_more_than_they_may(small: Reproduced, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("targets", "line"),
     [
-        ({"tflite": {}}, r"params\.yaml: export\.targets\.tflite: unknown key"),
+        ({"flash": {}}, r"params\.yaml: export\.targets\.flash: unknown key"),
         ({"c": {"table_kb": 0.1}}, r"export\.targets\.c: the tables take .* table_kb: 0\.1"),
         ({"c": {"table_kb": "1"}}, r"params\.yaml: export\.targets\.c\.table_kb: "),
         ({"onnx-int8": {}}, r"params\.yaml: export\.targets\.onnx-int8\.metric_loss: .*missing"),
         ({"onnx-int8": {"metric_loss": 1}}, r"export\.targets\.onnx-int8: the model has no layers"),
+        ({"tflite": {}}, r"export\.targets\.tflite: TreeEnsembleClassifier cannot be written"),
     ],
 )
 def test_what_cannot_be_is_one_line(
     small: Reproduced, tmp_path: Path, targets: dict[str, Any], line: str
 ) -> None:
     project = small("classification").copy(tmp_path / "project")
-    _, done = exported(project, code=255, **targets)
+    _, done = exported(project, targets, code=255)
     assert re.search(f"^error: .*{line}", last_error(done))
     assert not (project.folder / "models/export").exists() or not any(
         (project.folder / "models/export").iterdir()

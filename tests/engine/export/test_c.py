@@ -55,7 +55,7 @@ def run(machine: Machine, what: str, name: str, folder: Path) -> None:
     source = c.write(converted, "made-1", "a note")
     cases = groups(what, model, converted)
     together = pd.concat(cases.values(), ignore_index=True)
-    rows = [dict(row) for row in together.to_dict("records")]
+    rows = [{str(k): v for k, v in row.items()} for row in together.to_dict("records")]
     lines = machine.answers(source, program, "made-1", rows, folder)
     parity = compare(model.predict(together), said(program, lines), model.scales, TOLERANCE)
     assert parity.worst == []

@@ -19,7 +19,9 @@ from .errors import InputError
 class Runnable(Protocol):
     """A model in any form, which answers rows as OnnxModel does."""
 
-    metadata: dict[str, Any]
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What `convert` wrote into the model."""
 
     def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See OnnxModel.predict."""

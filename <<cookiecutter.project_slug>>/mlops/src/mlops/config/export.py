@@ -20,7 +20,7 @@ class C(Section):
 
 
 class Int8(Section):
-    """ONNX with weights of eight bits.
+    """Weights of eight bits.
 
     Attributes:
         metric_loss: how much worse than the ONNX model's each deciding metric may be on the test
@@ -30,6 +30,10 @@ class Int8(Section):
     metric_loss: Loss
 
 
+class Tflite(Section):
+    """TensorFlow Lite."""
+
+
 class Targets(Section):
     """What there is to export to; None for what is not asked for."""
 
@@ -37,6 +41,8 @@ class Targets(Section):
 
     c: C | None = None
     onnx_int8: Annotated[Int8 | None, Field(alias="onnx-int8")] = None
+    tflite: Tflite | None = None
+    tflite_int8: Annotated[Int8 | None, Field(alias="tflite-int8")] = None
 
 
 class Export(Section):

@@ -10,10 +10,10 @@ from typing import Any
 
 import onnx
 
-from ..config.export import C, Int8
+from ..config.export import C, Int8, Tflite
 from ..errors import CheckError
 from ..inference import OnnxModel, Runnable, read_metadata
-from . import c, int8
+from . import c, int8, tflite
 from .compiled import Compiled
 from .program import Program
 
@@ -47,8 +47,8 @@ def _make_c(model: onnx.ModelProto, name: str, folder: Path, settings: C) -> Non
 
 
 def _run_c(model: onnx.ModelProto, name: str, folder: Path) -> Runnable:
-    metadata = read_metadata({each.key: each.value for each in model.metadata_props})
-    return Compiled(folder / "model.c", Program.of(model), c.identifier(name), metadata)
+    code = folder / "model.c"
+    return Compiled(code, Program.of(model), c.identifier(name), _metadata(model))
 
 
 def _make_int8(model: onnx.ModelProto, name: str, folder: Path, settings: Int8) -> None:
@@ -59,7 +59,21 @@ def _run_int8(model: onnx.ModelProto, name: str, folder: Path) -> Runnable:
     return OnnxModel(folder / "model.onnx", threads=1)
 
 
+def _make_tflite(model: onnx.ModelProto, name: str, folder: Path, settings: Tflite | Int8) -> None:
+    tflite.write(model, folder, isinstance(settings, Int8))
+
+
+def _run_tflite(model: onnx.ModelProto, name: str, folder: Path) -> Runnable:
+    return tflite.Interpreted.of(folder, _metadata(model))
+
+
+def _metadata(model: onnx.ModelProto) -> dict[str, Any]:
+    return read_metadata({each.key: each.value for each in model.metadata_props})
+
+
 TARGETS: dict[str, Target] = {
     "c": Target(_make_c, _run_c, is_exact=True),
     "onnx-int8": Target(_make_int8, _run_int8, is_exact=False),
+    "tflite": Target(_make_tflite, _run_tflite, is_exact=True),
+    "tflite-int8": Target(_make_tflite, _run_tflite, is_exact=False),
 }

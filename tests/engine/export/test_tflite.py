@@ -1,0 +1,74 @@
+"""Models in TensorFlow Lite say what scikit-learn says; trees are refused."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from engine import made
+
+from mlops.config.export import Int8, Tflite
+from mlops.data.inputs import columns, model_inputs
+from mlops.errors import InputError
+from mlops.export.targets import TARGETS
+from mlops.learning.conversion import to_onnx
+from mlops.pipeline.verify import compare, edge_cases
+
+TARGET = TARGETS["tflite"]
+TREES = ("boosting", "forest", "extratrees")
+ROWS = 100
+
+
+@pytest.mark.parametrize(("what", "name"), [pair for pair in made.PAIRS if pair[1] not in TREES])
+def test_every_model_without_trees_says_the_same(what: str, name: str, tmp_path: Path) -> None:
+    model, contract = made.trained(what, name), made.contract(what)
+    converted = to_onnx(model, contract)
+    TARGET.make(converted, "made", tmp_path, Tflite())
+    target = TARGET.run(converted, "made", tmp_path)
+    test = model_inputs(made.rows(what, ROWS, seed=1), contract)
+    groups = {"test": test} | edge_cases(test, model, converted, contract, ROWS).groups
+    for rows in groups.values():
+        parity = compare(model.predict(rows), target.predict(columns(rows)), model.scales, 1e-4)
+        assert parity.worst == []
+        assert parity.rows == ROWS
+    assert {*groups} >= {"test", "missing", "unknown", "extremes"}
+
+
+@pytest.mark.parametrize(("what", "name"), [pair for pair in made.PAIRS if pair[1] in TREES])
+def test_trees_are_refused(what: str, name: str, tmp_path: Path) -> None:
+    converted = to_onnx(made.trained(what, name), made.contract(what))
+    with pytest.raises(InputError, match=r"TreeEnsemble\w+ cannot be written .* export them to c$"):
+        TARGET.make(converted, "made", tmp_path, Tflite())
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(("what", "name"), [pair for pair in made.PAIRS if pair[1] == "mlp"])
+def test_eight_bits_say_nearly_the_same(what: str, name: str, tmp_path: Path) -> None:
+    model, contract = made.trained(what, name), made.contract(what)
+    converted = to_onnx(model, contract)
+    target = TARGETS["tflite-int8"]
+    target.make(converted, "made", tmp_path, Int8(metric_loss=0.1))
+    test = model_inputs(made.rows(what, ROWS, seed=1), contract)
+    said = target.run(converted, "made", tmp_path).predict(columns(test))
+    parity = compare(model.predict(test), said, model.scales, 1e-4)
+    assert 1e-4 < parity.difference < 0.5
+
+
+def test_numbers_are_explained_beside_it(tmp_path: Path) -> None:
+    converted = to_onnx(made.trained("multiclass", "linear"), made.contract("multiclass"))
+    TARGET.make(converted, "made", tmp_path, Tflite())
+    told = json.loads((tmp_path / "columns.json").read_text(encoding="utf-8"))
+    assert [*told["inputs"]] == ["size", "rank", "wet", "colour", "noise"]
+    assert {*told["inputs"]["colour"]} == {"", "red", "green", "blue", 'Æ, "quoted"'}
+    assert told["inputs"]["size"] is None
+    assert told["classes"] == ["high", "low", "middle"]
+
+
+def test_what_is_not_installed_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ai_edge_litert", "ai_edge_litert.schema_py_generated"):
+        monkeypatch.setitem(sys.modules, name, None)
+    converted = to_onnx(made.trained("binary", "linear"), made.contract("binary"))
+    with pytest.raises(
+        InputError, match=r"dependency group `tflite`: run `uv sync --group tflite`"
+    ):
+        TARGET.make(converted, "made", tmp_path, Tflite())
