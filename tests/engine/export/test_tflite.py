@@ -4,8 +4,10 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from engine import made
+from tflite_micro.python.tflite_micro import runtime
 
 from mlops.config.export import Int8, Tflite
 from mlops.data.inputs import columns, model_inputs
@@ -52,6 +54,31 @@ def test_eight_bits_say_nearly_the_same(what: str, name: str, tmp_path: Path) ->
     said = target.run(converted, "made", tmp_path).predict(columns(test))
     parity = compare(model.predict(test), said, model.scales, 1e-4)
     assert 1e-4 < parity.difference < 0.5
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [("binary", "mlp"), ("multiclass", "linear"), ("regression", "mlp"), ("clustering", "kmeans")],
+)
+def test_a_microcontrollers_interpreter_says_the_same(what: str, name: str, tmp_path: Path) -> None:
+    """In 16 KiB of memory."""
+    model, contract = made.trained(what, name), made.contract(what)
+    TARGET.make(to_onnx(model, contract), "made", tmp_path, Tflite())
+    told = json.loads((tmp_path / "columns.json").read_text(encoding="utf-8"))
+    rows = model_inputs(made.rows(what, ROWS, seed=1), contract)
+    micro = runtime.Interpreter.from_file(str(tmp_path / "model.tflite"), arena_size=16 * 1024)
+    answers = []
+    for row in range(ROWS):
+        for place, (column, texts) in enumerate(told["inputs"].items()):
+            value = rows[column].iloc[row]
+            number = np.float32(value) if texts is None else np.int32(texts.index(value))
+            micro.set_input(np.array([[number]]), place)
+        micro.invoke()
+        answers.append([micro.get_output(0).ravel()[0], micro.get_output(1).ravel()])
+    named = {"clustering": "distances", "regression": "lower"}.get(model.task, "probability")
+    said = np.array([each for _, each in answers]).reshape(ROWS, -1)
+    expected = model.predict(rows)[named].reshape(ROWS, -1)
+    assert said == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_numbers_are_explained_beside_it(tmp_path: Path) -> None:
