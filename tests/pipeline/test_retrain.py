@@ -126,7 +126,7 @@ def test_classification_beside_which_somebody_works_on(project: Project) -> None
     process = subprocess.Popen(
         ["mlops", "retrain"],
         cwd=project.folder,
-        env=project.environ(),
+        env=project.cold(),
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
