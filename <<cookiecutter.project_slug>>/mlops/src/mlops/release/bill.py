@@ -1,6 +1,6 @@
 """Bills of materials: what each image has, packages and model, in CycloneDX's format.
 
-The packages are those of uv.lock, as `uv export` tells them. Beside them, the server's image has the
+The packages are those of uv.lock, as `uv export` tells them. Beside them the server's image has the
 model, a component with a model card: https://cyclonedx.org/docs/1.6/json
 """
 
