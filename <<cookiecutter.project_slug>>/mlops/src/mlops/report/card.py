@@ -187,9 +187,16 @@ def page(card: Card) -> str:
         groups=[*_groups(card)],
         movers=_movers(card),
         risks=_risks(card),
+        learned=_learned(card),
         unit=card.target.name.replace("_", " ") if card.target else "",
     )
     return "\n".join(filter(None, _trimmed(text).split("\n"))) + "\n"
+
+
+def _learned(card: Card) -> int | None:
+    """The rows that what is served has learned from."""
+    train = card.parts.get("train")
+    return card.rows if card.is_refitted else train.rows if train else None
 
 
 def _is_binary(card: Card) -> bool:
@@ -363,9 +370,9 @@ def _slices(card: Card, column: str) -> list[Bar]:
         return []
     known = {value: each for value, each in card.slices[column].items() if name in each}
     worst = sorted(known, key=lambda each: -known[each][name] if is_less else known[each][name])
-    values = {"everybody": card.metrics[name]}
+    values = {"all cases": card.metrics[name]}
     values |= {value: _of_slice(card, known[value], name) for value in worst[:BARS]}
-    return [*_bars(values, card.task, marked="everybody")] if known else []
+    return [*_bars(values, card.task, marked="all cases")] if known else []
 
 
 def _of_slice(card: Card, known: dict[str, float], name: str) -> Measured:

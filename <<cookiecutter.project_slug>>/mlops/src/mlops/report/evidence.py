@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ..git.revision import Revision
 from ..printable import printable
@@ -48,15 +48,19 @@ class Sheet:
         wrong, unchecked = states.count("wrong"), states.count("not checked")
         if not wrong and not unchecked:
             return f"All {len(states)} steps were checked, and fit."
-        told = [f"{wrong} wrong"] if wrong else []
-        told += [f"{unchecked} not checked"] if unchecked else []
-        return f"Of {len(states)} steps {' and '.join(told)}."
+        fit = len(states) - wrong - unchecked
+        return f"Of {len(states)} steps {fit} fit, {wrong} are wrong, {unchecked} were not checked."
 
     def when(self, hop: Hop) -> str:
         """When a step was taken, in UTC."""
         if hop.landed is not None:
             return f"{hop.landed.when:%Y-%m-%d %H:%M} UTC"
-        return hop.taken or "–"
+        if hop.taken is None:
+            return "–"
+        try:
+            return f"{datetime.fromisoformat(hop.taken).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        except ValueError:  # as somebody wrote it
+            return printable(hop.taken)
 
     def address(self, pull: int) -> str | None:
         """Where a pull request is."""
