@@ -67,6 +67,7 @@ uv run dvc checkout --quiet
 say "Another one, which is good enough: through dev and staging to prod"
 sed -i.bak 's/^    max_iter: 100$/    max_iter: 110/' params.yaml && rm params.yaml.bak
 uv run dvc repro > build/repro.log
+uv run mlops card > build/card.log
 mlops gate --base main
 git commit --quiet --all --message "Learn a little longer"
 released
@@ -86,6 +87,7 @@ run uv run dvc import-url --quiet "$warehouse" data/flights
 sed -i.bak 's|^  path: data/example/flights.parquet|  path: data/flights|' params.yaml && rm params.yaml.bak
 sed -i.bak 's|^  data/example/flights.parquet:|  data/flights:|' model.yaml && rm model.yaml.bak
 uv run dvc repro > build/repro.log
+uv run mlops card > build/card.log
 git add --all && git commit --quiet --message "Import the flights"
 
 say "The world changes: a new carrier, which is late in the morning. What production says of it"

@@ -24,17 +24,22 @@ from mlops.data.contract import Contract
 from mlops.data.inputs import model_inputs, target_values
 from mlops.data.profile import profile
 from mlops.files import write_json, write_text
+from mlops.judging.bootstrap import intervals
 from mlops.judging.slices import slices
 from mlops.learning import conversion
-from mlops.learning.metrics import Scored, score
+from mlops.learning.metrics import Scored, catalogue, score
 from mlops.learning.model import Model
 from mlops.learning.naive import naive_answers, naive_scores
+from mlops.learning.outcomes import outcomes
 from mlops.pipeline import convert
 
 MODELS = (paths.CANDIDATE, paths.CANDIDATE_ONNX, paths.MODEL, paths.ONNX)
 PARTS = [str(path) for path in paths.PARTS.values()]
 SMALL = (
     paths.METRICS,
+    paths.INTERVALS,
+    paths.OUTCOMES,
+    paths.IMPORTANCE,
     paths.NAIVE,
     paths.FAIRNESS,
     paths.SLICES,
@@ -59,6 +64,7 @@ STAGES: dict[str, Any] = {
     },
 }
 
+IMPORTANCE = [{"column": "size", "importance": 0.5, "spread": 0.1}]
 FIRST = {"binary": "linear", "multiclass": "linear", "regression": "linear", "clustering": "kmeans"}
 
 
@@ -101,12 +107,15 @@ def _examined(what: str, how: str, test: pd.DataFrame) -> dict[Path, Any]:
     naive = naive_answers(scored, test, contract, params.evaluate.naive)
     return {
         paths.METRICS: score(params.task, scored),
+        paths.INTERVALS: intervals(catalogue(params.task), scored, params.compare),
+        paths.OUTCOMES: outcomes(params.task, scored, model.classes or []),
+        paths.IMPORTANCE: IMPORTANCE,
         paths.FAIRNESS: {},
         paths.NAIVE: naive_scores(params.task, naive, None),
         paths.SLICES: slices(params.task, scored, test, contract, params.evaluate),
         paths.PARITY: {"tolerance": 1e-4, "groups": {"test": {"difference": 1e-7}}},
         paths.PROVENANCE: {"snapshot_sha256": "0" * 64},
-        paths.PLOTS / "importance.json": [{"column": "size", "importance": 0.5, "spread": 0.1}],
+        paths.PLOTS / "importance.json": IMPORTANCE,
     }
 
 

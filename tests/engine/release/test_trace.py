@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,23 @@ def test_trace_ends_at_the_data(released: Released) -> None:
     assert [f"{each['state']}  {each['what']}: {each['value']}" for each in hops] == [
         line.partition(": none is reached")[0] for line in told.splitlines()
     ]
+
+
+def test_the_evidence_sheet_has_every_hop(released: Released) -> None:
+    hops = json.loads(released.mlops("trace", "dev", "--json").stdout)
+    page = released.mlops("trace", "dev", "--html").stdout
+    text = released.mlops("trace", "dev", "--md").stdout
+    assert page.count("<li>") == len(hops)
+    assert len(re.findall(r"^\| (?:ok|not checked) \|", text, re.MULTILINE)) == len(hops)
+    landed = {each["what"]: each["landed"] for each in hops if each["landed"]}
+    assert landed.keys() == {"environment", "release", "commit"}
+    evidence = json.loads(released.evidence.read_text())
+    assert landed["commit"]["commit"] == evidence["git_sha"]
+    for each in landed.values():
+        assert each["commit"][:12] in page
+        assert each["commit"][:12] in text
+    released.mlops("trace", "dev", "--html", "--strict", code=3)
+    assert "give one of them" in released.mlops("trace", "dev", "--html", "--md", code=2).stderr
 
 
 @pytest.mark.parametrize(

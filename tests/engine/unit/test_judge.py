@@ -10,11 +10,13 @@ from engine.stored import Stored
 
 from mlops import paths
 from mlops.files import read_json, write_json, write_text
+from mlops.git.engine import ENGINE
 from mlops.git.revision import Revision, git
 from mlops.judge import Judgement, judge
 from mlops.judging.recount import recount
 from mlops.project import VARIABLE
 from mlops.release.state import policy_path
+from mlops.report import card
 
 Begin = Callable[[str], Stored]
 REGRESSION = {"roc_auc": {"regression": 0}}
@@ -32,7 +34,7 @@ def judged(base: str) -> Judgement:
     git("add", str(policy_path("dev")))
     who = ("-c", "user.name=A", "-c", "user.email=a@example.com")
     git(*who, "commit", "--quiet", "--allow-empty", "--message=x", "--", str(policy_path("dev")))
-    found = judge(base, datetime.now(UTC))
+    found = judge(base, datetime.now(UTC), card.stale)
     assert found.engine is not None
     assert found.base == Revision.of(base).commit  # type: ignore[union-attr]
     return found
@@ -92,9 +94,56 @@ def test_a_lock_that_is_stale_or_gone_is_refused(planted: Stored) -> None:
     ]
 
 
+def test_a_model_card_that_is_stale_is_refused(planted: Stored) -> None:
+    planted.push()
+    card.write()
+    planted.commit()
+    assert judged("good").refusals == {}
+    write_text(paths.STATEMENT, "problem: Nobody knows\n")
+    planted.commit()
+    assert judged("good").refusals == {
+        "card": [
+            "reports/model-card.md and reports/model-card.html are not what the files of this "
+            "commit say: run `uv run mlops card`, and commit"
+        ]
+    }
+
+
+def test_a_model_card_that_is_gone_is_refused_and_one_that_never_was_is_not(
+    planted: Stored,
+) -> None:
+    planted.push()
+    found = judged("good")
+    assert found.refusals == {}
+    assert "there is no model card yet: `uv run mlops card` writes it" in found.notes
+    card.write()
+    base = planted.commit()
+    paths.CARD_PAGE.unlink()
+    planted.commit()
+    assert judged(base).refusals["card"] == [
+        "reports/model-card.html is missing: run `uv run mlops card`, and commit"
+    ]
+    paths.CARD.unlink()
+    planted.commit()
+    assert "are gone" in judged(base).refusals["card"][0]
+
+
+def test_a_model_card_of_another_engine_is_not_judged(planted: Stored) -> None:
+    write_text(ENGINE / "pyproject.toml", "")
+    card.write()
+    base = planted.commit()
+    write_text(ENGINE / "pyproject.toml", "[project]\n")
+    write_text(paths.CARD, "laid out otherwise\n")
+    planted.commit()
+    planted.push()
+    found = judged(base)
+    assert "card" not in found.refusals
+    assert "not judged: the model card, which the change's own engine writes" in found.notes
+
+
 def test_before_the_first_lock_there_is_nothing_to_judge(stored: Stored) -> None:
     stored.commit()
-    found = judge("0" * 40, datetime.now(UTC))
+    found = judge("0" * 40, datetime.now(UTC), card.stale)
     assert found.refusals == {}
     assert "with nothing before it" in found.lines()[0]
     assert "no model to judge" in found.lines()[-1]

@@ -18,10 +18,11 @@ from .judging import comparison
 from .judging.recount import judged_by
 from .learning.metrics import METRICS as OF_ENGINE
 from .learning.metrics import STABILITY, VALUE
-from .paths import METRICS
+from .paths import CARD, CARD_PAGE, METRICS
 from .release import guard
 
 Part = Callable[[], list[str]]
+_CARDS = (CARD, CARD_PAGE)
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,14 @@ class Judgement:
         return "\n".join(["", f"> [!{kind}]", *body, ""])
 
 
-def judge(name: str, now: datetime) -> Judgement:
-    """Judge what is checked out: its lock, its gates, its environments and its engine's manifest.
+def judge(name: str, now: datetime, card: Part) -> Judgement:
+    """Judge what is checked out: lock, gates, model card, environments and engine's manifest.
 
     Args:
         name: the base's branch, tag or commit; all zeros for none.
         now: the time, for soaking and freezes.
+        card: what is stale of the model card, a line each: it is laid out by what nothing here
+            knows.
     Raises:
         InputError: Git knows no such base, or nothing is checked out.
     """
@@ -89,6 +92,7 @@ def judge(name: str, now: datetime) -> Judgement:
     parts: dict[str, Part] = {
         "lock": lambda: _lock(base),
         "gates": lambda: _gates(base, head, own, notes),
+        "card": lambda: _card(base, head, own, card, notes),
         "environments": lambda: [] if base is None else guard.refusals(base, head, now),
         "engine": lambda: [] if base is None else _manifest(base),
     }
@@ -161,6 +165,23 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
     against = None if base is None else comparison.compare(terms, base, own)
     found = judged_by(terms, base, own, strange)
     return [*map(str, found.breaches(terms, against))]
+
+
+def _card(
+    base: Revision | None, head: Revision, own: bool, stale: Part, notes: list[str]
+) -> list[str]:
+    """What is wrong with the model card; another engine would write another one."""
+    if not WORKSPACE.outputs:
+        return []
+    if any(WORKSPACE.read_bytes(path) is not None for path in _CARDS):
+        if not own and _changed(base, head, engine.ENGINE):
+            notes.append("not judged: the model card, which the change's own engine writes")
+            return []
+        return stale()
+    if base is not None and any(base.read_bytes(path) is not None for path in _CARDS):
+        return [f"{CARD} and {CARD_PAGE} are gone: `uv run mlops card` writes them; commit them"]
+    notes.append("there is no model card yet: `uv run mlops card` writes it")
+    return []
 
 
 def _strange(terms: Terms, base: Revision, head: Revision) -> frozenset[str]:

@@ -124,6 +124,7 @@ class Statement(Section):
         goal: what shall be better with it.
         success: by what that is seen.
         intended, out_of_scope: uses that it is made for, and that it must not be put to.
+        limits: where its answers are poor, and whom or what the data leaves out.
         affected: whom its answers touch.
         owner: the person or role that is accountable.
         technical_contact, domain_expert: who knows how it is made, and what it is about.
@@ -141,6 +142,7 @@ class Statement(Section):
     success: Success | None = None
     intended: Texts | None = None
     out_of_scope: Texts | None = None
+    limits: Texts | None = None
     affected: Texts | None = None
     owner: Text | None = None
     technical_contact: Text | None = None
@@ -191,6 +193,7 @@ goal: null # what shall be better with it
 success: null # {measure: complaints, unit: a week, baseline: 40, target: 25}
 intended: null # uses that it is made for: a list
 out_of_scope: null # uses that it must not be put to: a list
+limits: null # where its answers are poor, and whom or what the data leaves out: a list
 affected: null # whom its answers touch: a list
 
 owner: null # who is accountable: a person, or a role

@@ -17,7 +17,7 @@ from . import data, environment, github, model, monitor, release, retrain, serve
 
 # The commands by what somebody is about to do; the help lists them so.
 SECTIONS = {
-    "Model": "data features summary compare gate report predict batch",
+    "Model": "data features summary compare gate report card predict batch",
     "Serve": "serve smoke load",
     "Release": "build release promote rollback hold unhold quarantine",
     "Production": "status apply stop trace monitor feedback retrain",

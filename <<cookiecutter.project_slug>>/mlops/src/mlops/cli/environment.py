@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import CheckError
+from ..errors import CheckError, InputError
 from .options import DryRun, Json, Trunk, print_json, trunk
 
 app = typer.Typer()
@@ -90,6 +90,12 @@ def trace(
     what: Annotated[str, typer.Argument(help="An environment, a release's id, or a URL.")],
     base: Trunk = None,
     json: Json = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="Print the evidence sheet as a page.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--md", help="Print the evidence sheet in Markdown.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit code 3 also when a step was not checked.")
     ] = False,
@@ -97,19 +103,30 @@ def trace(
     """Trace what runs back to the raw data.
 
     Exit code 3 when a step is wrong. The model, the snapshot and what DVC keeps of the raw data are
-    fetched and hashed. What cannot be had is not checked, and says why.
+    fetched and hashed. What cannot be had is not checked, and says why. The evidence sheet has, of
+    each step, who brought it when and by which pull request, as Git tells.
 
     \b
     mlops trace prod
+    mlops trace prod --html > evidence.html
     mlops trace http://localhost:8080
     """
-    from ..release import trace
-    from ..report import terminal
+    from datetime import UTC, datetime
 
-    hops = trace.trace(what, trunk(base))
-    if json:
+    from ..release import trace
+    from ..report import evidence, terminal
+
+    if json + html + markdown > 1:
+        raise InputError("--json, --html or --md: give one of them")
+    at = trunk(base)
+    hops = trace.trace(what, at)
+    if json or html or markdown:
         found = [*hops]
-        print_json(found)
+        sheet = evidence.sheet(what, found, at, datetime.now(UTC))
+        if json:
+            print_json(found)
+        else:
+            typer.echo(evidence.page(sheet) if html else evidence.markdown(sheet), nl=False)
     else:
         found = terminal.show_hops(hops)
     states = [each.state for each in found]

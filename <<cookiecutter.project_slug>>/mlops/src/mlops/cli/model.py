@@ -230,7 +230,7 @@ def judge(
         Path | None, typer.Option("--output", "-o", help="Write it as Markdown, too.")
     ] = None,
 ) -> None:
-    """Judge a change: lock, gates, environments, engine.
+    """Judge a change: lock, gates, card, environments.
 
     Exit code 3 when it objects. CI runs it with the engine of the base: what judges is never what
     is judged. Exit code 2 where that engine cannot read the files.
@@ -242,8 +242,9 @@ def judge(
 
     from .. import judge
     from ..files import write_text
+    from ..report import card
 
-    found = judge.judge(base, datetime.now(UTC))
+    found = judge.judge(base, datetime.now(UTC), card.stale)
     if output is not None:
         write_text(output, found.markdown())
     for line in found.lines():
@@ -297,6 +298,38 @@ def report(
         return
     typer.echo(headline(found).plain())
     typer.echo(f"{output}/report.md")
+
+
+@app.command()
+def card(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 3 where it is stale.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write the model card, as Markdown and as a page.
+
+    For people: what the model does, how often it is wrong and for whom, what it must not be used
+    for, what it is made from. From committed files alone, so that the same commit makes the same
+    card; `mlops judge` refuses one that is stale. With --json, its facts are printed and nothing is
+    written.
+
+    \b
+    mlops card
+    mlops card --check
+    """
+    from ..card import load_card
+    from ..report import card as face
+
+    if check and (lines := face.stale()):
+        raise CheckError("\n".join(lines))
+    if json:
+        print_json(load_card())
+    elif check:
+        typer.echo("the model card says what the files say")
+    else:
+        for path in face.write():
+            typer.echo(path)
 
 
 def _written(decimal: str | None, thousands: str | None) -> dict[str, str]:

@@ -44,9 +44,10 @@ def build(
     \b
     mlops build
     """
+    from ..card import load_card
     from ..files import write_text
     from ..git.revision import WORKSPACE
-    from ..release import images
+    from ..release import bill, images
     from ..release.evidence import evidence_text, load_evidence
     from ..release.source import of_source, source
 
@@ -57,12 +58,12 @@ def build(
             for name in names.values():
                 typer.echo(f"{name}:{found.id} would be built of {found.commit}")
             return
-        evidence = load_evidence(found.id, at)
+        evidence, card = load_evidence(found.id, at), load_card(found.at)
         if evidence is None:
             evidence = of_source(found, at, images.build(found, names, arguments), run_url)
         else:
             typer.echo(f"{found.id} is released already: nothing is built")
-    images.bills_of_materials(output, arguments)
+    bill.bills_of_materials(output, arguments, evidence, card)
     write_text(output / "evidence.json", evidence_text(evidence))
     for image in (evidence.images.serving, evidence.images.training):
         typer.echo(image or "no image")

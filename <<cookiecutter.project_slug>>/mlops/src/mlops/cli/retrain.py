@@ -34,7 +34,7 @@ def retrain(
         _may_start()
         return
     from ..git.revision import git
-    from ..report import report
+    from ..report import card, report
     from ..report.headline import headline
     from ..retrain.fresh import fresh
 
@@ -43,6 +43,7 @@ def retrain(
             str(found.head.commit), output / "report", found.log, found.comparison
         )
         verdict = headline(change).plain()
+        card.write()
         branch = found.commit(reason, verdict)
     typer.echo(verdict)
     typer.echo(f"{output}/report/report.md")

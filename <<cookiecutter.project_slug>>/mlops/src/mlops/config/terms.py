@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..files import load
+from ..files import load, parse
 from ..paths import PARAMS
 from .compare import Compare
 from .evaluate import Evaluate
@@ -33,3 +33,8 @@ def load_terms(path: Path = PARAMS) -> Terms:
     Raises InputError, one line a mistake.
     """
     return load(path, _Alone)
+
+
+def parse_terms(text: str) -> Terms:
+    """The same of the file's text."""
+    return parse(text, _Alone, PARAMS)

@@ -11,12 +11,13 @@ from statistics import NormalDist
 import numpy as np
 
 from ..config.compare import Compare
-from ..learning.metrics import Metric
+from ..files import significant
+from ..learning.metrics import Metric, Scored, values
 from ..progress import progress
 
 
 def errors(
-    values: Callable[[np.ndarray], Mapping[str, float]],
+    of: Callable[[np.ndarray], Mapping[str, float]],
     metrics: Mapping[str, Metric],
     rows: int,
     how: Compare,
@@ -24,7 +25,7 @@ def errors(
     """The standard errors of numbers by name; one without a value on most resamples is left out.
 
     Args:
-        values: the numbers of some rows, which are told by their places.
+        of: the numbers of some rows, which are told by their places.
         metrics: what the numbers are of; one that is not there looks at all rows.
         rows: how many there are.
         how: how often rows are drawn, and how many.
@@ -32,7 +33,7 @@ def errors(
     found: dict[str, list[float]] = {}
     with progress("resamples") as told:
         for done, chosen in enumerate(_resamples(rows, how), 1):
-            for name, value in values(chosen).items():
+            for name, value in of(chosen).items():
                 found.setdefault(name, []).append(value)
             told(done, done / how.resamples)
     return {
@@ -46,6 +47,22 @@ def interval(value: float, error: float, how: Compare) -> tuple[float, float]:
     """Where a number lies, at the confidence asked for."""
     reach = NormalDist().inv_cdf((1 + how.confidence) / 2) * error
     return value - reach, value + reach
+
+
+def intervals(
+    metrics: Mapping[str, Metric], scored: Scored, how: Compare
+) -> dict[str, dict[str, float]]:
+    """Where each metric of some rows lies, `low` and `high`, as files have it.
+
+    One without a value, on these rows or on most resamples of them, is left out.
+    """
+    found, rows = values(metrics, scored), len(scored.outputs["prediction"])
+    spread = errors(lambda chosen: values(metrics, scored.rows(chosen)), metrics, rows, how)
+    ends = {name: interval(found[name], spread[name], how) for name in found if name in spread}
+    return {
+        name: {"low": significant(low), "high": significant(high)}
+        for name, (low, high) in ends.items()
+    }
 
 
 def _resamples(rows: int, how: Compare) -> Iterator[np.ndarray]:

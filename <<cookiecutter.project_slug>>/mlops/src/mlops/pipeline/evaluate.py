@@ -16,22 +16,27 @@ from ..data.contract import Contract, load_contract
 from ..data.inputs import model_inputs
 from ..files import replacing, write_json
 from ..inference import OnnxModel
+from ..judging.bootstrap import intervals
 from ..judging.fairness import as_file, fairness
 from ..judging.slices import slices
 from ..learning import plots
 from ..learning.answers import answers
 from ..learning.caveats.answers import caveats_of_answers
 from ..learning.importance import importance
-from ..learning.metrics import STABILITY, rounded, score
+from ..learning.metrics import STABILITY, catalogue, rounded, score
 from ..learning.model import Model, Outputs
 from ..learning.naive import naive_answers, naive_scores
+from ..learning.outcomes import outcomes
 from ..paths import (
     CANDIDATE,
     CANDIDATE_ONNX,
     CAVEATS,
     FAIRNESS,
+    IMPORTANCE,
+    INTERVALS,
     METRICS,
     NAIVE,
+    OUTCOMES,
     PARTS,
     PLOTS,
     PREDICTIONS,
@@ -52,6 +57,9 @@ def evaluate() -> None:
         fitted_on = model_inputs(pd.read_parquet(PARTS["train"]), contract)
         found[STABILITY] = stability(model, fitted_on, inputs, params.train.seed)
     write_json(METRICS, rounded(found))
+    known = catalogue(params.task, params.evaluate.value)
+    write_json(INTERVALS, intervals(known, scored, params.compare))
+    write_json(OUTCOMES, outcomes(params.task, scored, model.classes or []))
     caveats = caveats_of_answers(scored)
     write_json(CAVEATS, [asdict(each) for each in caveats])
     naive = naive_answers(scored, test, contract, params.evaluate.naive)
@@ -66,6 +74,7 @@ def evaluate() -> None:
             if name == "importance":
                 truth = model.pipeline.predict(inputs) if scored.truth is None else scored.truth
                 data = importance(params.task, model, inputs, truth, params.evaluate)
+                write_json(IMPORTANCE, data)
             else:
                 data = plots.records(name, scored, model.classes or [])
             plots.write(folder, name, plot, data)

@@ -16,7 +16,7 @@ from ..config.verify import Verify
 from ..data.contract import Contract, load_contract
 from ..data.inputs import NO_CATEGORY, columns, model_inputs
 from ..errors import CheckError
-from ..files import write_json
+from ..files import sha256, write_json
 from ..inference import OnnxModel, Runnable
 from ..learning.answers import answers
 from ..learning.metrics import Scored, rounded, score
@@ -135,6 +135,7 @@ def verify() -> None:
         {
             "within_tolerance": not broken and not apart,
             "tolerance": tolerance,
+            "sha256": {path.as_posix(): sha256(path) for path in (CANDIDATE_ONNX, ONNX)},
             "groups": {name: asdict(parity) for name, parity in found.items()},
             "without": without,
             "metrics": {name: asdict(pair) for name, pair in pairs.items()},

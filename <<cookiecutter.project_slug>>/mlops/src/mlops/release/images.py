@@ -27,8 +27,6 @@ from .docker import docker, program
 from .evidence import Images
 from .source import Source
 
-# The distribution whose dependencies the serving image has: mlops/pyproject.toml.
-ENGINE = "mlops-template-engine"
 DOCKERFILES = Path("deploy/images")
 
 
@@ -77,25 +75,6 @@ def build(source: Source, names: Mapping[str, str], arguments: list[str]) -> Ima
                 for kind, name in names.items()
             }
         )
-
-
-def bills_of_materials(folder: Path, arguments: list[str]) -> None:
-    """Write which packages each image has, from uv.lock: `KIND.cdx.json`, in CycloneDX's format."""
-    uv = shutil.which("uv")
-    if uv is None:
-        raise InputError("uv: not found; install it from https://docs.astral.sh/uv")
-    stores = [each.partition("=")[2] for each in arguments if each.startswith("LOG_STORE=")]
-    chosen = {
-        "serving": [f"--package={ENGINE}", *(f"--extra=log-{each}" for each in stores)],
-        "training": ["--no-dev"],
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for kind in Images.model_fields:
-        file = f"--output-file={folder / f'{kind}.cdx.json'}"
-        how = ["export", "--quiet", "--locked", "--format=cyclonedx1.5", file, *chosen[kind]]
-        done = subprocess.run([uv, *how], stdout=subprocess.DEVNULL, check=False)
-        if done.returncode:
-            raise ProjectError(f"uv {' '.join(how)} failed; it says why above")
 
 
 @contextmanager

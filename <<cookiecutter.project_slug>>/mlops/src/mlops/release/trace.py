@@ -7,7 +7,7 @@ with the reason: what is only told is never ok. Nothing is made again; what is f
 import hashlib
 import json
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -21,9 +21,10 @@ from .declared import image_names, registry
 from .docker import docker
 from .evidence import Evidence, evidence_path, load_evidence
 from .history import SHALLOW
+from .journal import Landing, arrival, first_change, last_change
 from .lineage import facts, md5
 from .settings import load
-from .state import Release, environments
+from .state import Release, environments, release_path
 from .target import LOOK_SECONDS
 
 State = Literal["ok", "wrong", "not checked"]
@@ -38,12 +39,17 @@ class Hop:
         value: what it is.
         state: what came of it.
         why: why it is wrong, or was not checked; None where it is ok.
+        landed: how it came to the branch that environments follow, as Git tells; None where it did
+            not come by a commit of its own.
+        taken: when data were, as provenance tells.
     """
 
     what: str
     value: str
     state: State
     why: str | None = None
+    landed: Landing | None = None
+    taken: str | None = None
 
 
 def trace(what: str, base: Revision) -> Iterator[Hop]:
@@ -75,9 +81,11 @@ def trace(what: str, base: Revision) -> Iterator[Hop]:
 
 def _running(environment: str, release: Release, base: Revision) -> Hop:
     evidence, value = load_evidence(release.id, base), f"{environment} runs {release.id}"
-    if evidence is None or evidence.release == release:
-        return Hop("environment", value, "ok")
-    return Hop("environment", value, "wrong", f"not as {evidence_path(release.id)} says")
+    why = None
+    if evidence is not None and evidence.release != release:
+        why = f"not as {evidence_path(release.id)} says"
+    landed = last_change(release_path(environment), base)
+    return Hop("environment", value, "wrong" if why else "ok", why, landed)
 
 
 def _answering(url: str, release: str) -> Generator[Hop, None, str | None]:
@@ -119,12 +127,12 @@ def _unchanged(evidence: Evidence, base: Revision) -> Hop:
             for blob in line.split()[2:4]:
                 if set(blob) != {"0"}:
                     blobs.setdefault(blob, commit)
+    landed = first_change(evidence_path(evidence.id), base)
     if len(blobs) == 1:
-        return Hop("release", evidence.id, "ok")
+        return Hop("release", evidence.id, "ok", landed=landed)
     last = next(iter(blobs.values()))[:7]
-    return Hop(
-        "release", evidence.id, "wrong", f"{path} was changed after it was written, in {last}"
-    )
+    why = f"{path} was changed after it was written, in {last}"
+    return Hop("release", evidence.id, "wrong", why, landed)
 
 
 def _images(evidence: Evidence, base: Revision) -> Iterator[Hop]:
@@ -176,7 +184,7 @@ def _in_git(evidence: Evidence, base: Revision) -> Iterator[Hop]:
             yield Hop("commit", evidence.git_sha, "wrong", lost)
         return
     commit = Revision(evidence.git_sha)
-    yield Hop("commit", evidence.git_sha, "ok")
+    yield Hop("commit", evidence.git_sha, "ok", landed=arrival(commit, base))
     for fact in facts(evidence):
         said = "nothing" if fact.said is None else str(fact.said)
         yield Hop(fact.field, said, "wrong" if fact.problem else "ok", fact.problem)
@@ -197,7 +205,9 @@ def _data(commit: Revision) -> Iterator[Hop]:
         joined = query and (str(query["name"]), str(query["sha256"]))
     except (KeyError, TypeError, AttributeError):
         origins, digest, joined = [], "nothing", None
-    yield _output(SNAPSHOT, digest, f"{PROVENANCE}", commit)
+    taken = provenance.get("retrieved_at") if isinstance(provenance, dict) else None
+    hop = _output(SNAPSHOT, digest, f"{PROVENANCE}", commit)
+    yield replace(hop, taken=str(taken) if taken else None)
     if not origins:
         yield Hop("source", f"{PROVENANCE}", "wrong", "it names no source")
     for name, expected in origins:

@@ -14,7 +14,7 @@ from ..files import read_json, write_text
 from ..git.revision import WORKSPACE, Revision, commit, git, with_python
 from ..judging.comparison import Comparison, compare, judged
 from ..judging.recount import judged_by
-from ..paths import LOCK, PROVENANCE, SNAPSHOT
+from ..paths import CARD, CARD_PAGE, LOCK, PROVENANCE, SNAPSHOT
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def _put_back(head: Revision) -> Iterator[None]:
 
 
 def _written(head: Revision) -> list[str]:
-    """The files that Git keeps, or would, of what the pipeline and updates of data write."""
+    """The files that Git keeps, or would, of what is written of a model, and of updated data."""
     outputs = map(str, {**head.outputs, **WORKSPACE.outputs})
-    paths = [str(LOCK), *_imports(), *outputs]
+    paths = [str(LOCK), str(CARD), str(CARD_PAGE), *_imports(), *outputs]
     told = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *paths)
     return sorted({*filter(None, told.split("\0"))})
 
