@@ -104,7 +104,7 @@ def test_what_could_not_be_compared_here_is_broken() -> None:
     [
         Comparison(None, "no champion yet: this is the first model"),
         Comparison(None, "different task: the champion's is regression"),
-        Comparison("same", "the model is the very same file"),
+        Comparison("same", "the model is the same file"),
     ],
 )
 def test_a_sound_reason_for_no_comparison_is_not_broken(against: Comparison) -> None:

@@ -15,13 +15,14 @@ def status(
     base: Trunk = None,
     json: Json = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit code 3 where somebody has to do something.")
+        bool, typer.Option("--check", help="Exit code 3 when something is wrong.")
     ] = False,
 ) -> None:
-    """Show what each environment runs, and what is wrong.
+    """Show what is wrong and what each environment runs.
 
-    With --check, exit code 3 where one is on hold, has a release that is in quarantine, cannot be
-    read, or does not run what Git says.
+    What is wrong comes first: a release in quarantine, files that cannot be read, servers that
+    differ from Git, alarms of the last `mlops monitor`, holds, gaps in model.yaml. With --check,
+    any of these ends with exit code 3.
 
     \b
     mlops status --check
@@ -37,7 +38,7 @@ def status(
     else:
         terminal.show_status(found)
     if check and (names := [each.environment.name for each in found if each.needs_somebody]):
-        raise CheckError(f"{', '.join(names)}: on hold, or not as it should be")
+        raise CheckError(f"something is wrong in {', '.join(names)}")
 
 
 @app.command()
