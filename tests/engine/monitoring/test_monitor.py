@@ -286,7 +286,7 @@ def test_labels_come_later_than_their_rows(tmp_path: Path) -> None:
     assert alarm.told.endswith("; labels of 2030-01-01 to 2030-01-08")
     assert len(result.measured.metrics) > 1
     assert result.measured.slices
-    assert "Of the newest window with enough labels" in monitoring.page(result)
+    assert "From the newest window with enough labels" in monitoring.page(result)
 
 
 def test_categories_that_cannot_be_drawn_hold_nothing_up(tmp_path: Path) -> None:

@@ -43,15 +43,15 @@ def status(
 
 @app.command()
 def apply(
-    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
     """Make an environment run what Git declares.
 
-    No request is lost. On the Docker Engine that `docker` takes (this machine's, or
-    DOCKER_HOST=ssh://...), behind a proxy; a release without an image runs as a process on this
-    machine. What fails leaves in place what served before, with exit code 3.
+    Deploys without losing a request, behind a proxy, on the Docker Engine that `docker` uses: this
+    machine's, or DOCKER_HOST=ssh://... A release without an image runs as a process on this
+    machine. If the new servers fail, the old ones keep serving and the exit code is 3.
 
     \b
     mlops apply prod
@@ -73,12 +73,12 @@ def apply(
 
 @app.command()
 def stop(
-    environment: Annotated[str, typer.Argument(help="Which one: dev.")],
+    environment: Annotated[str, typer.Argument(help="The environment, such as dev.")],
     base: Trunk = None,
 ) -> None:
     """Stop the servers of an environment.
 
-    Those that `mlops apply` started; the prediction log stays.
+    Stops what `mlops apply` started. The prediction log stays.
     """
     from ..release import apply
 
