@@ -337,7 +337,7 @@ def test_groups_that_the_model_treats_less_alike_raise_an_alarm(tmp_path: Path) 
     assert quiet.unfair == []
     (alarm,) = [each for each in last.alarms if each.kind is Kind.FAIRNESS]
     assert str(alarm).startswith("fairness: colour: selection_rate by colour: blue ")
-    assert str(alarm).endswith("apart, 0.3 may be")
+    assert str(alarm).endswith("apart, 0.3 allowed")
     assert alarm in result.alarms
     monitoring.write(result, tmp_path / "report")
     told = (tmp_path / "report/report.md").read_text()

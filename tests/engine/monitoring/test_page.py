@@ -36,7 +36,8 @@ def _column(distance: float, alarm: bool = False) -> ColumnResult:
 
 
 def _metric(live: float, test: float, alarm: bool = False) -> MetricResult:
-    return MetricResult(*(Measured(v, 0.01, v - 0.02, v + 0.02) for v in (live, test)), None, alarm)
+    now, before = (Measured(value, 0.01, value - 0.02, value + 0.02) for value in (live, test))
+    return MetricResult(now, before, None, alarm)
 
 
 def _window(day: int, rows: int, **found: object) -> WindowResult:
