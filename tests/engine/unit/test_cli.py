@@ -227,7 +227,7 @@ def test_champion_and_challenger(
     assert _facts(capsys.readouterr().out)["comparison"]["verdict"] == "worse"
     assert _mlops(monkeypatch, "report", "--base", "main") == 0
     out = capsys.readouterr().out
-    assert "Worse: `roc_auc` fell " in out
+    assert "Do not merge: `roc_auc` fell " in out
     assert out.endswith("build/report/report.md\n")
     assert _mlops(monkeypatch, "report", "--base", "main", "--json") == 0
     assert _facts(capsys.readouterr().out)["comparison"]["verdict"] == "worse"

@@ -401,7 +401,7 @@ def test_the_table_in_the_terminal(verdict: Any, capsys: pytest.CaptureFixture[s
     metrics = {"mae": Compared(2.0, 1.5, -0.75, -0.25, verdict)}
     terminal.show(Comparison(verdict, metrics=metrics, notes=["A note."]))
     text = capsys.readouterr().out
-    for wanted in ("mae", "-0.5", "-0.75 to -0.25", "A note."):
+    for wanted in ("mae", "-0.5", "-0.750 to -0.250", "A note."):
         assert wanted in text
     assert text.endswith(f"\n{verdict}\n")
 
