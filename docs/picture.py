@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -21,12 +20,6 @@ COLOURS = {
     "light": {"page": "#ffffff", "text": "#1f2328", "faint": "#59636e", "line": "#d1d9e0"},
     "dark": {"page": "#0d1117", "text": "#f0f6fc", "faint": "#9198a1", "line": "#3d444d"},
 }
-ALERTS = {
-    "NOTE": "#0969da",
-    "TIP": "#1a7f37",
-    "WARNING": "#9a6700",
-    "CAUTION": "#cf222e",
-}
 STYLE = """
 body {{ margin: 0; padding: 24px; background: {page}; color: {text};
   font: 14px/1.5 "Noto Sans", Helvetica, Arial, "Noto Color Emoji", sans-serif }}
@@ -36,8 +29,6 @@ h3 {{ font-size: 17px; margin: 20px 0 12px }}
 table {{ border-collapse: collapse; margin-bottom: 12px }}
 td, th {{ border: 1px solid {line}; padding: 5px 12px }}
 code {{ background: #818b981f; border-radius: 6px; padding: 2px 5px; font-size: 85% }}
-blockquote {{ margin: 0; padding: 0 14px; border-left: 4px solid {alert} }}
-blockquote b.kind {{ color: {alert}; display: block; margin-bottom: 4px }}
 details {{ margin: 8px 0 }} summary {{ cursor: pointer }} p {{ margin: 8px 0 }}
 img {{ max-width: 100%; border-radius: 4px }}
 """
@@ -45,11 +36,9 @@ img {{ max-width: 100%; border-radius: 4px }}
 
 def page(report: str, theme: str) -> str:
     """Return the report as a page in GitHub's colours."""
-    found = re.match(r"> \[!(\w+)\]\n", report)
-    kind = found[1] if found else "NOTE"
-    text = report.replace(f"> [!{kind}]\n", f'> <b class="kind">{kind.capitalize()}</b>\n>\n', 1)
+    text = report.replace("<details><summary><b>Plots<", "<details open><summary><b>Plots<")
     body = MarkdownIt("commonmark").enable("table").render(text)
-    style = STYLE.format(**COLOURS[theme], alert=ALERTS[kind])
+    style = STYLE.format(**COLOURS[theme])
     return f"<!doctype html><meta charset=utf-8><style>{style}</style><main>{body}</main>"
 
 

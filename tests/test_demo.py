@@ -33,7 +33,7 @@ def test_make_demo_tells_the_whole_story(template: Path, tmp_path: Path) -> None
     alarms = re.findall(r"^(?:error: |       )(\w+): (\w+): ", told, re.MULTILINE)
     assert {("drift", "carrier"), ("performance", "roc_auc")} <= {*alarms}
     _, _, proposed = told.partition("A retraining on the fresh data")
-    assert re.search(r"\*\*Better than [0-9a-f]{7}\.\*\*", proposed)
+    assert re.search(r"### ✅ Better: .+ rose ", proposed)
     _, _, merged = proposed.partition("$ git merge --quiet --ff-only retrain/")
     assert "gates kept: roc_auc, log_loss" in merged
     assert re.search(r"mlops apply dev\ntried: ", merged)

@@ -83,7 +83,7 @@ def test_an_environment_is_guarded_as_its_settings_say(
     burst = [status("/v2") for _ in range(120)]
     assert set(burst) == {200, 429}
     # What Git says is seen to be so, by whoever trusts the certificate.
-    (told,) = (each for each in site.drift() if each.startswith("dev"))
+    (told,) = (each for each in site.drift() if each.startswith("✗ dev"))
     assert "nothing answers at https://" in told
     trusting = {**site.environ, "SSL_CERT_FILE": str(certificate)}
     assert told not in site.project.run("mlops", "status", env=trusting).stdout

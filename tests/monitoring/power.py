@@ -57,7 +57,7 @@ PYTHONPATH=tests uv run python -m monitoring.power
 ```
 
 writes this page, in about {minutes:.0f} minutes. Each week is a log in files of its own, with
-labels, held against {reference} by the very code of `mlops monitor`: 20 columns and the
+labels, compared with {reference} by the very code of `mlops monitor`: 20 columns and the
 prediction, the missing values of four of them, and the metric: 26 tests in all. The settings are
 those of a fresh project: `false_alarms: 0.05`, `minimum_effect: 0.1`, `regression: 0.1`.
 

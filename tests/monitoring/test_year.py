@@ -86,7 +86,7 @@ def test_better_model_is_judged_promoted_and_serves(year: Year) -> None:
     assert commits.count("Retrain on the data of") == len(better)
     for month in better:
         assert month.retraining
-        assert month.retraining.said.startswith("Better than")
+        assert month.retraining.said.startswith("Better: ")
 
 
 def test_retraining_helps(year: Year, without: dict[str, float]) -> None:

@@ -58,7 +58,7 @@ def test_classification_that_learns_becomes_a_branch(project: Project) -> None:
     warehouse(project).add(taught=True)
     done = project.run("mlops", "retrain", "--reason", "drift in\nprod: a new carrier")
     *_, headline, report, following = done.stdout.splitlines()
-    assert headline.startswith("Better than ")
+    assert headline.startswith("Better: ")
     assert report == "build/retrain/report/report.md"
     branch = following.removeprefix("Next: git merge --ff-only ")
     status, head, branches = before
@@ -69,8 +69,8 @@ def test_classification_that_learns_becomes_a_branch(project: Project) -> None:
     assert headline in message
     assert "\nReason: drift in prod: a new carrier\n" in message
     text = (project.folder / report).read_text(encoding="utf-8")
-    assert "**Better than" in text
-    assert "cannot be merged" not in text
+    assert "### ✅ Better: " in text
+    assert "Before it can be merged" not in text
     project.git("merge", "--quiet", "--ff-only", branch)
     project.run("dvc", "checkout")
     assert project.repro()[0] == []

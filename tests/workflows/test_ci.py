@@ -81,7 +81,7 @@ def test_a_better_model_is_reported_with_pictures_and_may_be_merged(world: World
     assert ran(done) == []
 
     body = comment(world)
-    assert "[!TIP]\n> **Better than main.**" in body
+    assert "### ✅ Better: <code>roc_auc</code> rose " in body
     assert "CML watermark report" in body
     pictures = git(world.origin, "ls-tree", "--name-only", "report-pictures/1").split()
     assert "roc.png" in pictures
@@ -91,13 +91,13 @@ def test_a_better_model_is_reported_with_pictures_and_may_be_merged(world: World
         address = f"{world.github.url}/{events.REPOSITORY}/blob/{commit}/{name}?raw=true"
         assert f'<img src="{address}"' in body
     assert body.count("<img") == len(pictures)
-    assert "Better than main" in done.summaries["pipeline"]
+    assert "✅ Better: " in done.summaries["pipeline"]
     assert "<img" not in done.summaries["pipeline"]
 
     # Somebody pushes again: the same comment, and the pictures of this time only.
     again = world.run(world.pull_request("better"), quick(world))
     assert results(again) == all_of("success"), again.told
-    assert "Better than main" in comment(world)
+    assert "✅ Better: " in comment(world)
     assert len(world.github.bodies(1)) == 1
     assert git(world.origin, "rev-list", "--count", "report-pictures/1") == "1"
 
@@ -108,9 +108,9 @@ def test_a_worse_model_cannot_be_merged(world: World) -> None:
     assert done.steps["judge"][JUDGE] == "failure"
     assert "roc_auc: " in done.log("judge", JUDGE)
     assert "is worse than the champion's" in done.log("judge", JUDGE)
-    assert "> - roc_auc: " in comment(world)
-    assert "[!CAUTION]\n> **Worse than main.**" in comment(world)
-    assert "cannot be merged" in comment(world)
+    assert "\n- roc_auc: " in comment(world)
+    assert "### ❌ Do not merge: <code>roc_auc</code> fell " in comment(world)
+    assert "Before it can be merged:" in comment(world)
     assert comment(world).count("<img") > 3
 
 
@@ -121,7 +121,7 @@ def test_a_change_that_does_not_matter_to_the_model_runs_and_fetches_nothing(wor
     log = done.log("pipeline", REPRODUCE)
     assert [f"Stage '{stage}' didn't change, skipping" in log for stage in STAGES] == [True] * 7
     assert not cached(world) & set(hashes(world, "main").values())
-    assert "The model is the very same file" in comment(world)
+    assert "No difference: the model is the same file" in comment(world)
     assert "could not be published" not in done.log("comment"), "there are no pictures"
     assert "report-pictures/1" not in world.branches()
 
@@ -155,7 +155,7 @@ def test_a_stale_lock_is_told_with_the_command_that_mends_it(world: World) -> No
     for said in (done.log("pipeline", LOCK), comment(world)):
         assert "dvc.lock is stale: train (estimators.boosting" in said
         assert "uv run dvc repro" in said
-    assert "cannot be merged" in comment(world)
+    assert "Before it can be merged:" in comment(world)
 
 
 def test_a_forgotten_push_is_told_with_what_is_missing(world: World) -> None:
@@ -176,9 +176,9 @@ def test_a_fork_gets_its_report_without_a_token_that_writes(world: World) -> Non
     assert results(done) == all_of("success", comment="skipped"), done.told
     assert world.github.calls == []
     assert world.branches() == before
-    assert "The model is the very same file" in done.summaries["pipeline"]
+    assert "No difference: the model is the same file" in done.summaries["pipeline"]
     kept = (world.artifacts / "report" / "report.md").read_text(encoding="utf-8")
-    assert "The model is the very same file" in kept
+    assert "No difference: the model is the same file" in kept
 
 
 def test_the_first_push_makes_everything_and_says_what_to_commit(world: World) -> None:
@@ -201,7 +201,7 @@ def test_models_are_made_again_where_the_remote_is_out_of_reach(world: World) ->
     assert results(done) == all_of("success", judge="failure", gate="failure"), done.told
     assert ran(done) == []
     assert "the remote was not asked: " in done.log("pipeline", LOCK)
-    assert "**Worse than main.**" in comment(world)
+    assert "### ❌ Do not merge: <code>roc_auc</code> fell " in comment(world)
     for who in ("champion", "challenger"):
         assert f"The {who} was made again from its commit" in comment(world)
     assert "making the model of" in done.log("pipeline", "Report")
@@ -383,7 +383,7 @@ def test_a_pull_request_whose_pipeline_fails_gets_its_comment(world: World) -> N
     workflow = world.workflow().only("comment", result="failure")
     done = world.run_on(events.pull_request(), workflow)
     assert done.jobs == {"pipeline": "failure", "judge": "failure", "comment": "success"}
-    assert "cannot be merged" in comment(world)
+    assert "Before it can be merged:" in comment(world)
 
 
 def test_without_a_report_there_is_nothing_to_say(world: World) -> None:

@@ -126,7 +126,7 @@ def test_people_are_told_once_of_each_problem_and_when_it_is_over(watched: Watch
     assert done.jobs == quiet, done.told
     assert done.outputs["plan", "look"]["environments"] == '["dev","prod"]'
     assert {each.name for each in watched.artifacts.iterdir()} == {"monitor-prod"}
-    assert "prod sees what it was made for" in done.summaries["watch"]
+    assert "No alarms in prod" in done.summaries["watch"]
     assert github.issues == []
 
     watched.ask(WINDY, wind_speed=30)

@@ -78,7 +78,7 @@ def test_better_model_is_proposed_once_and_passes_ci(world: Releases, warehouse:
     assert pull["title"] == TITLE + branch[len("retrain/") :][:10]
     assert pull["user"]["login"] == APP
     assert pull["body"].startswith(f"Why: {reason}. Made by https://")
-    assert "**Better than" in pull["body"]
+    assert "### ✅ Better: " in pull["body"]
     assert "<img" not in pull["body"]
     assert told(world) == f"A better model is proposed: {pull['html_url']}"
     assert world.commit(f"{branch}^") == world.commit("main")
@@ -90,7 +90,7 @@ def test_better_model_is_proposed_once_and_passes_ci(world: Releases, warehouse:
     pipeline = world.run(request, ci.with_jobs(both))
     assert pipeline.jobs["pipeline"] == "success", pipeline.told
     assert "Running stage" not in pipeline.log("pipeline", "Reproduce what is out of date")
-    assert "**Better than main.**" in pipeline.summaries["pipeline"]
+    assert "### ✅ Better: " in pipeline.summaries["pipeline"]
 
     # Alarms go on, and one is open; then it is merged, and the last one was just now.
     done = retrained(world)

@@ -286,7 +286,7 @@ def test_labels_come_later_than_their_rows(tmp_path: Path) -> None:
     assert alarm.told.endswith("; labels of 2030-01-01 to 2030-01-08")
     assert len(result.measured.metrics) > 1
     assert result.measured.slices
-    assert "Of the newest window with enough labels" in monitoring.page(result)
+    assert "From the newest window with enough labels" in monitoring.page(result)
 
 
 def test_categories_that_cannot_be_drawn_hold_nothing_up(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_groups_that_the_model_treats_less_alike_raise_an_alarm(tmp_path: Path) 
     assert quiet.unfair == []
     (alarm,) = [each for each in last.alarms if each.kind is Kind.FAIRNESS]
     assert str(alarm).startswith("fairness: colour: selection_rate by colour: blue ")
-    assert str(alarm).endswith("apart, 0.3 may be")
+    assert str(alarm).endswith("apart, 0.3 allowed")
     assert alarm in result.alarms
     monitoring.write(result, tmp_path / "report")
     told = (tmp_path / "report/report.md").read_text()

@@ -40,9 +40,9 @@ def test_other_settings_are_told_and_applied(dev: Released) -> None:
     dev.settings("MLOPS_WORKERS=1", "MLOPS_MAX_ROWS=7")
     dev.commit()
     release = dev.evidence.stem
-    assert _drift(dev) == [f"dev: runs {release} with other settings: mlops apply dev"]
+    assert _drift(dev) == [f"✗ dev: runs {release} with other settings → mlops apply dev"]
     assert "with other settings" in dev.mlops("apply", "dev", "--dry-run").stdout
-    assert f"stopped: {release}" in dev.mlops("apply", "dev").stdout
+    assert f"stopped {release} after draining its requests" in dev.mlops("apply", "dev").stdout
     assert _drift(dev) == []
 
 
@@ -111,7 +111,7 @@ def test_a_server_that_was_stopped_is_no_hindrance(dev: Released) -> None:
     os.kill(old, signal.SIGSTOP)
     dev.settings("MLOPS_WORKERS=1", "MLOPS_MAX_ROWS=7")
     dev.commit()
-    assert "stopped: " in dev.mlops("apply", "dev").stdout
+    assert "stopped " in dev.mlops("apply", "dev").stdout
     wait_for(lambda: not alive(old), "gone")
     for _ in range(20):
         dev.mlops("smoke", f"127.0.0.1:{dev.port}", "--release", dev.evidence.stem)

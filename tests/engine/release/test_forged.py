@@ -248,7 +248,7 @@ def test_the_very_same_model_is_neither_better_nor_worse(repository: Repository)
     renewed = _of_its_commit(repository, later.model_copy(update={"model": same}))
     lines = repository.refused(repository.files(renewed, "dev"))
     assert len(lines) == 1
-    assert "verdict: it says better, the model of r1 is the very same file" in lines[0]
+    assert "verdict: it says better, the model of r1 is the same file" in lines[0]
     right = renewed.model_copy(update={"verdict": "same"})
     assert repository.refused(repository.files(right, "dev")) == []
 

@@ -224,7 +224,7 @@ def test_a_promotion_says_what_it_changes(governed: Repository) -> None:
     for line in (
         "It replaces <code>r1</code>, trained on the same data.",
         "Against <code>r1</code> on the same test rows, when it was made: **better**.",
-        "| roc_auc | 0.7 | 0.75 |",
+        "| roc_auc | 0.700 | 0.750 |",
         "| error by sex | – | 0.0625 |",
         "| <code>train.seed</code> | – | <code>7</code> |",
         "- [x] it was live in staging",
@@ -248,7 +248,7 @@ def test_a_first_release_has_notes_too(governed: Repository) -> None:
     told = notes(environments(head)["dev"], evidence, head, governed.now)
     assert "There is nothing in dev yet." in told
     assert "For people" not in told
-    assert "| roc_auc | – | 0.7 |" in told
+    assert "| roc_auc | – | 0.700 |" in told
 
 
 @pytest.mark.parametrize(

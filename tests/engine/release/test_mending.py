@@ -407,13 +407,13 @@ def test_status_says_what_is_held_and_what_must_not_run(
     assert told()[0] == 0
     code, said = told("--check")
     assert code == 3
-    assert "dev is on hold: incident 7; `mlops unhold dev` ends it" in said
+    assert said.startswith("✗ dev: on hold: incident 7 → mlops unhold dev ")
     repository.policy("dev", POLICIES["dev"])
     (known,) = repository.ids.values()
     repository.commit({QUARANTINE: f"{known} it leaks\n"})
     code, said = told("--check")
     assert code == 3
-    assert f"staging: {known} is in quarantine: it leaks: mlops rollback staging" in said
+    assert f"✗ staging: {known} is in quarantine: it leaks → mlops rollback staging" in said
     repository.commit({QUARANTINE: "# none\n"})
     repository.policy("dev", "requires: []\n")
     code, said = told("--check")

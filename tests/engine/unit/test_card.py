@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from mlops import paths
 from mlops.card import load_card
 from mlops.cli import app
+from mlops.digits import digits
 from mlops.errors import CheckError, InputError
 from mlops.facts import as_json
 from mlops.files import read_json, write_json, write_text
@@ -122,7 +123,7 @@ def test_both_forms_say_what_the_owner_says_and_what_was_measured(begin: Begin, 
     assert "script" not in page.tags
     assert "svg" in page.tags
     for name, value in read_json(paths.METRICS).items():
-        assert f'<td style="text-align:right">{value:.4g}</td>' in told, name
+        assert f'<td style="text-align:right">{digits(value)}</td>' in told, name
 
 
 def test_the_plain_page_tells_how_often_it_is_wrong_and_for_whom(planted: Stored) -> None:
@@ -230,9 +231,11 @@ def test_groups_of_people_are_told_with_whether_it_is_sure(planted: Stored) -> N
     found = {"age": {"groups": {}, "disparities": {"selection_rate": apart, "tpr": unsure}}}
     write_json(paths.FAIRNESS, found)
     text = Page(card.page(load_card())).text
-    assert "selection rate , by age: 0.3 for old, 0.5 for young. This is more than chance." in text
+    assert (
+        "selection rate , by age: 0.300 for old, 0.500 for young. This is more than chance." in text
+    )
     assert "This may be chance." in text
-    assert "| tpr | old 0.3 | young 0.5 | 0.2 | – to 0.3 |" in card.markdown(load_card())
+    assert "| tpr | old 0.300 | young 0.500 | 0.200 | – to 0.300 |" in card.markdown(load_card())
 
 
 def test_a_stale_card_is_told_in_a_line(planted: Stored) -> None:

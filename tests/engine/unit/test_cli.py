@@ -212,7 +212,7 @@ def test_champion_and_challenger(
     stored.params(gates={"roc_auc": {"regression": 0}})
     stored.made("good")
     assert _mlops(monkeypatch, "compare") == 0
-    assert capsys.readouterr().out.endswith("same: the model is the very same file\n")
+    assert capsys.readouterr().out.endswith("same: the model is the same file\n")
     stored.put("poor")
     stored.ran()
     assert _mlops(monkeypatch, "compare") == 0
@@ -227,7 +227,7 @@ def test_champion_and_challenger(
     assert _facts(capsys.readouterr().out)["comparison"]["verdict"] == "worse"
     assert _mlops(monkeypatch, "report", "--base", "main") == 0
     out = capsys.readouterr().out
-    assert "Worse than main." in out
+    assert "Do not merge: `roc_auc` fell " in out
     assert out.endswith("build/report/report.md\n")
     assert _mlops(monkeypatch, "report", "--base", "main", "--json") == 0
     assert _facts(capsys.readouterr().out)["comparison"]["verdict"] == "worse"

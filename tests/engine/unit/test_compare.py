@@ -86,7 +86,7 @@ def test_the_same_model_in_another_file_differs_by_nothing(planted: Stored) -> N
 def test_the_same_file_is_the_same_and_needs_no_fetch(planted: Stored) -> None:
     planted.forget(remote=True)
     found = _compared(planted, "good")
-    assert (found.verdict, found.reason) == ("same", "the model is the very same file")
+    assert (found.verdict, found.reason) == ("same", "the model is the same file")
 
 
 def test_the_rows_to_train_on_are_not_asked_for(planted: Stored) -> None:
@@ -219,7 +219,7 @@ def test_what_never_saw_the_test_rows_judges_and_not_the_final_model(planted: St
         path.write_bytes(content)
     planted.ran()
     assert _compared(planted, "poor").verdict == "better"
-    assert _compared(planted, "good").reason == "the model is the very same file"
+    assert _compared(planted, "good").reason == "the model is the same file"
 
 
 def test_a_champion_of_an_engine_that_made_one_model_is_that_one(stored: Stored) -> None:
@@ -401,7 +401,7 @@ def test_the_table_in_the_terminal(verdict: Any, capsys: pytest.CaptureFixture[s
     metrics = {"mae": Compared(2.0, 1.5, -0.75, -0.25, verdict)}
     terminal.show(Comparison(verdict, metrics=metrics, notes=["A note."]))
     text = capsys.readouterr().out
-    for wanted in ("mae", "-0.5", "-0.75 to -0.25", "A note."):
+    for wanted in ("mae", "-0.5", "-0.750 to -0.250", "A note."):
         assert wanted in text
     assert text.endswith(f"\n{verdict}\n")
 

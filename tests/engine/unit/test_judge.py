@@ -70,7 +70,7 @@ def test_a_model_that_is_no_better_than_none_is_refused(
     planted.made(how)
     planted.push()
     lines = judged(base).refusals.get("gates", [])
-    assert [line for line in lines if "which takes no model (constant)" in line] == lines
+    assert [line for line in lines if "the best answer without a model (constant)" in line] == lines
     assert len(lines) == (how == "poor")
 
 

@@ -197,8 +197,9 @@ def test_a_model_that_learned_is_worth_it_and_one_that_did_not_is_refused(
     assert broken(terms, {}, {}, naive=good) == []
     (breach,) = broken(terms, {}, {}, naive=poor)
     assert (breach.metric, breach.rule) == (metric, "naive")
-    assert f"is not surely better than {poor[metric].naive:.4g}, which takes no model" in str(
-        breach
+    assert (
+        f"is not significantly better than {poor[metric].naive:.4g}, the best answer without"
+        in str(breach)
     )
     assert f"({answer})" in str(breach)
 
@@ -207,7 +208,7 @@ def test_a_rule_that_knows_as_much_takes_the_models_place() -> None:
     terms = _terms("regression", {"mae": 0})
     found = naive("regression", Naive(rule="100 + 20 * size"))
     (breach,) = broken(terms, {}, {}, naive=worth(terms, scored("regression"), found))
-    assert "which takes no model (rule)" in str(breach)
+    assert "the best answer without a model (rule)" in str(breach)
 
 
 def test_how_much_better_may_be_asked_for() -> None:
@@ -215,8 +216,8 @@ def test_how_much_better_may_be_asked_for() -> None:
     found = {"mae": Worth("median", naive=40, model=34, low=4, high=8)}
     (breach,) = broken(terms, {}, {}, naive=found)
     assert str(breach) == (
-        "mae: 34 is not surely better than 40, which takes no model (median, 5 more is wanted): "
-        "by 4 to 8"
+        "mae: 34 is not significantly better than 40, the best answer without a model "
+        "(median, 5 more required): by 4 to 8"
     )
     assert broken(_terms("regression", {"mae": 3.9}), {}, {}, naive=found) == []
 
@@ -228,7 +229,7 @@ def test_exactly_as_good_is_not_better() -> None:
 
 def test_no_value_is_no_better() -> None:
     (breach,) = broken(_terms("regression", {"mae": 0}), {}, {}, naive={})
-    assert str(breach) == "mae: has no value to hold against naive answers"
+    assert str(breach) == "mae: has no value to compare with naive answers"
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ HOSTILE = [
     "long " + "x" * 5000 + "|",
 ]
 ALLOWED = {"table", "thead", "tbody", "tr", "th", "td", "details", "summary", "b", "strong", "code"}
-ALLOWED |= {"h3", "p", "pre", "blockquote", "ul", "li", "img"}
+ALLOWED |= {"h3", "h4", "p", "pre", "blockquote", "ul", "li", "img"}
 
 
 class Page(HTMLParser):
@@ -120,15 +120,15 @@ def _check(text: str) -> Page:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "kind", "title"),
+    ("before", "after", "mark", "title"),
     [
-        ("poor", "good", "TIP", "Better than main"),
-        ("good", "twin", "NOTE", "As good as main"),
-        ("good", "poor", "WARNING", "Worse than main"),
+        ("poor", "good", "✅", r"Better: `mae` fell {0} → {0} \(at least {0} better, 95%\)"),
+        ("good", "twin", "⚪", r"No significant difference in `mae` \({0} → {0}\)"),
+        ("good", "poor", "⚠️", r"Worse: `mae` rose {0} → {0} \(at least {0} worse, 95%\)"),
     ],
 )
 def test_the_verdict_leads_and_sections_follow(
-    begin: Begin, before: str, after: str, kind: str, title: str
+    begin: Begin, before: str, after: str, mark: str, title: str
 ) -> None:
     stored = begin("regression")
     test = rows("regression").assign(noise=lambda data: data["noise"] + 1)
@@ -138,20 +138,24 @@ def test_the_verdict_leads_and_sections_follow(
     stored.ran()
     stored.push()
     said, text = _report("main")
-    assert said.startswith(f"{title}.")
-    assert text.startswith(f"> [!{kind}]\n> **{title}.** ")
+    assert re.match(title.format(r"[\d.]+") + r"\.", said)
     page = _check(text)
-    first = page.text[: page.text.index("Metrics")]
-    if kind == "NOTE":
-        assert "may be chance" in first
-    else:
-        assert re.search(r" [\d.]+ → [\d.]+ \([-+][\d.]+ to [-+][\d.]+\)\.", first)
-        assert "mae" in page.code
+    lines = text.splitlines()
+    assert lines[0].startswith(f"### {mark} ")
+    assert lines[0].count("<code>mae</code>") == 1
+    changed = "<code>seed</code> 1 → 2 · data changed in 1 column · engine unchanged"
+    assert lines[2] == changed
+    # Nothing but the metrics that decide is in front of what is folded.
+    first = text[: text.index("<details>")]
+    table = [line for line in first.splitlines() if line.startswith("| ")]
+    assert table[0] == "| metric | verdict | main | this |"
+    assert [row.split(" | ")[0] for row in table[2:]] == ["| mae ↓"]
+    assert "↓ lower is better" in first
     for wanted in (
-        "Both models on the same 200 test rows",
+        "Both models answer the same 200 test rows",
         "The champion learned from 100 of the 300 test rows",
-        "Parameters: 1 differ",
-        "Data: 300 → 300 rows, 1 columns differ",
+        "Parameters: 1 difference",
+        "Data: 300 → 300 rows, differences in 1 column",
         "Slices by mae",
         "Model: parity, size, latency",
         "Lineage",
@@ -184,13 +188,13 @@ def test_what_is_doubtful_and_what_the_parts_are_stands_in_it(planted: Stored) -
         "no better than a constant",
         "Parts: train, test",
         "false 75.0%, true 25.0%",
-        "0 · 1 · 2.5 · 4 · 1e+09",
+        "0 · 1 · 2.5 · 4 · 1000000000",
         "2030-01-01 to 2030-02-01",
-        "What is served was trained on all rows in the same way",
+        "The served model was trained in the same way on all rows",
     ):
         assert wanted in page.text, wanted
     row = page.text[page.text.index("Folds:") :]
-    assert re.search(r"0\.8\s+0\.1\s+3\s", row)
+    assert re.search(r"0\.800\s+0\.100\s+3\s", row)
 
 
 def test_all_plots_of_classes_have_both_models_in_them(planted: Stored, tmp_path: Path) -> None:
@@ -213,8 +217,8 @@ def test_what_got_worse_without_deciding_is_told(stored: Stored) -> None:
     stored.made("good", test=flattering)
     stored.params(gates={"log_loss": {"regression": 0}})
     said, text = _report("HEAD~1")
-    assert said.startswith("Better than HEAD~1. `log_loss` ")
-    assert "`recall`" in said.splitlines()[0]
+    assert ". Better: `log_loss` fell " in said
+    assert re.search(r"Also worse \(not gated\): .*`recall`", said.splitlines()[0])
     assert "recall" in _check(text).code
 
 
@@ -222,7 +226,7 @@ def test_the_same_model_has_no_pictures(stored: Stored) -> None:
     stored.made()
     stored.push()
     said, text = _report("HEAD")
-    assert said == "As good as HEAD. The model is the very same file."
+    assert said == "No difference: the model is the same file."
     page = _check(text)
     assert page.pictures == []
     for wanted in ("Parameters: unchanged", "Data: unchanged, 300 rows, 6 columns", "roc_auc"):
@@ -235,22 +239,23 @@ def test_the_first_model(stored: Stored, base: str) -> None:
     stored.made()
     stored.push()
     said, text = _report(base)
-    title = "Nothing to compare with" if base[0] == "0" else "Not comparable with HEAD~1"
-    assert said == f"{title}. No champion yet: this is the first model."
-    assert text.startswith("> [!NOTE]\n")
+    title = "Nothing to compare" if base[0] == "0" else "Not comparable with HEAD~1"
+    assert said == f"{title}: no champion yet: this is the first model."
+    title = title.replace("~", "&#126;")
+    assert text.startswith(f"### ⚪ {title}: no champion yet: this is the first model\n")
     assert "roc_auc" in _check(text).text
 
 
 def test_without_a_lock_the_reader_is_asked_to_commit_it(stored: Stored) -> None:
     bare = stored.commit()
     page = _check(_report(bare)[1])
-    assert "There are none yet." in page.text
+    assert "There are no metrics yet." in page.text
     stored.put()
     stored.ran()
     stored.push()
     _, text = _report(bare)
     page = _check(text)
-    assert text.startswith("> [!WARNING]\n")
+    assert text.startswith("### ⚠️ Not comparable with ")
     assert "There is no dvc.lock in Git yet" in page.text
     assert "git add dvc.lock reports" in page.code
     assert "roc_auc" in page.text
@@ -261,10 +266,13 @@ def test_what_must_be_mended_is_listed(planted: Stored) -> None:
     planted.params(gates={"f1": {"min": 0.99}, "log_loss": {"max": 0.01}})
     said, text = _report("HEAD")
     page = _check(text)
-    assert text.startswith("> [!CAUTION]\n> **As good as HEAD.** ")
+    assert text.startswith("### ❌ Do not merge: dvc.lock is stale: train (code.py), and 3 more\n")
     assert len(said.splitlines()) == 5
+    shown = Page(text[: text.index("<details>")]).text
+    for gate in ("f1: 0.8", "log_loss: 0.2", "❌ gate failed"):
+        assert gate in shown, "it is folded away"
     for wanted in (
-        "It cannot be merged:",
+        "Before it can be merged:",
         "dvc.lock is stale: train (code.py). Run ",
         "not in the remote: ",
         "f1: 0.8",
@@ -369,17 +377,15 @@ def test_names_and_values_are_never_markup(stored: Stored) -> None:
     _hostile(stored, HOSTILE, 1)
     stored.params(gates={"f1": {"slices": {HOSTILE[3]: {"min": 0.5}}}})
     stored.git("branch", "a@octocat&<b>`x`|")
-    said, text = _report("a@octocat&<b>`x`|")
-    assert said.startswith("As good as a@octocat&<b>`x`|.")
+    _, text = _report("a@octocat&<b>`x`|")
     page = _check(text)
     for name in HOSTILE:
         assert _shown(name) in page.code  # a column of the data
         assert any(_shown(f"contract.yaml: columns.{name}.allowed")[:100] in c for c in page.code)
-    title = page.text.splitlines()[2]
-    assert title.startswith("As good as a@\u200boctocat&<b>|.")  # and x as code
-    lines = [line for line in text.splitlines() if "f1 of" in line]
+    assert "a@\u200boctocat" in page.text
+    lines = [line for line in text.splitlines() if line.startswith("- f1 of")]
     assert len(lines) == len(HOSTILE)
-    assert all(line.startswith("> - f1 of &lt;img") or "&#60;img" in line for line in lines)
+    assert all(line.startswith("- f1 of &lt;img") or "&#60;img" in line for line in lines)
 
 
 @pytest.mark.parametrize("name", [HOSTILE[1], HOSTILE[2], HOSTILE[3], HOSTILE[6]])
@@ -390,7 +396,7 @@ def test_the_reason_may_hold_a_hostile_name(planted: Stored, name: str) -> None:
     planted.made("poor", contract=contract)
     planted.back_to("good")
     page = _check(_report("HEAD")[1])
-    assert "Different columns: the champion reads " in page.text
+    assert "different columns: the champion reads " in page.text
 
 
 def test_a_report_stays_short_whatever_changed(stored: Stored) -> None:
@@ -406,11 +412,11 @@ def test_a_report_stays_short_whatever_changed(stored: Stored) -> None:
     write_json(paths.PROFILE, {"rows": 9, "columns": {}})
     said, text = _report("HEAD")
     page = _check(text)
-    assert said.splitlines()[0] in page.text
+    assert said.splitlines()[0].startswith("Do not merge: ")
     assert "roc_auc" in page.text
-    assert "Parameters: 2000 differ" in page.text
-    assert "Data: 9 → 9 rows, 2000 columns differ" in page.text
-    assert "Left out, as a comment must be short: Slices." in page.text
+    assert "Parameters: 2,000 differences" in page.text
+    assert "Data: 9 → 9 rows, differences in 2,000 columns" in page.text
+    assert "Left out, to keep the comment short: Slices." in page.text
 
 
 def test_long_tables_tell_how_much_more_there_is(planted: Stored) -> None:
@@ -424,7 +430,7 @@ def test_a_changed_engine_is_told(planted: Stored) -> None:
     found = report("HEAD", paths.REPORT, None)
     names = [f"changed: mlops/{name}" for name in HOSTILE * 2]
     page = _check(comment.comment(replace(found, engine=names), []))
-    assert "The engine is not what its version shipped" in page.text
+    assert "The engine's files differ from those of its release" in page.text
     assert f"changed: mlops/{_shown(HOSTILE[0])}" in page.text
     assert f"and {len(names) - comment.LINES} more" in page.text
 
@@ -468,9 +474,34 @@ def test_what_takes_no_model_is_told_beside_what_decides(stored: Stored) -> None
     said = json.loads(paths.NAIVE.read_text())
     best = said["constant"]["log_loss"], said["always true"]["f1"]
     assert (
-        f"What takes no model: f1 {best[1]:.4g} (always true), log_loss {best[0]:.4g} (constant)."
-        in told
-    )
+        f"Best answers without a model: f1 {best[1]:.3f} (always true), "
+        f"log_loss {best[0]:.3f} (constant)."
+    ) in told
+
+
+def test_an_uncommitted_model_has_no_recipe_that_makes_another(planted: Stored) -> None:
+    commit = planted.git("rev-parse", "HEAD")
+    page = _check(_report("poor")[1])
+    assert f"git checkout {commit[:12]}" in "".join(page.code)
+    assert commit[:12] in page.code
+    planted.params(seed=2)
+    page = _check(_report("poor")[1])
+    assert "git checkout" not in "".join(page.code)
+    assert f"{commit[:7]} + uncommitted params.yaml" in page.code
+    assert f"it was made from {commit[:7]} + uncommitted params.yaml. Commit " in page.text
+
+
+def test_a_change_of_documentation_is_a_line(planted: Stored) -> None:
+    planted.push()
+    commit = planted.commit()
+    Path("docs").mkdir()
+    Path("docs/more.txt").write_text("more\n")
+    Path("README.md").write_text("changed\n")
+    said, text = _report(commit)
+    assert said == "Skipped: nothing but documentation changed."
+    assert text == "### ⚪ Skipped: nothing but documentation changed\n"
+    planted.params(seed=2)
+    assert len(_report(commit)[1].splitlines()) > 1
 
 
 def test_groups_are_told_with_how_far_they_are_apart(stored: Stored) -> None:

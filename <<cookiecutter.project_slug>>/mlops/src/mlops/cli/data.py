@@ -28,13 +28,13 @@ def data_init(
     target: Target = None,
     time: Time = None,
     task: Annotated[
-        Task | None, typer.Option(help="What the model does; guessed if not given.")
+        Task | None, typer.Option(help="The task of the model. [default: guessed]")
     ] = None,
     database: Annotated[
         str | None, typer.Option(help="For a .sql file: a SQLAlchemy URL, best as '$VARIABLE'.")
     ] = None,
     dates: Annotated[
-        Order | None, typer.Option(help="What is first where a date may be read both ways.")
+        Order | None, typer.Option(help="Whether day or month comes first in an ambiguous date.")
     ] = None,
     force: Force = False,
 ) -> None:
@@ -77,7 +77,7 @@ def data_init(
 def data_export() -> None:
     """Print the contract in the Open Data Contract Standard.
 
-    Version 3.1. A line each tells what other tools cannot read in it.
+    Prints version 3.1. Notes on standard error list what other tools cannot read.
 
     \b
     mlops data export > contract.odcs.yaml
@@ -97,7 +97,7 @@ def data_export() -> None:
 def data_import(
     path: Annotated[Path, typer.Argument(help="A contract of the Open Data Contract Standard 3.")],
     table: Annotated[
-        str | None, typer.Option(help="Which of its tables, where it has several.")
+        str | None, typer.Option(help="The table, if the contract has several.")
     ] = None,
     target: Target = None,
     time: Time = None,
@@ -105,7 +105,7 @@ def data_import(
 ) -> None:
     """Draft contract.yaml from an open data contract.
 
-    A contract of the Open Data Contract Standard 3. A line each tells what is not taken over.
+    Reads the Open Data Contract Standard 3, and lists each part that is not imported.
 
     \b
     mlops data import orders.odcs.yaml --target returned

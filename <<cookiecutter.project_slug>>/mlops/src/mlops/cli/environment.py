@@ -15,13 +15,14 @@ def status(
     base: Trunk = None,
     json: Json = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit code 3 where somebody has to do something.")
+        bool, typer.Option("--check", help="Exit code 3 when something is wrong.")
     ] = False,
 ) -> None:
-    """Show what each environment runs, and what is wrong.
+    """Show what is wrong and what each environment runs.
 
-    With --check, exit code 3 where one is on hold, has a release that is in quarantine, cannot be
-    read, or does not run what Git says.
+    What is wrong comes first: a release in quarantine, files that cannot be read, servers that
+    differ from Git, alarms of the last `mlops monitor`, holds, gaps in model.yaml. With --check,
+    any of these ends with exit code 3.
 
     \b
     mlops status --check
@@ -37,20 +38,20 @@ def status(
     else:
         terminal.show_status(found)
     if check and (names := [each.environment.name for each in found if each.needs_somebody]):
-        raise CheckError(f"{', '.join(names)}: on hold, or not as it should be")
+        raise CheckError(f"something is wrong in {', '.join(names)}")
 
 
 @app.command()
 def apply(
-    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
     """Make an environment run what Git declares.
 
-    No request is lost. On the Docker Engine that `docker` takes (this machine's, or
-    DOCKER_HOST=ssh://...), behind a proxy; a release without an image runs as a process on this
-    machine. What fails leaves in place what served before, with exit code 3.
+    Deploys without losing a request, behind a proxy, on the Docker Engine that `docker` uses: this
+    machine's, or DOCKER_HOST=ssh://... A release without an image runs as a process on this
+    machine. If the new servers fail, the old ones keep serving and the exit code is 3.
 
     \b
     mlops apply prod
@@ -72,12 +73,12 @@ def apply(
 
 @app.command()
 def stop(
-    environment: Annotated[str, typer.Argument(help="Which one: dev.")],
+    environment: Annotated[str, typer.Argument(help="The environment, such as dev.")],
     base: Trunk = None,
 ) -> None:
     """Stop the servers of an environment.
 
-    Those that `mlops apply` started; the prediction log stays.
+    Stops what `mlops apply` started. The prediction log stays.
     """
     from ..release import apply
 

@@ -1,4 +1,4 @@
-"""What an environment saw, and what turned out to be true."""
+"""Production traffic, and the true outcomes of its predictions."""
 
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ app.add_typer(feedback, name="feedback")
 
 @app.command()
 def monitor(
-    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
     start: Annotated[
         datetime | None, typer.Option("--from", help="In UTC. [default: eight windows back]")
     ] = None,
@@ -27,18 +27,19 @@ def monitor(
     ] = None,
     log: Log = None,
     release: Annotated[
-        str | None, typer.Option(help="Its id. [default: what the environment is to run]")
+        str | None, typer.Option(help="The release id. [default: the environment's release]")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The folder to write. [default: build/monitor/ENV]")
+        Path | None, typer.Option(help="The output folder. [default: build/monitor/ENV]")
     ] = None,
     base: Trunk = None,
     json: Json = False,
 ) -> None:
-    """Check production for drift and performance.
+    """Compare production traffic with the training data.
 
-    Compares what an environment was asked with the data of its release. Exit code 3 on an alarm.
-    The last window decides. Writes report.html, report.md and result.json.
+    Looks for drift in inputs and predictions and, once true outcomes are imported, for worse
+    metrics. The last window decides; an alarm ends with exit code 3. Writes report.html, report.md
+    and result.json.
 
     \b
     mlops monitor prod
@@ -71,7 +72,7 @@ def monitor(
 
 @feedback.command("import")
 def feedback_import(
-    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
     file: Annotated[
         Path, typer.Argument(help="CSV or Parquet: request, row (0 if not there), the target.")
     ],
@@ -80,7 +81,7 @@ def feedback_import(
 ) -> None:
     """Import the true outcomes of predictions.
 
-    As often and as late as they are known.
+    Import as often and as late as you like: the label imported last counts.
 
     \b
     mlops feedback import prod arrived.csv
@@ -92,7 +93,7 @@ def feedback_import(
     if done.repeated or done.contradicting:
         typer.echo(
             f"{done.repeated:,} lines repeat another; {done.contradicting:,} contradict one, and "
-            "the last counts"
+            "the last one counts"
         )
     if done.incomplete:
-        typer.echo(f"{done.incomplete:,} lines have no label, or nothing that it is of: left out")
+        typer.echo(f"{done.incomplete:,} lines without a label or without a key were skipped")

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they stand for."""
+"""Options that several commands share."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 
 Base = Annotated[str, typer.Option(help="The champion's branch, tag or commit.")]
 Trunk = Annotated[
-    str | None, typer.Option(help="What environments follow. [default: origin/main, or main]")
+    str | None,
+    typer.Option(help="The branch that environments follow. [default: origin/main, or main]"),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-Reason = Annotated[str, typer.Option("--reason", "-m", help="Why, for those who read it later.")]
-Json = Annotated[bool, typer.Option("--json", help="Print what was found as JSON, for programs.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")
+]
+Reason = Annotated[str, typer.Option("--reason", "-m", help="The reason, kept in Git.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Log = Annotated[
     str | None,
     typer.Option(help="A folder, file or URL. [default: the environment's prediction log]"),

@@ -22,24 +22,23 @@ app = typer.Typer()
 def build(
     registry: Annotated[
         str | None,
-        typer.Option(help="Where to, as HOST/NAME. [default: the one in pyproject.toml]"),
+        typer.Option(help="The registry, as HOST/NAME. [default: from pyproject.toml]"),
     ] = None,
     build_arg: Annotated[
         list[str] | None,
         typer.Option("--build-arg", help="For both Dockerfiles, as NAME=value; repeatable."),
     ] = None,
     run_url: Annotated[
-        str | None, typer.Option("--run", help="Where this runs, to be looked up later.")
+        str | None, typer.Option("--run", help="The URL of this CI run, kept as evidence.")
     ] = None,
-    output: Annotated[Path, typer.Option(help="The folder to write.")] = RELEASE,
+    output: Annotated[Path, typer.Option(help="The output folder.")] = RELEASE,
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
     """Build and push the images of this commit.
 
-    Writes the evidence of the release as well. The same commit makes the same images; one that a
-    registry has is never replaced. The folder gets evidence.json, for `mlops release`, and each
-    image's bill of materials.
+    The same commit always makes the same images, and an image in the registry is never replaced.
+    Writes evidence.json for `mlops release`, and a bill of materials for each image.
 
     \b
     mlops build
@@ -73,7 +72,7 @@ def build(
 @app.command()
 def release(
     evidence: Annotated[
-        Path | None, typer.Option(help="What `mlops build` wrote; without it, there is no image.")
+        Path | None, typer.Option(help="evidence.json of `mlops build`; no image without it.")
     ] = None,
     base: Trunk = None,
     dry_run: DryRun = False,
@@ -108,13 +107,13 @@ def release(
 
 @app.command()
 def promote(
-    environment: Annotated[str, typer.Argument(help="Where to: staging, prod.")],
+    environment: Annotated[str, typer.Argument(help="The target environment, such as prod.")],
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
     """Propose a release to the next environment.
 
-    The environment gets what the one before it has.
+    The environment gets the release of the environment before it.
 
     \b
     mlops promote staging
@@ -132,9 +131,9 @@ def promote(
 
 @app.command()
 def rollback(
-    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
     to: Annotated[
-        str | None, typer.Option(help="The release; the one before if not given.")
+        str | None, typer.Option(help="The release id. [default: the previous release]")
     ] = None,
     reason: Reason = "rolled back",
     base: Trunk = None,
@@ -155,7 +154,7 @@ def rollback(
 
 @app.command()
 def hold(
-    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
     reason: Reason,
     base: Trunk = None,
     dry_run: DryRun = False,
@@ -172,7 +171,7 @@ def hold(
 
 @app.command()
 def unhold(
-    environment: Annotated[str, typer.Argument(help="Which one: prod.")],
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -185,14 +184,14 @@ def unhold(
 
 @app.command()
 def quarantine(
-    release: Annotated[str, typer.Argument(help="The release's id.")],
+    release: Annotated[str, typer.Argument(help="The release id.")],
     reason: Reason,
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
     """Propose to bar a release from all environments.
 
-    It can be neither promoted nor gone back to.
+    It can be neither promoted nor rolled back to.
     """
     from ..release import changes
 

@@ -17,7 +17,7 @@ app = typer.Typer()
 def retrain(
     reason: Reason = "asked for by hand",
     check: Annotated[
-        bool, typer.Option("--check", help="Only ask GitHub whether one may start now.")
+        bool, typer.Option("--check", help="Only check on GitHub whether one may start now.")
     ] = False,
     output: Annotated[Path, typer.Option(help="The folder of the report.")] = RETRAIN,
 ) -> None:

@@ -1,4 +1,4 @@
-"""A server, and looking at one from outside."""
+"""A server, and checks of one from outside."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +13,9 @@ app = typer.Typer()
 @app.command()
 def serve(
     model: Annotated[Path | None, typer.Option(help="The ONNX model.")] = None,
-    host: Annotated[str | None, typer.Option(help="Where to listen.")] = None,
-    port: Annotated[int | None, typer.Option(help="Where to listen; 0 for any free port.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; 0 for one a processor.")] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 for any free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; 0 for one per processor.")] = None,
     log: Annotated[
         str | None, typer.Option(help="The prediction log: a folder, or a URL like s3://…")
     ] = None,
@@ -38,16 +38,16 @@ def serve(
 
 @app.command()
 def smoke(
-    url: Annotated[str, typer.Argument(help="Where the server is: http://HOST:PORT.")],
+    url: Annotated[str, typer.Argument(help="The server: http://HOST:PORT.")],
     release: Annotated[str | None, typer.Option(help="The release it must answer with.")] = None,
     within: Annotated[
-        float, typer.Option(help="Milliseconds that a request may take, at the median.")
+        float, typer.Option(help="The longest median latency, in milliseconds.")
     ] = 250,
-    wait: Annotated[float, typer.Option(help="Seconds to ask again until all holds.")] = 0,
+    wait: Annotated[float, typer.Option(help="Seconds to retry until every check passes.")] = 0,
 ) -> None:
-    """Check a running server with a known prediction.
+    """Check a running server.
 
-    Health, release, the prediction and its latency.
+    Checks health, release, a known prediction and its latency.
 
     \b
     mlops smoke http://localhost:8080
@@ -60,10 +60,10 @@ def smoke(
 
 @app.command()
 def load(
-    url: Annotated[str, typer.Argument(help="Where the server is: http://HOST:PORT.")],
-    connections: Annotated[int, typer.Option(min=1, help="Open at once.")] = 16,
-    seconds: Annotated[float, typer.Option(min=0.1, help="For how long.")] = 10,
-    rows: Annotated[int, typer.Option(min=1, help="Rows a request.")] = 1,
+    url: Annotated[str, typer.Argument(help="The server: http://HOST:PORT.")],
+    connections: Annotated[int, typer.Option(min=1, help="Parallel connections.")] = 16,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Duration in seconds.")] = 10,
+    rows: Annotated[int, typer.Option(min=1, help="Rows per request.")] = 1,
 ) -> None:
     """Measure a server's latency under load.
 

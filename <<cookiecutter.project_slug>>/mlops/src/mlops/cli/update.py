@@ -52,15 +52,17 @@ def update(
         typer.Option(help="A version, branch or commit. [default: the newest version]"),
     ] = None,
     template: Annotated[
-        str | None, typer.Option(help="Where the template is. [default: what is recorded]")
+        str | None, typer.Option(help="The template's address. [default: the recorded one]")
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--from", help="What the project is from. [default: what is recorded]"),
+        typer.Option(
+            "--from", help="The commit that the project was made from. [default: the recorded one]"
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="A folder for what the pull request would say; nothing is pushed."),
+        typer.Option(help="Write the pull request's text to this folder, and push nothing."),
     ] = None,
     base: Trunk = None,
     dry_run: DryRun = False,

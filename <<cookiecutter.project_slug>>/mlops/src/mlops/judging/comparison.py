@@ -120,7 +120,7 @@ def compare(terms: Terms, base: Revision | None, own: bool = True) -> Comparison
     if base is None or champion is None:
         return Comparison(None, "no champion yet: this is the first model")
     if champion.md5 == challenger.md5:
-        return Comparison("same", "the model is the very same file")
+        return Comparison("same", "the model is the same file")
     with tempfile.TemporaryDirectory() as folder:
         try:
             files = onnx_file(base), onnx_file(WORKSPACE)

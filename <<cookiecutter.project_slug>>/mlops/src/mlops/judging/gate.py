@@ -115,12 +115,13 @@ def _not_beaten(terms: Terms, naive: dict[str, Worth]) -> Iterator[Breach]:
             continue
         found = naive.get(name)
         if found is None:
-            yield Breach(name, "naive", f"{name}: has no value to hold against naive answers")
+            yield Breach(name, "naive", f"{name}: has no value to compare with naive answers")
         elif not found.low > least:
-            wanted = f", {least:g} more is wanted" if least else ""
+            wanted = f", {least:g} more required" if least else ""
             told = (
-                f"{name}: {found.model:.4g} is not surely better than {found.naive:.4g}, which "
-                f"takes no model ({found.answer}{wanted}): by {found.low:.4g} to {found.high:.4g}"
+                f"{name}: {found.model:.4g} is not significantly better than {found.naive:.4g}, "
+                f"the best answer without a model ({found.answer}{wanted}): by {found.low:.4g} to "
+                f"{found.high:.4g}"
             )
             yield Breach(name, "naive", told, found=found.model)
 
@@ -168,10 +169,10 @@ def too_far(name: str, label: str, parity: Parity, apart: Disparity) -> Iterator
     """How groups are surely further apart than they may be, and the number that is."""
     both = f"{name} by {label}: {apart.lowest} {apart.low:.4g}, {apart.highest} {apart.high:.4g}"
     if parity.difference is not None and apart.difference.low > parity.difference:
-        told = f"{both}: {_shown(apart.difference)} apart, {parity.difference:g} may be"
+        told = f"{both}: {_shown(apart.difference)} apart, {parity.difference:g} allowed"
         yield told, apart.difference.value
     if parity.ratio is not None and apart.ratio is not None and apart.ratio.high < parity.ratio:
-        told = f"{both}: the ratio is {_shown(apart.ratio)}, at least {parity.ratio:g} must be"
+        told = f"{both}: the ratio is {_shown(apart.ratio)}, at least {parity.ratio:g} required"
         yield told, apart.ratio.value
 
 
@@ -194,13 +195,13 @@ def _less_fair(terms: Terms, against: Comparison) -> Iterator[Breach]:
             found = metrics.get(name)
             if found is not None and found.low > limit:
                 told = (
-                    f"{name} by {label}: groups are {found.challenger:.4g} apart, by the champion "
-                    f"{found.champion:.4g}: at best by {found.low:.4g} more"
+                    f"{name} by {label}: groups are {found.challenger:.4g} apart, with the "
+                    f"champion {found.champion:.4g}: at least {found.low:.4g} more"
                 )
                 yield Breach(
                     name,
                     "fairness",
-                    told + (f" ({limit:g} is allowed)" if limit else ""),
+                    told + (f" ({limit:g} allowed)" if limit else ""),
                     label,
                     found=found.challenger,
                 )
@@ -225,7 +226,7 @@ def _regressions(terms: Terms, against: Comparison) -> Iterator[Breach]:
         is_higher = metrics[name].better == "higher"
         loss = -found.high if is_higher else found.low
         if loss > limit:
-            least = f", at best by {loss:.4g}" + (f" ({limit:g} is allowed)" if limit else "")
+            least = f" by at least {loss:.4g}" + (f" ({limit:g} allowed)" if limit else "")
             told = (
                 f"{name}: {found.challenger:.4g} is worse than the champion's "
                 f"{found.champion:.4g}{least}"

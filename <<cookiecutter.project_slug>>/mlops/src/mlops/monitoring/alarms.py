@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Mapping
 from datetime import date
 
+from ..digits import P_SMALLEST, digits, p_value
 from .feedback import Labels
 from .log import Account
 from .result import Alarm, Kind, Shift, WindowResult
 
+# Categories that are named.
+SHOWN = 3
 # Rows that are left out before it is told, and their share.
 UNCOUNTED, UNCOUNTED_SHARE = 100, 0.2
 
@@ -14,23 +17,23 @@ UNCOUNTED, UNCOUNTED_SHARE = 100, 0.2
 def of_window(window: WindowResult) -> Iterator[Alarm]:
     """What is wrong with a window's rows."""
     for name, each in window.columns.items():
-        what = "said before" if each.is_output else "trained on"
+        what = "the test rows" if each.is_output else "the training rows"
         if each.values and each.values.alarm:
             yield Alarm(Kind.DRIFT, name, _told(each.values, what))
         if each.missing and each.missing.alarm:
             yield Alarm(
                 Kind.MISSING,
                 name,
-                f"{each.missing_now:.1%} of the rows, and {each.missing_before:.1%} of those "
-                f"{what}",
+                f"no value in {each.missing_now:.1%} of the rows; in {what} it was "
+                f"{each.missing_before:.1%}",
             )
     for name, metric in window.metrics.items():
         if metric.alarm and metric.test:
             yield Alarm(
                 Kind.PERFORMANCE,
                 name,
-                f"{metric.live.value:.4g} ({metric.live.low:.4g} to {metric.live.high:.4g}), and "
-                f"{metric.test.value:.4g} on the test rows",
+                f"{digits(metric.live.value)} live ({digits(metric.live.low)} to "
+                f"{digits(metric.live.high)}), and {digits(metric.test.value)} on the test rows",
             )
     yield from window.unfair
     for name, rules in window.violations.items():
@@ -43,11 +46,11 @@ def of_log(account: Account, labels: Labels) -> Iterator[Alarm]:
     for broken in account.broken:
         yield Alarm(Kind.LOG, broken.name, f"{broken.rows:,} rows read, then {broken.why}")
     for rows, what in (
-        (account.duplicates, "bear an id that was used before: give each request one of its own"),
-        (account.examples, "are the model's example, as smoke and load tests ask for it"),
+        (account.duplicates, "repeat a request id: clients must give each request its own"),
+        (account.examples, "hold the model's example, which smoke and load tests send"),
     ):
         if rows >= UNCOUNTED and rows > UNCOUNTED_SHARE * account.rows:
-            told = f"{rows:,} of {account.rows:,} rows are not counted, since they {what}"
+            told = f"{rows:,} of {account.rows:,} rows are not counted, because they {what}"
             yield Alarm(Kind.LOG, "rows", told)
     for name, why in labels.broken:
         yield Alarm(Kind.FEEDBACK, name, why)
@@ -59,13 +62,19 @@ def of_reviews(due: Mapping[str, date]) -> Iterator[Alarm]:
         yield Alarm(
             Kind.REVIEW,
             name,
-            f"its review is due on {day}: look at what happened since the last one, and say what "
-            "you found in a pull request that sets the next date in model.yaml",
+            f"its review is due on {day}: look at what happened since the last one, and report "
+            "what you found in a pull request that sets the next date in model.yaml",
         )
 
 
 def _told(shift: Shift, what: str) -> str:
-    new = ", ".join(f"{name} {share:.1%}" for name, share in [*shift.new.items()][:3])
-    gone = ", ".join([*shift.vanished][:3])
-    more = (f"; new: {new}" if new else "") + (f"; gone: {gone}" if gone else "")
-    return f"distance {shift.distance:.2f} from what was {what} (p {shift.p:.1g}{more})"
+    """Categories that came or went, which people know, before the numbers."""
+    found = [
+        f"{share:.1%} of the rows hold {name}, never seen in {what}"
+        for name, share in [*shift.new.items()][:SHOWN]
+    ]
+    if gone := [*shift.vanished][:SHOWN]:
+        found.append(f"no row holds {' or '.join(gone)} any more")
+    p = p_value(shift.p) if shift.p < P_SMALLEST else f"= {p_value(shift.p)}"
+    found.append(f"distance {shift.distance:.2f} from {what} (p {p})")
+    return "; ".join(found)

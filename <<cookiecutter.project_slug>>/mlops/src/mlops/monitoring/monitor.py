@@ -1,4 +1,4 @@
-"""Hold the log of an environment against what its release was made of, window by window."""
+"""Compare the log of an environment with the data of its release, window by window."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +12,7 @@ from ..config.params import Params
 from ..data.contract import as_kind
 from ..data.inputs import target_values
 from ..data.membership import named, places
+from ..digits import digits
 from ..errors import InputError
 from ..judging.comparison import judged
 from ..judging.fairness import Groups, fairness
@@ -97,6 +98,8 @@ class Monitor:
             feedback=Feedback(labels.count, matched, labels.changed, labels.unknown, labels.broken),
             windows=results,
             notes=notes,
+            lower=[n for n, each in self._metrics_known.items() if each.better == "lower"],
+            sliced=next(iter(self._judged), None),
         )
 
     def _known(self) -> set[str]:
@@ -162,8 +165,8 @@ class Monitor:
         found = expected(self._judged, test, self._params.compare)
         trust = trusted(found, self._test, self._how.regression)
         notes = [
-            f"{name} is not estimated before there are labels: on the test rows it would be "
-            f"{found[name].value:.4g}, and is {self._test[name].value:.4g}"
+            f"{name} is not estimated without labels: on the test rows the estimate would be "
+            f"{digits(found[name].value)}, and the metric is {digits(self._test[name].value)}"
             for name, good in trust.items()
             if not good
         ]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..digits import amount
 from ..printable import shown
 from .result import Histogram
 from .sketch import Numbers, Sketch
@@ -31,7 +32,7 @@ def _of_numbers(before: Numbers, now: Numbers) -> Histogram:
     if len(bounds) <= BARS:  # so few values that each has a bar
         counts = [each.counts for each in (before, now)]
         shares = [[float(n) for n in each / max(each.sum(), 1)] for each in counts]
-        labels = [*(f"{bound:g}" for bound in bounds), f"above {bounds[-1]:g}"]
+        labels = [*map(amount, bounds), f"above {amount(bounds[-1])}"]
         if not now.counts[-1]:
             labels, shares = labels[:-1], [each[:-1] for each in shares]
         return Histogram(labels, [], shares[0], shares[1])

@@ -159,7 +159,8 @@ class Feedback:
 class Result:
     """All of it; `windows` follow one another.
 
-    The last one is judged, and the last one that has labels: they come later than their rows.
+    The last one is judged, and the last one that has labels: they come later than their rows. Of
+    the metrics in `lower` a lower value is better, and slices are of the metric `sliced`.
     """
 
     environment: str
@@ -174,6 +175,8 @@ class Result:
     feedback: Feedback
     windows: list[WindowResult]
     notes: list[str]
+    lower: list[str] = field(default_factory=list)
+    sliced: str | None = None
 
     @property
     def last(self) -> WindowResult:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..digits import counted
 from ..errors import CheckError, InputError
 from .docker import docker, failure, program
 from .target import STOP_SECONDS, WITHIN, Running, Target
@@ -78,7 +79,7 @@ def apply(target: Target) -> Iterator[str]:
         for each in before:
             if each.name != files.generation:
                 _down(each.name)
-                yield f"stopped: {each.release}, when it had answered what it was asked"
+                yield f"stopped {each.release} after draining its requests"
 
 
 def stop(stack: str) -> bool:
@@ -199,7 +200,9 @@ def _bring(target: Target, files: _Files) -> Iterator[str]:
     (new,) = (each for each in generations(files.stack) if each.name == files.generation)
     for container in new.containers:
         _smoke(target, container, "http://127.0.0.1:8080")
-    yield f"healthy: {target.release.id}, {len(new.containers)} of it, answering as it should"
+    replicas = counted(len(new.containers), "replica")
+    are = "is" if len(new.containers) == 1 else "are"
+    yield f"{replicas} of {target.release.id} {are} healthy"
     for container in new.containers:
         if files.stack not in _networks(container):
             docker("network", "connect", f"--alias={ALIAS}", files.stack, container)

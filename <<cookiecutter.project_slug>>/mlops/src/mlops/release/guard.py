@@ -190,7 +190,7 @@ def _of_another_champion(evidence: Evidence, base: Revision) -> Iterator[str]:
     if champion is not None and verdict != "same" and _judged(champion) == _judged(evidence):
         yield (
             f"{path}: verdict: it says {verdict or 'nothing'}, the model of {champion.id} is the "
-            f"very same file, {_judged(champion)}: same"
+            f"same file, {_judged(champion)}: same"
         )
 
 

@@ -167,7 +167,7 @@ def apply(target: Target) -> Iterator[str]:
             if not served:
                 variables = _variables(target)
                 _try(target, variables)
-                yield f"tried: {target.release.id} answers as it should"
+                yield f"tried: {target.release.id} answers as expected"
                 variables["MLOPS_HANDOVER"] = str(_folder(target.environment))
                 with _port(target) as port:
                     wanted.start(variables, port)
@@ -182,7 +182,7 @@ def apply(target: Target) -> Iterator[str]:
         yield f"serving: {target.release.id} at {target.settings.listen}"
         for each in old:
             each.end()
-            yield f"stopped: {each.release}, when it had answered what it was asked"
+            yield f"stopped {each.release} after draining its requests"
 
 
 def stop(environment: str) -> bool:

@@ -1,5 +1,6 @@
 """What each environment has, how good it is, what waits for it, and whether it runs as Git says."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,22 @@ from .governance import lacking
 from .history import lived
 from .state import Environment, Release, environments, quarantined
 from .target import target
+from .watched import Watched, watched
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that somebody has to look at.
+
+    Attributes:
+        state: what it is, in a word or two.
+        told: the same with the reason.
+        command: what helps; None where that depends.
+    """
+
+    state: str
+    told: str
+    command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,7 @@ class Status:
         unsaid: what its policy wants of model.yaml, and is not there.
         quarantined: why its release must not run; None where it may.
         drift: where what runs is not what Git says, as far as it is seen from here.
+        live: what monitoring last said of the release; None where it was not run from here.
     """
 
     environment: Environment
@@ -38,13 +56,43 @@ class Status:
     unsaid: list[str]
     quarantined: str | None
     drift: list[str]
+    live: Watched | None = None
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """What is wrong, the most urgent first."""
+        return [*self._troubles()]
 
     @property
     def needs_somebody(self) -> bool:
-        """Whether it is on hold, or not as it should be."""
-        wrong = self.quarantined is not None or self.drift or self.environment.problems
-        neglected = self.environment.release is not None and bool(self.unsaid)
-        return bool(wrong) or neglected or self.environment.policy.hold is not None
+        """Whether something is wrong."""
+        return bool(self.troubles)
+
+    def _troubles(self) -> Iterator[Trouble]:
+        name, release = self.environment.name, self.environment.release
+        if self.quarantined is not None and release is not None:
+            told = f"{release.id} is in quarantine: {self.quarantined}"
+            yield Trouble("quarantined", told, f"mlops rollback {name}")
+        for line in self.environment.problems:
+            yield Trouble("unreadable", line)
+        for line in self.drift:
+            yield Trouble("differs from Git", line, f"mlops apply {name}")
+        if self.live is not None and self.live.alarms:
+            told = f"alarms until {self.live.until}: {', '.join(self.live.alarms)}"
+            yield Trouble("alarms", told, f"look at {self.live.page}")
+        hold = self.environment.policy.hold
+        if hold is not None and not self.environment.problems:  # which close it
+            yield Trouble("on hold", f"on hold: {hold}", f"mlops unhold {name}")
+        if release is not None:
+            for line in self.unsaid:
+                yield Trouble("model.yaml incomplete", line)
+
+    @property
+    def state(self) -> str:
+        """All of that in a few words; "ok" where nothing is wrong."""
+        if found := dict.fromkeys(each.state for each in self.troubles):
+            return ", ".join(found)
+        return "ok" if self.environment.release else "no release yet"
 
 
 def status(base: Revision, now: datetime) -> list[Status]:
@@ -67,6 +115,7 @@ def status(base: Revision, now: datetime) -> list[Status]:
                 unsaid=_unsaid(each, waiting, base, now),
                 quarantined="no reason given" if reason == "" else reason,
                 drift=_drift(name, base) if each.release else [],
+                live=watched(name, each.release.id) if each.release else None,
             )
         )
     return found

@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..files import digest
 from ..git import lock
 from ..git.engine import MANIFEST, engine
-from ..git.revision import WORKSPACE, Revision
+from ..git.revision import WORKSPACE, Revision, git, uncommitted
 from ..judging.comparison import Compared, Comparison, compare, judged, refitted_from
 from ..judging.fairness import FairnessFile
 from ..judging.gate import Breach, broken
@@ -50,6 +50,8 @@ from ..paths import (
 )
 from ..pipeline import TOOK
 
+# Uncommitted files that are named; more are counted.
+NAMED = 3
 CHOSEN = TRAINING_LOG / "params.yaml"
 
 
@@ -184,6 +186,9 @@ class Change:
         metrics: each on its own test rows.
         naive: of each metric that decides, the best naive answer and its value.
         better: which values of the first metric that decides.
+        lower: the metrics of which a lower value is better.
+        files: those that differ from the base, with those that Git does not know.
+        uncommitted: those that differ from the commit, so that the commit makes another model.
         refit: whether what is served was trained on all rows, and the verdict is on how it is made.
         caveats: what makes the numbers doubtful.
         cleaned: what was done to rows before anything learned from them.
@@ -211,6 +216,9 @@ class Change:
     metrics: dict[str, Numbers]
     naive: dict[str, tuple[str, float]]
     better: Literal["higher", "lower"]
+    lower: list[str]
+    files: list[str]
+    uncommitted: list[str]
     refit: bool
     caveats: list[Caveat]
     cleaned: list[Step]
@@ -224,6 +232,41 @@ class Change:
     stages: list[Stage]
     lineage: list[Texts]
     params: Params = field(repr=False)
+
+    @property
+    def gated(self) -> list[str]:
+        """The metrics that gates are on, and those that decide."""
+        return [*dict.fromkeys([*self.decide, *self.params.gates])]
+
+    @property
+    def failed(self) -> set[str]:
+        """The metrics of which a gate is broken."""
+        return {each.metric for each in self.broken if each.metric is not None}
+
+    @property
+    def only_documentation(self) -> bool:
+        """Whether something differs from the base, and nothing of that makes a model."""
+        return bool(self.files) and all(map(_is_documentation, self.files))
+
+    @property
+    def sources(self) -> list[str]:
+        """What is not committed and may make another model than the commit: no output of it."""
+        made = (str(LOCK), "reports/", ".dvc/")
+        return [
+            each
+            for each in self.uncommitted
+            if not each.startswith(made) and not _is_documentation(each)
+        ]
+
+    @property
+    def this(self) -> str | None:
+        """What the model was made from, in words; None where nothing is committed."""
+        if self.commit is None:
+            return None
+        shown = self.sources[:NAMED]
+        if more := len(self.sources) - len(shown):
+            shown.append(f"{more} more")
+        return self.commit[:7] + (f" + uncommitted {', '.join(shown)}" if shown else "")
 
     @property
     def base_has_metrics(self) -> bool:
@@ -247,7 +290,8 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
     params, base = load_params(), Revision.of(name)
     found = comparison or compare(params, base)
     metrics = WORKSPACE.load(METRICS) or {}
-    decide, value, head = judged(params), params.evaluate.value, _head()
+    decide, head = judged(params), _head()
+    known = catalogue(params.task, params.evaluate.value)
     return Change(
         base=_short(name) if base else "nothing",
         base_commit=base.commit if base else None,
@@ -256,13 +300,16 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         comparison=found,
         decide=decide,
         confidence=params.compare.confidence,
-        currency=value.currency if value else None,
+        currency=params.evaluate.value.currency if params.evaluate.value else None,
         lock=lock.check(),
         broken=_broken(params, base, found),
         engine=changed_engine(),
         metrics=_numbers(_loaded(base, METRICS) or {}, metrics),
         naive=_naive(params),
-        better=catalogue(params.task, value)[decide[0]].better,
+        better=known[decide[0]].better,
+        lower=[name for name, metric in known.items() if metric.better == "lower"],
+        files=_files(base),
+        uncommitted=[*map(str, uncommitted(Path()))] if head else [],
         refit=refitted_from(WORKSPACE) is not None,
         caveats=[*_caveats()],
         cleaned=[Step(**each) for each in (WORKSPACE.load(VALIDATION) or {}).get("clean", [])],
@@ -298,6 +345,20 @@ def _head() -> Revision | None:
         return Revision.of("HEAD")
     except InputError:  # nothing is committed
         return None
+
+
+def _files(base: Revision | None) -> list[str]:
+    """The files of the workspace that are not as at the base, below the project's root."""
+    if base is None:
+        return []
+    options = ("--name-only", "--relative", "--no-renames", "-z")
+    known = git("diff", *options, str(base.commit), "--", ".").split("\0")[:-1]
+    return [*dict.fromkeys([*known, *map(str, uncommitted(Path()))])]
+
+
+def _is_documentation(file: str) -> bool:
+    """As CI knows it, which does not run for such a change: see ci.yml."""
+    return file.startswith("docs/") or file.endswith(".md")
 
 
 def _short(name: str) -> str:

@@ -11,6 +11,8 @@ from ..printable import all_shown
 
 WIDTH = 340
 Spec = dict[str, Any]
+# Numbers on an axis: years as years, and millions as 1M; never 1.96e+3.
+READABLE = "abs(datum.value) < 1e5 ? format(datum.value, '~r') : format(datum.value, '~s')"
 # Names are the page's: it decides what they look like.
 NOW, BEFORE, ALARM, LINE = "var(--now)", "var(--before)", "var(--alarm)", "var(--line)"
 CONFIG: Spec = {
@@ -80,7 +82,7 @@ def traffic(result: Result) -> str:
                     "field": "rows",
                     "type": "quantitative",
                     "stack": None,
-                    "axis": {"title": None, "tickCount": 4, "format": "~s"},
+                    "axis": {"title": None, "tickCount": 4, "tickMinStep": 1, "format": "~s"},
                 },
                 "color": colour,
             },
@@ -104,7 +106,7 @@ def metric(result: Result, name: str) -> str:
         "field": "value",
         "type": "quantitative",
         "scale": {"zero": False},
-        "axis": {"title": None, "tickCount": 4},
+        "axis": {"title": None, "tickCount": 4, "labelExpr": READABLE},
     }
     x = _axis(result) | {"scale": {"domain": _windows(result)}}
     layers: list[Spec] = []
@@ -207,7 +209,7 @@ def bars(histogram: Histogram) -> str:
             "field": "low",
             "type": "quantitative",
             "scale": {"zero": False, "nice": False},
-            "axis": {"title": None, "grid": False, "tickCount": 5, "format": "~g"},
+            "axis": {"title": None, "grid": False, "tickCount": 5, "labelExpr": READABLE},
         }
         # From the ground up, which it does not take for granted where bars have two ends.
         across: Spec = {"x": x, "x2": {"field": "high"}, "y2": {"datum": 0}}

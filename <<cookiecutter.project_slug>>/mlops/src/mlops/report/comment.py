@@ -4,6 +4,7 @@ from typing import Any
 
 from ..learning.metrics import VALUE
 from .change import Change, Numbers
+from .differences import differences
 from .headline import headline
 from .layout import layout
 from .markdown import code, tidy
@@ -14,9 +15,10 @@ LIMIT = 60_000
 LINES = 20
 # Macros of comment.md, in the order in which they stand.
 SECTIONS = (
+    "gated",
     "engine",
-    "metrics",
     "caveats",
+    "metrics",
     "cleaning",
     "fairness",
     "plots",
@@ -30,7 +32,7 @@ SECTIONS = (
     "lineage",
     "reproduce",
 )
-DOTS = {"better": "🟢", "same": "⚪", "worse": "🔴"}
+VERDICTS = {"better": "✅ better", "same": "⚪ no difference", "worse": "⚠️ worse"}
 
 
 def comment(change: Change, drawn: list[str]) -> str:
@@ -40,8 +42,10 @@ def comment(change: Change, drawn: list[str]) -> str:
         change: what is told.
         drawn: the names of pictures.
     """
-    macros = _layout()
-    text = tidy(macros.alert(headline(change))) + "\n"
+    macros, verdict = _layout(), headline(change)
+    if change.only_documentation and not verdict.stop:
+        return tidy(macros.verdict(verdict, ""))
+    text = tidy(macros.verdict(verdict, differences(change))) + "\n"
     left_out = []
     for name in SECTIONS:
         section = tidy(getattr(macros, name)(change, drawn))
@@ -50,18 +54,14 @@ def comment(change: Change, drawn: list[str]) -> str:
         elif section.strip():
             text += section + "\n"
     if left_out:
-        text += f"Left out, as a comment must be short: {', '.join(left_out)}.\n"
+        text += f"Left out, to keep the comment short: {', '.join(left_out)}.\n"
     return text
 
 
 def _layout() -> Any:
     """The macros of comment.md."""
-    template = layout("comment.md", arrow=_arrow, code_or_dash=_code_or_dash, both=_both)
-    return template.make_module({"DOTS": DOTS, "LINES": LINES, "VALUE": VALUE})
-
-
-def _arrow(difference: float) -> str:
-    return "▲" if difference > 0 else "▼" if difference < 0 else "="
+    template = layout("comment.md", code_or_dash=_code_or_dash, both=_both)
+    return template.make_module({"VERDICTS": VERDICTS, "LINES": LINES, "VALUE": VALUE})
 
 
 def _code_or_dash(text: str | None) -> str:

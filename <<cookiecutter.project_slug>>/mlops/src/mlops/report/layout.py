@@ -5,13 +5,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
+from ..digits import amount, counted, digits, p_value, signed
 from .markdown import ROWS, code, plain, prose
 
 
 def layout(name: str, **filters: Callable[..., str]) -> Template:
     """A template by its file's name: HTML takes care of itself, Markdown by filters.
 
-    `filters` are those that it has beside `plain`, `code`, `prose` and `number`.
+    `filters` are those that it has beside `plain`, `code`, `prose` and those of digits.py.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -24,12 +25,12 @@ def layout(name: str, **filters: Callable[..., str]) -> Template:
         "plain": plain,
         "code": code,
         "prose": prose,
-        "number": _number,
+        "digits": digits,
+        "signed": signed,
+        "p_value": p_value,
+        "amount": amount,
+        "counted": counted,
         **filters,
     }
     environment.globals |= {"ROWS": ROWS}
     return environment.get_template(name)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"

@@ -4,10 +4,12 @@ import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..digits import counted
 from ..facts import as_json
 from ..files import write_text
-from ..monitoring.result import ColumnResult, Result, Shift
+from ..monitoring.result import Alarm, ColumnResult, MetricResult, Result, Shift
 from . import charts
+from .advice import Advice, advice
 from .layout import layout
 from .markdown import tidy
 
@@ -16,6 +18,8 @@ DRAW_SECONDS = 120
 # Pictures of distributions, and lines of the picture of all windows: those furthest off.
 PICTURES = 12
 COLUMNS = 30
+# Empty windows that are named.
+EMPTY = 3
 # Names of who asked, those who ask most.
 CALLERS = 10
 
@@ -51,11 +55,14 @@ def _ordered(result: Result) -> dict[str, ColumnResult]:
     """The last window's columns: alarms first, then by how far they are off."""
 
     def place(item: tuple[str, ColumnResult]) -> tuple[bool, float]:
-        shifts = _shifts(item[1])
-        furthest = max((each.share for each in shifts), default=0.0)
-        return not _is_alarmed(item[1]), -furthest
+        return not _is_alarmed(item[1]), -_furthest(item[1])
 
     return dict(sorted(result.last.columns.items(), key=place))
+
+
+def _furthest(column: ColumnResult) -> float:
+    """How far a column is off, as a share of the distance that matters."""
+    return max((each.share for each in _shifts(column)), default=0.0)
 
 
 def _shifts(column: ColumnResult) -> list[Shift]:
@@ -73,7 +80,7 @@ def headline(result: Result) -> str:
         return f"{alarms} alarm{'s' if alarms > 1 else ''} in {result.environment}"
     if result.last.too_few:
         return f"Too few rows to judge {result.environment}"
-    return f"{result.environment} sees what it was made for"
+    return f"No alarms in {result.environment}"
 
 
 def summary(result: Result) -> Iterator[str]:
@@ -85,14 +92,41 @@ def summary(result: Result) -> Iterator[str]:
     )
     if last.too_few:
         yield f"fewer than {result.settings['minimum_rows']} rows: drift is not judged"
+    yield from _empty(result)
     yield from _unknown(result)
     yield from result.notes
+
+
+def _empty(result: Result) -> Iterator[str]:
+    """The windows without any row: nothing was asked then, or nothing of it was logged."""
+    empty = [f"{each.start:.10} to {each.end:.10}" for each in result.windows if not each.rows]
+    if empty:
+        more = f" and {len(empty) - EMPTY} more" if len(empty) > EMPTY else ""
+        windows = counted(len(result.windows), "window")
+        yield f"no rows in {len(empty)} of {windows}: {', '.join(empty[:EMPTY])}{more}"
 
 
 def _unknown(result: Result) -> Iterator[str]:
     """Categories that the model takes for none."""
     for name, rows in result.last.unknown.items():
         yield f"{rows:,} of {result.last.rows:,} rows hold a {name} that training never saw"
+
+
+def _slices(result: Result) -> dict[str, dict[str, MetricResult]]:
+    """The slices by column, those with the worst one first; in each the worst come first."""
+    found = result.measured.slices if result.measured else {}
+    sign = 1 if result.sliced in result.lower else -1
+
+    def loss(item: tuple[str, MetricResult]) -> float:
+        each = item[1]
+        return sign * (each.live.value - each.test.value) if each.test else 0.0
+
+    ordered = {
+        column: dict(sorted(values.items(), key=loss, reverse=True))
+        for column, values in found.items()
+    }
+    worst = {column: max(map(loss, values.items())) for column, values in ordered.items()}
+    return dict(sorted(ordered.items(), key=lambda item: -worst[item[0]]))
 
 
 # In Markdown
@@ -106,9 +140,16 @@ def markdown(result: Result) -> str:
         headline=headline(result),
         columns=alarmed,
         accounting=_rows(result),
-        unknown=[*_unknown(result)],
+        unknown=[*_empty(result), *_unknown(result)],
+        advice=_advice(result),
+        furthest=_furthest,
     )
     return tidy(text)
+
+
+def _advice(result: Result) -> list[tuple[Alarm, Advice]]:
+    """Each alarm with what helps."""
+    return [(each, advice(each, result.environment)) for each in result.alarms]
 
 
 def _rows(result: Result) -> str:
@@ -119,10 +160,10 @@ def _rows(result: Result) -> str:
     if len(asked) > CALLERS:
         callers.append(f"{len(asked) - CALLERS} more")
     return (
-        f"Of {account.rows:,} logged rows in {account.files:,} files, {sum(account.counted):,} "
-        f"count; {account.duplicates:,} are there twice, {others:,} are of other releases, "
-        f"{account.elsewhere:,} of other times, {account.examples:,} of smoke and load tests."
-        + (f" Asked by {', '.join(callers)}." if callers else "")
+        f"The log has {counted(account.rows, 'row')} in {counted(account.files, 'file')}. Counted: "
+        f"{sum(account.counted):,}. Left out: {account.duplicates:,} duplicates, {others:,} of "
+        f"other releases, {account.elsewhere:,} outside the period, {account.examples:,} of smoke "
+        "and load tests." + (f" Callers: {', '.join(callers)}." if callers else "")
     )
 
 
@@ -148,4 +189,10 @@ def page(result: Result) -> str:
         histograms={name: charts.bars(h) for name in drawn if (h := ordered[name].histogram)},
         accounting=_rows(result),
         unknown=[*_unknown(result)],
+        empty=[*_empty(result)],
+        advice=_advice(result),
+        furthest=_furthest,
+        slices=_slices(result),
+        drawable=sum(each.histogram is not None for each in ordered.values()),
+        heated=min(len(ordered), COLUMNS),
     )

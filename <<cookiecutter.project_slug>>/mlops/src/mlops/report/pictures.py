@@ -11,7 +11,7 @@ from ..paths import PLOTS
 from .change import Change
 
 # Columns of each model in the picture of their importance, most important first.
-COLUMNS = 12
+COLUMNS = 8
 
 
 def draw(change: Change, folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""What people are told of each problem, in an issue of its own, and why a retraining is started."""
+"""The text of each problem's issue, and why a retraining starts."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from ..config.retraining import Retraining
 from ..files import write_text
 from ..monitoring.problems import problems, reasons
 from ..monitoring.result import Alarm, Result
+from .advice import advice
 from .markdown import prose
 from .monitoring import markdown
 
@@ -27,5 +28,6 @@ def write(result: Result, retraining: Retraining, folder: Path) -> None:
 
 def _body(alarms: list[Alarm], result: Result) -> str:
     """The problem, then the summary of all, cut between two lines where GitHub would refuse it."""
-    text = "\n".join(f"- {prose(str(each))}" for each in alarms) + f"\n\n{markdown(result)}"
+    told = (f"- {prose(f'{each} → {advice(each, result.environment).look}')}" for each in alarms)
+    text = "\n".join(told) + f"\n\n{markdown(result)}"
     return text if len(text) <= LONGEST else text[:LONGEST].rpartition("\n")[0] + "\n\n…\n"

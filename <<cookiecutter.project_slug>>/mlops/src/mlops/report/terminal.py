@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
+from ..digits import digits, signed
 from ..release.status import Status
 from ..release.trace import Hop
 from ..serving.load import Load
@@ -28,10 +29,10 @@ def show(found: "Comparison") -> None:
         for name, each in found.metrics.items():
             table.add_row(
                 name,
-                f"{each.champion:.4g}",
-                f"{each.challenger:.4g}",
-                f"{each.difference:+.4g}",
-                f"{each.low:+.2g} to {each.high:+.2g}",
+                digits(each.champion),
+                digits(each.challenger),
+                signed(each.difference),
+                f"{signed(each.low)} to {signed(each.high)}",
                 each.verdict,
                 style=COLOURS[each.verdict],
             )
@@ -100,40 +101,69 @@ def show_load(found: Load, rows: int) -> None:
 
 
 def show_status(found: list[Status]) -> None:
-    """Print a table of the environments, and below it what waits for each, and why."""
-    console = Console(markup=False, emoji=False)
-    table = Table()
-    for heading in ("environment", "release", "for", "metric"):
-        table.add_column(heading, no_wrap=True)
-    for each in found:
-        has, hold = each.environment.release, each.environment.policy.hold
-        first = list(each.metrics.items())[:1]
-        table.add_row(
-            each.environment.name,
-            has.id if has else "none yet",
-            "" if each.age is None else _long(each.age.total_seconds()),
-            "".join(f"{name} {value:.4g}" for name, value in first),
-            style="yellow" if hold is not None else None,
-        )
-    console.print(table)
-    for each in found:
-        name, known = each.environment.name, each.environment
-        for problem in known.problems:
-            console.print(f"{name}: {problem}", style="red")
-        if known.policy.hold is not None and not (each.reasons or known.problems):
-            console.print(f"{name} is on hold: {known.policy.hold}; `mlops unhold {name}` ends it")
-        if each.quarantined is not None and known.release is not None:
-            told = f"{name}: {known.release.id} is in quarantine: {each.quarantined}"
-            console.print(f"{told}: mlops rollback {name}", style="red")
-        if each.waiting is not None and not each.reasons:
-            console.print(f"{name}: {each.waiting} may come next: mlops promote {name}")
-        for reason in each.reasons:
-            console.print(f"{name}: {reason}")
+    """Print what is wrong, then a table of the environments, then what waits for each, and why.
+
+    Nothing is cut, so that what is printed can be copied: where the terminal is too narrow for the
+    table, each environment is a block of lines.
+    """
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    troubled = [(each.environment.name, trouble) for each in found for trouble in each.troubles]
+    for name, trouble in troubled:
+        command = f" → {trouble.command}" if trouble.command else ""
+        console.print(f"✗ {name}: {trouble.told}{command}", style="red")
+    if troubled:
+        console.print()
+    names = dict.fromkeys(name for each in found for name in [*each.metrics][:1])
+    metric = next(iter(names), "metric") if len(names) < 2 else "metric"
+    heading = ("environment", "release", "live for", f"test {metric}", f"live {metric} (when)")
+    rows = [(*heading, "state"), *(_environment(each, metric) for each in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if console.is_terminal and sum(widths) + 2 * len(widths) > console.width:
+        for row in rows[1:]:
+            console.print(row[0])
+            for name, value in zip(rows[0][1:], row[1:], strict=True):
+                console.print(f"  {name}: {value}")
+    else:
+        for row in rows:
+            cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+            console.print("  ".join(cells).rstrip())
+    following = [line for each in found for line in _following(each)]
+    if following:
+        console.print()
+    for line in following:
+        console.print(line)
+
+
+def _environment(each: Status, metric: str) -> tuple[str, ...]:
+    """The cells of an environment's row."""
+    has, live = each.environment.release, each.live
+    name, value = next(iter(each.metrics.items()), ("", None))
+    now = live.metrics.get(name) if live else None
+    where = "" if metric == name or not name else f"{name} "
+    return (
+        each.environment.name,
+        has.id if has else "–",
+        "–" if each.age is None else _long(each.age.total_seconds()),
+        "–" if value is None else f"{where}{digits(value)}",
+        "–" if now is None or live is None else f"{where}{digits(now)} ({live.measured})",
+        each.state,
+    )
+
+
+def _following(each: Status) -> Iterator[str]:
+    """What waits for an environment, and why it may not come yet."""
+    name = each.environment.name
+    told = {trouble.told for trouble in each.troubles}
+    if each.waiting is not None and not each.reasons:
+        yield f"{name}: {each.waiting} can be promoted → mlops promote {name}"
+    for reason in each.reasons:
+        known = reason in told or reason.removeprefix(f"{name}: ") in told
+        if not known and not reason.startswith(f"{name} is on hold: "):
+            yield f"{name}: {each.waiting} waits: {reason}"
+    if each.environment.release is None:
         for line in each.unsaid:
             if f"{name}: {line}" not in each.reasons:
-                console.print(f"{name} would take no release: {line}", style="yellow")
-        for line in each.drift:
-            console.print(f"{name}: {line}: mlops apply {name}", style="red")
+                yield f"{name}: accepts no release yet: {line}"
 
 
 def _long(seconds: float) -> str:
