@@ -81,7 +81,7 @@ def test_a_better_model_is_reported_with_pictures_and_may_be_merged(world: World
     assert ran(done) == []
 
     body = comment(world)
-    assert "### ✅ Better: <code>roc_auc</code> rose " in body
+    assert "### ✅ Better: <code>roc&#95;auc</code> rose " in body
     assert "CML watermark report" in body
     pictures = git(world.origin, "ls-tree", "--name-only", "report-pictures/1").split()
     assert "roc.png" in pictures
@@ -109,7 +109,7 @@ def test_a_worse_model_cannot_be_merged(world: World) -> None:
     assert "roc_auc: " in done.log("judge", JUDGE)
     assert "is worse than the champion's" in done.log("judge", JUDGE)
     assert "\n- roc_auc: " in comment(world)
-    assert "### ❌ Do not merge: <code>roc_auc</code> fell " in comment(world)
+    assert "### ❌ Do not merge: <code>roc&#95;auc</code> fell " in comment(world)
     assert "Before it can be merged:" in comment(world)
     assert comment(world).count("<img") > 3
 
@@ -189,7 +189,7 @@ def test_the_first_push_makes_everything_and_says_what_to_commit(world: World) -
     assert ran(done) == STAGES
     assert cached(world), "what pull requests start from"
     summary = done.summaries["pipeline"]
-    assert "No champion yet: this is the first model" in summary
+    assert "no champion yet: this is the first model" in summary
     assert "There is no dvc.lock in Git yet" in summary
     assert "git add dvc.lock reports" in summary
 
@@ -201,7 +201,7 @@ def test_models_are_made_again_where_the_remote_is_out_of_reach(world: World) ->
     assert results(done) == all_of("success", judge="failure", gate="failure"), done.told
     assert ran(done) == []
     assert "the remote was not asked: " in done.log("pipeline", LOCK)
-    assert "### ❌ Do not merge: <code>roc_auc</code> fell " in comment(world)
+    assert "### ❌ Do not merge: <code>roc&#95;auc</code> fell " in comment(world)
     for who in ("champion", "challenger"):
         assert f"The {who} was made again from its commit" in comment(world)
     assert "making the model of" in done.log("pipeline", "Report")

@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 
 from mlops import paths
 from mlops.config.fairness import Parity
+from mlops.config.params import load_params
 from mlops.data.inputs import model_inputs
 from mlops.errors import InputError
 from mlops.facts import as_json
@@ -424,6 +425,26 @@ def test_long_tables_tell_how_much_more_there_is(planted: Stored) -> None:
     write_json(paths.PROFILE, {"rows": 9, "columns": before})
     page = _check(_report("HEAD")[1])
     assert f"{106 - markdown.ROWS} more rows." in page.text
+
+
+def test_what_each_target_costs_is_told(planted: Stored) -> None:
+    cost = {"onnx": 0.7, "target": 0.69, "loss": 0.01, "low": 0.008, "high": 0.012}
+    group = {"rows": 9, "difference": 0.25, "labels": 0, "ties": 0, "worst": []}
+    told = {
+        "files": {"model.onnx": {"bytes": 1500, "sha256": ""}, "x": {"bytes": 500, "sha256": ""}},
+        "groups": {"test": group | {"difference": 0.1}, "missing": group},
+        "metrics": {"roc_auc": cost},
+    }
+    wanted = {"targets": {"onnx-int8": {"metric_loss": 0.02}}}
+    known = load_params().model_dump(mode="json", exclude_none=True)
+    planted.write("params.yaml", known | {"export": wanted})
+    for target in ("onnx-int8", "c"):  # the second one is asked for no more
+        write_json(paths.EXPORT_REPORTS / f"{target}.json", told)
+    _, text = _report("HEAD")
+    row = "| `onnx-int8` | – | 2,000 bytes | 0.25 | 0.690 | +0.00800 to +0.0120 |"
+    assert row in text
+    assert "| `c` |" not in text
+    _check(text)
 
 
 def test_a_changed_engine_is_told(planted: Stored) -> None:

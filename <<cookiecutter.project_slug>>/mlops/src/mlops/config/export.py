@@ -44,6 +44,15 @@ class Targets(Section):
     tflite: Tflite | None = None
     tflite_int8: Annotated[Int8 | None, Field(alias="tflite-int8")] = None
 
+    @property
+    def wanted(self) -> dict[str, Section]:
+        """What is asked for, by its name in params.yaml."""
+        named = {
+            field.alias or name: getattr(self, name)
+            for name, field in type(self).model_fields.items()
+        }
+        return {name: settings for name, settings in named.items() if settings is not None}
+
 
 class Export(Section):
     """The model for other machines than a server."""

@@ -58,11 +58,11 @@ def export(name: str) -> None:
         CheckError: it does not say what the model says, or loses more than it may.
     """
     params, contract = load_params(), load_contract()
-    target = TARGETS.get(name)
-    settings = getattr(params.export.targets, name.replace("-", "_"), None)
-    if target is None or settings is None:
-        raise InputError(f"{name}: no target of export.targets; there are {', '.join(TARGETS)}")
-    exam = Exam(name, target, settings, params, contract, pd.read_parquet(PARTS["test"]))
+    wanted = params.export.targets.wanted
+    if name not in wanted:
+        raise InputError(f"{name}: export.targets does not name it ({', '.join(wanted) or 'none'})")
+    rows = pd.read_parquet(PARTS["test"])
+    exam = Exam(name, TARGETS[name], wanted[name], params, contract, rows)
     with replacing(EXPORT / name) as folder:
         folder.mkdir()
         final = exam.made(ONNX, folder)

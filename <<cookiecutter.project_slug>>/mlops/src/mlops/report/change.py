@@ -30,6 +30,7 @@ from ..paths import (
     CANDIDATE_ONNX,
     CAVEATS,
     CONTRACT,
+    EXPORT_REPORTS,
     FAIRNESS,
     FEATURES,
     FOLDS,
@@ -139,6 +140,23 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Exported:
+    """The model for another machine than a server.
+
+    Attributes:
+        target: its name in params.yaml.
+        size: of its files together, in bytes.
+        difference: the largest from scikit-learn, as Model.parity.
+        costs: by metric its value, and the low and the high end of what it loses against ONNX.
+    """
+
+    target: str
+    size: Numbers
+    difference: float
+    costs: dict[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
 class Part:
     """A part of the rows, as `split` describes it.
 
@@ -198,6 +216,7 @@ class Change:
         slices: that metric by column and value.
         fairness: what it does to groups, by column with role sensitive.
         parameters: those that differ; None where there is no base.
+        exports: the model for other machines than a server.
         stages: of the run that made this; empty where its log is not at hand.
         params: of the workspace.
     """
@@ -229,6 +248,7 @@ class Change:
     parameters: list[Texts] | None
     data: Data | None
     model: Model | None
+    exports: list[Exported]
     stages: list[Stage]
     lineage: list[Texts]
     params: Params = field(repr=False)
@@ -323,6 +343,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         parameters=None if base is None else [*_parameters(params, base)],
         data=_data(base),
         model=_model(base, found),
+        exports=_exports(base, params),
         stages=_stages(log),
         lineage=[*_lineage(base, head)],
         params=params,
@@ -514,6 +535,25 @@ def _model(base: Revision | None, found: Comparison) -> Model | None:
         tolerance=parity["tolerance"],
         latency=Numbers(both.champion.latency, both.challenger.latency) if both else None,
     )
+
+
+def _exports(base: Revision | None, params: Params) -> list[Exported]:
+    found = []
+    for target in params.export.targets.wanted:
+        path = EXPORT_REPORTS / f"{target}.json"
+        told = WORKSPACE.load(path)
+        if told is not None:
+            costs = {
+                metric: (cost["target"], cost["low"], cost["high"])
+                for metric, cost in told["metrics"].items()
+            }
+            size = Numbers(_bytes(_loaded(base, path)), _bytes(told))
+            found.append(Exported(target, size, _worst(told) or 0.0, costs))
+    return found
+
+
+def _bytes(told: Any) -> int | None:
+    return sum(file["bytes"] for file in told["files"].values()) if told else None
 
 
 def _size(revision: Revision | None) -> int | None:

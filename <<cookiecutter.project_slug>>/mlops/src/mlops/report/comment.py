@@ -28,6 +28,7 @@ SECTIONS = (
     "parts",
     "slices",
     "model",
+    "exports",
     "stages",
     "lineage",
     "reproduce",
