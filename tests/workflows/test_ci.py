@@ -307,14 +307,24 @@ def test_where_the_base_cannot_read_a_change_its_own_engine_judges_and_says_so(
     assert "whoever owns it has to approve" in told
 
 
-# The comment's job alone, with reports that never saw the pipeline.
+# The comment's job alone, with reports that never saw the pipeline, folded as comment.md does.
+REPORT = b"""# Well done
+
+<details><summary><b>Plots</b></summary>
+
+<img src="roc.png" alt="">
+
+</details>
+
+The end.
+"""
 
 
 def comment_job(world: World, cml: str = "works", **files: bytes) -> Outcome:
     """Run it with the files as the report; two underscores in a name stand for a dot."""
     folder = world.artifacts / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"report__md": b'# Well done\n\n<img src="roc.png" alt="">\n', "roc__png": PNG}
+    content = {"report__md": REPORT, "roc__png": PNG}
     for name, data in {**content, **files}.items():
         (folder / name.replace("__", ".")).write_bytes(data)
     return world.run_on(events.pull_request(), world.workflow().only("comment"), cml)
@@ -383,7 +393,7 @@ def test_a_pull_request_whose_pipeline_fails_gets_its_comment(world: World) -> N
     workflow = world.workflow().only("comment", result="failure")
     done = world.run_on(events.pull_request(), workflow)
     assert done.jobs == {"pipeline": "failure", "judge": "failure", "comment": "success"}
-    assert "Before it can be merged:" in comment(world)
+    assert "cannot be merged" in comment(world)
 
 
 def test_without_a_report_there_is_nothing_to_say(world: World) -> None:
@@ -444,6 +454,8 @@ def test_pictures_that_are_refused_are_left_out(world: World) -> None:
     assert done.jobs["comment"] == "success", done.told
     assert "the pictures could not be published" in done.log("comment")
     assert "Well done" in comment(world)
+    assert "The end." in comment(world)
+    assert "Plots" not in comment(world)
     assert "<img" not in comment(world)
 
 
