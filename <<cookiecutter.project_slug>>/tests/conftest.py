@@ -41,6 +41,11 @@ class Workspace:
             else:
                 subprocess.run(command, shell=True, check=True)  # as DVC does
 
+    def stages(self) -> dict[str, Any]:
+        """The stages of dvc.yaml by name, but for those that there are many of (`foreach`)."""
+        found = self.load("dvc.yaml")["stages"]
+        return {name: stage for name, stage in found.items() if "cmd" in stage}
+
     def load(self, name: str) -> dict[str, Any]:
         """The content of a YAML file."""
         content: dict[str, Any] = _yaml.load(self.folder / name)
@@ -120,6 +125,6 @@ def workspace(sample: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Wor
     evaluate["importance_rows"] = min(evaluate["importance_rows"], 100)
     settings["verify"]["edge_rows"] = min(settings["verify"]["edge_rows"], 500)
     made.write("params.yaml", settings)
-    for stage in made.load("dvc.yaml")["stages"].values():
+    for stage in made.stages().values():
         made.run(stage["cmd"])
     return made

@@ -18,7 +18,7 @@ from mlops.learning import metrics
 def test_every_output_is_there(workspace: Workspace) -> None:
     outputs = [
         next(iter(out)) if isinstance(out, dict) else out
-        for stage in workspace.load("dvc.yaml")["stages"].values()
+        for stage in workspace.stages().values()
         for kind in ("outs", "metrics", "plots")
         for out in stage.get(kind, [])
     ]
@@ -45,7 +45,8 @@ def test_stages_depend_on_your_modules_that_theirs_import(workspace: Workspace) 
     source = next(each["src"] for each in pipeline["vars"] if "src" in each)
     missing = {}
     for name, stage in pipeline["stages"].items():
-        known = {Path(dep.replace("${src}", source)) for dep in stage["deps"]}
+        deps = stage.get("do", stage)["deps"]
+        known = {Path(dep.replace("${src}", source)) for dep in deps}
         if unknown := _imported(known) - known:
             missing[name] = sorted(map(str, unknown))
     assert missing == {}, "add them to these stages' deps in dvc.yaml"
