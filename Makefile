@@ -4,6 +4,8 @@ UV := $(if $(shell command -v uv),,.uv/bin/uv)
 unexport PYTHONDONTWRITEBYTECODE # without bytecode each process starts several times as slowly
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 DEMO := build/demo/flight-delays
+# One more than two cores: tests wait for servers and containers.
+WORKERS := 3
 
 .PHONY: help demo picture check test test-long lint bench
 help: ## Show this help
@@ -17,14 +19,14 @@ picture: demo ## Draw docs/comment-*.png from the report of the demo; needs Chro
 	uv run python docs/picture.py
 
 check: lint ## Lint, types, hooks, rendering and the quick tests of the engine: after every change
-	uv run pytest --numprocesses 2 --dist loadgroup -m "not slow and not long" $(PYTEST_ARGS) tests/engine tests/hooks tests/bake
+	uv run pytest --numprocesses $(WORKERS) --dist loadgroup -m "not slow and not long" $(PYTEST_ARGS) tests/engine tests/hooks tests/bake
 
 test: $(UV) ## Test the template and what it bakes
-	uv run pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+	uv run pytest --numprocesses $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 test-long: $(UV) ## Repeat at length what `make test` does once: random kills, many rounds, a whole year, many examples
-	uv run pytest --numprocesses 2 --dist loadgroup -m long $(PYTEST_ARGS)
-	HYPOTHESIS_PROFILE=long uv run pytest --numprocesses 2 tests/engine/properties
+	uv run pytest --numprocesses $(WORKERS) --dist loadgroup -m long $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=long uv run pytest --numprocesses $(WORKERS) tests/engine/properties
 
 lint: $(UV) ## Run every check of .pre-commit-config.yaml on every file
 	uv run pre-commit run --all-files
