@@ -22,7 +22,7 @@ COLOURS = {
 }
 STYLE = """
 body {{ margin: 0; padding: 24px; background: {page}; color: {text};
-  font: 14px/1.5 "Noto Sans", Helvetica, Arial, "Noto Color Emoji", sans-serif }}
+  font: 14px/1.5 "DejaVu Sans", Helvetica, Arial, sans-serif }}
 main {{ max-width: 800px; margin: auto; padding: 16px;
   border: 1px solid {line}; border-radius: 6px }}
 h3 {{ font-size: 17px; margin: 20px 0 12px }}
