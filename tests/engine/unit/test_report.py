@@ -441,9 +441,9 @@ def test_what_each_target_costs_is_told(planted: Stored) -> None:
     for target in ("onnx-int8", "c"):  # the second one is asked for no more
         write_json(paths.EXPORT_REPORTS / f"{target}.json", told)
     _, text = _report("HEAD")
-    row = "| `onnx-int8` | – | 2,000 bytes | 0.25 | 0.690 | +0.00800 to +0.0120 |"
+    row = "| <code>onnx-int8</code> | – | 2,000 bytes | 0.25 | 0.690 | +0.00800 to +0.0120 |"
     assert row in text
-    assert "| `c` |" not in text
+    assert "<code>c</code>" not in text
     _check(text)
 
 
