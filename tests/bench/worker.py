@@ -26,7 +26,7 @@ GROUP = 1_000_000
 PARTS = {
     "both models and the test rows from DVC": ("judging.comparison", "obtain"),
     "both models' answers and latency": ("judging.comparison", "_side"),
-    "bootstrap": ("judging.comparison", "judge"),
+    "bootstrap": ("judging.paired", "judge"),
     "`dvc.lock` and the remote": ("git.lock", "check"),
     "pictures": ("report.pictures", "draw"),
 }

@@ -1,12 +1,13 @@
 """Models in C say what scikit-learn says: here, checked as they run, and on a Cortex-M."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from engine import made
+from engine import featured, made
 from engine.export.machines import CORTEX_M4, HOST, Machine, flash, stack
 from onnx import TensorProto, helper
 
@@ -17,8 +18,10 @@ from mlops.export import c
 from mlops.export.compiled import Compiled
 from mlops.export.program import Program
 from mlops.export.targets import TARGETS
+from mlops.files import write_json
 from mlops.learning.conversion import to_onnx
 from mlops.learning.model import Model, Outputs
+from mlops.paths import FEATURES
 from mlops.pipeline.verify import compare, edge_cases
 
 TOLERANCE = 1e-4
@@ -78,6 +81,49 @@ def test_every_model_says_the_same_in_c(what: str, name: str, tmp_path: Path) ->
 )
 def test_a_microcontroller_says_the_same(what: str, name: str, tmp_path: Path) -> None:
     run(CORTEX_M4, what, name, tmp_path)
+
+
+# Features that put texts together, or take them apart.
+TEXTS = {"text", "cross", "target", "frequency", "hash", "rare"}
+MORE: dict[str, dict[str, Any]] = {
+    "extremes": {"expr": "min(size, noise, 2) + max(size, 0)"},
+    "signs": {"expr": "sign(size) * round(noise)"},
+    "among": {"expr": "colour in ('red', 'blue')"},
+    "days": {"expr": "weekday(at) + rank % 3"},
+}
+
+
+def learned(kind: str) -> Model:
+    """A model whose features.yaml has one feature of a kind."""
+    write_json(FEATURES, featured.alone(kind, (featured.KINDS | MORE)[kind]))
+    rows = featured.rows("binary")
+    return made.fit(made.params("binary", "linear"), featured.contract("binary"), rows, rows)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in featured.KINDS | MORE if kind not in TEXTS])
+def test_features_come_along(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, contract = learned(kind), featured.contract("binary")
+    converted = to_onnx(model, contract)
+    test = model_inputs(featured.rows("binary", ROWS, 3), contract)
+    cases = {"test": test} | edge_cases(test, model, converted, contract, ROWS).groups
+    together = pd.concat(cases.values(), ignore_index=True)
+    source, program = c.write(converted, "made", "a note"), Program.of(converted)
+    rows = [{str(k): v for k, v in row.items()} for row in together.to_dict("records")]
+    lines = HOST.answers(source, program, "made", rows, tmp_path)
+    parity = compare(model.predict(together), said(program, lines), model.scales, TOLERANCE)
+    assert parity.worst == []
+    assert parity.rows == 4 * ROWS
+
+
+@pytest.mark.parametrize("kind", sorted(TEXTS))
+def test_features_of_texts_are_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    converted = to_onnx(learned(kind), featured.contract("binary"))
+    with pytest.raises(InputError, match=r"^export: .* cannot be written in C .* export to onnx$"):
+        c.write(converted, "made", "a note")
 
 
 def test_what_it_takes_of_a_microcontroller_is_known(tmp_path: Path) -> None:

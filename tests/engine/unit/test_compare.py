@@ -19,15 +19,13 @@ from mlops.errors import InputError
 from mlops.files import write_json, write_text
 from mlops.git.revision import Revision
 from mlops.judging.comparison import (
-    Compared,
     Comparison,
     compare,
     joblib_file,
-    judge,
-    judged,
     learned_from,
     onnx_file,
 )
+from mlops.judging.paired import Compared, judge, judged
 from mlops.learning.metrics import METRICS, Scored
 from mlops.report import terminal
 

@@ -11,11 +11,12 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from engine import made
+from engine import featured, made
+from engine.featured import FILE, KINDS, UNTARGETED
 from engine.served import save
 from engine.workspace import root
 
-from mlops.data.contract import Contract, conform
+from mlops.data.contract import Contract
 from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
 from mlops.files import parse, write_json, write_text
@@ -28,47 +29,6 @@ from mlops.pipeline.verify import compare, edge_cases
 from mlops.serving.errors import Refused
 from mlops.serving.model import ServedModel
 from mlops.serving.settings import Settings
-
-AT = {"kind": "datetime", "role": "feature", "nullable": True}
-# A feature of each kind, by what it is to a model.
-KINDS: dict[str, dict[str, Any]] = {
-    "ratio": {"expr": "size / (rank + 1)"},
-    "logarithm": {"expr": "log1p(abs(size)) * 3"},
-    "bins": {"expr": "bins(size, -2, 0, 2)"},
-    "filled": {"expr": "fill(size, 0) if wet is not missing else -1"},
-    "condition": {"expr": "size > 0 and not wet"},
-    "cycle": {"expr": "cycle_sin(hour(at), 24)"},
-    "age": {"expr": "('2021-01-01' - at) / days(1)"},
-    "month": {"expr": "month(at)"},
-    "lookup": {"expr": "lookup(colour, 'warmth')"},
-    "text": {"expr": "ascii_upper(part(colour, ',', 0))"},
-    "cross": {"expr": "cross(colour, rank, wet)"},
-    "target": {"expr": "cross(colour, rank)", "encode": "target"},
-    "frequency": {"expr": "cross(colour, bins(size, 0))", "encode": "frequency"},
-    "hash": {"expr": "cross(colour, month(at))", "encode": {"hash": 16}},
-    "rare": {"expr": "cross(colour, month(at))", "encode": {"rare": 0.03}},
-}
-FILE: dict[str, Any] = {
-    "features": KINDS,
-    "columns": {"noise": {"learn": False}, "colour": {"encode": "frequency"}},
-    "tables": {"warmth": {"red": 3, "green": 1.5}},
-}
-# What clustering has no target for.
-UNTARGETED = {name: each for name, each in KINDS.items() if name != "target"} | {
-    "noisy": {"expr": "noise"}
-}
-
-
-def _contract(what: str) -> Contract:
-    return made.contract_of(made.COLUMNS | {"at": AT} | made.target_of(what))
-
-
-def _rows(what: str, count: int = made.ROWS, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    minutes = rng.integers(-500_000, 500_000, count)
-    at = pd.Timestamp("2020-01-01") + pd.to_timedelta(minutes, unit="min")
-    rows = made.rows(what, count, seed).assign(at=pd.Series(at).where(rng.random(count) > 0.1))
-    return conform(rows, _contract(what))
 
 
 def _parity(model: Model, contract: Contract, test: pd.DataFrame, folder: Path) -> dict[str, Any]:
@@ -91,12 +51,26 @@ def test_each_estimator_takes_each_kind_of_feature(
     monkeypatch.chdir(tmp_path)
     features = UNTARGETED if what == "clustering" else KINDS | {"noisy": {"expr": "noise"}}
     write_json(FEATURES, FILE | {"features": features})
-    contract, rows = _contract(what), _rows(what)
+    contract, rows = featured.contract(what), featured.rows(what)
     model = made.fit(made.params(what, name), contract, rows, rows)
-    test = model_inputs(_rows(what, 200, 3), contract)
+    test = model_inputs(featured.rows(what, 200, 3), contract)
     for group, parity in _parity(model, contract, test, tmp_path).items():
         assert parity.worst == [], f"{group}: {parity}"
         assert parity.ties <= parity.rows / 50, group
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_feature_is_converted_alone(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no other step that would ask for operators of a later version."""
+    monkeypatch.chdir(tmp_path)
+    contract, rows = featured.contract("binary"), featured.rows("binary")
+    write_json(FEATURES, featured.alone(kind, KINDS[kind]))
+    model = made.fit(made.params("binary", "linear"), contract, rows, rows)
+    test = model_inputs(featured.rows("binary", 200, 3), contract)
+    for group, parity in _parity(model, contract, test, tmp_path).items():
+        assert parity.worst == [], f"{group}: {parity}"
 
 
 def test_callers_send_raw_columns_moments_among_them(
@@ -104,7 +78,7 @@ def test_callers_send_raw_columns_moments_among_them(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_json(FEATURES, FILE | {"features": UNTARGETED})
-    contract, rows = _contract("binary"), _rows("binary")
+    contract, rows = featured.contract("binary"), featured.rows("binary")
     model = made.fit(made.params("binary", "linear"), contract, rows, rows)
     served = ServedModel(Settings(model=save(model, contract, tmp_path / "model.onnx")))
     some = rows[contract.features].head(60).assign(at=rows["at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -160,7 +134,7 @@ def test_what_makes_no_sense_is_a_line(
         {"features": described, "columns": columns_, "tables": FILE["tables"]},
     )
     with pytest.raises(InputError, match=told) as refused:
-        load_declared(_contract("binary"), tmp_path / "features.json")
+        load_declared(featured.contract("binary"), tmp_path / "features.json")
     assert refused.value.exit_code == 2
     lines = str(refused.value).splitlines()
     assert all(each.startswith(f"{tmp_path / 'features.json'}: ") for each in lines)

@@ -22,9 +22,10 @@ from mlops.data.inputs import model_inputs, target_values
 from mlops.errors import InputError
 from mlops.files import read_json, write_json
 from mlops.git.revision import Revision
-from mlops.judging.comparison import Compared, Comparison, compare
+from mlops.judging.comparison import Comparison, compare
 from mlops.judging.fairness import Groups, as_file, fairness
 from mlops.judging.gate import broken
+from mlops.judging.paired import Compared
 from mlops.judging.proportions import difference, mean, ratio, share
 from mlops.judging.recount import judged_by
 from mlops.learning.metrics import Scored

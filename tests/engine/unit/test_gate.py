@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from mlops.config.gates import Gate
 from mlops.config.params import Params
 from mlops.errors import InputError
-from mlops.judging.comparison import Compared, Comparison
+from mlops.judging.comparison import Comparison
 from mlops.judging.gate import Breach, broken
+from mlops.judging.paired import Compared
 from mlops.judging.slices import Slices
 
 SLICES: Slices = {"colour": {"red": {"rows": 30, "f1": 0.5}, "blue": {"rows": 30}}}

@@ -21,7 +21,8 @@ from mlops.errors import InputError
 from mlops.facts import as_json
 from mlops.files import write_json
 from mlops.git.revision import Revision
-from mlops.judging.comparison import Compared, compare
+from mlops.judging.comparison import compare
+from mlops.judging.paired import Compared
 from mlops.learning import plots
 from mlops.pipeline import TOOK, stage
 from mlops.report import change, comment, markdown

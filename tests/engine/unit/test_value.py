@@ -19,8 +19,9 @@ from mlops.drafting import draft
 from mlops.errors import InputError
 from mlops.files import read_json
 from mlops.git.revision import Revision
-from mlops.judging.comparison import compare, judge
+from mlops.judging.comparison import compare
 from mlops.judging.gate import broken
+from mlops.judging.paired import judge
 from mlops.judging.slices import slices
 from mlops.learning.metrics import Scored, catalogue, names, score
 from mlops.pipeline.evaluate import evaluate

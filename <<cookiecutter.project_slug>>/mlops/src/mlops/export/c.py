@@ -6,7 +6,7 @@ what is missing is NAN in a number and NULL or "" in a text.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +19,12 @@ from .trees import Trees
 TYPES: dict[Kind, str] = {
     "float": "float",
     "double": "double",
-    "integer": "int32_t",
+    "integer": "int64_t",
     "truth": "bool",
     "text": "const char *",
 }
 # Bytes of each on a machine of 32 bits.
-SIZES: dict[Kind, int] = {"float": 4, "double": 8, "integer": 4, "truth": 1, "text": 4}
+SIZES: dict[Kind, int] = {"float": 4, "double": 8, "integer": 8, "truth": 1, "text": 4}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def write(model: onnx.ModelProto, name: str, note: str) -> Source:
         InputError: it has a step that cannot be written in C.
     """
     program = Program.of(model)
-    writer = Writer()
+    writer = Writer(program.read)
     lines = [line for step in program.steps for line in writer.step(step)]
     return _source(program, writer, lines, identifier(name), note)
 
@@ -87,13 +87,16 @@ KEYWORDS = frozenset(
 class Writer:
     """Writes steps one after the other, and keeps the tables that they read.
 
+    Args:
+        read: the names of values that something reads.
     Attributes:
         tables: the constants, as they stand before the function.
         table_bytes: what they take, see SIZES.
         headers: the headers of what is called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, read: Set[str]) -> None:
+        self._read = read
         self.tables: list[str] = []
         self.table_bytes = 0
         self.headers: set[str] = set()
@@ -114,6 +117,9 @@ class Writer:
         yield f"{{ /* {step.operator} */"
         yield from (f"    {line}" for line in write(self, step))
         yield "}"
+        for value in step.outputs:
+            if value.name not in self._read:  # compilers warn of what is computed for nobody
+                yield f"(void){self.name(value)};"
 
     def name(self, value: Value) -> str:
         """What an array is called in C."""
@@ -155,7 +161,7 @@ class Writer:
     def call(self, function: str, kind: Kind) -> str:
         """The name of a function of math.h for a kind of number."""
         self.headers.add("math.h")
-        return function if kind == "double" else f"{function}f"
+        return f"{function}f" if kind == "float" else function
 
     def element(self, value: Value, shape: tuple[int, ...]) -> Callable[[str], str]:
         """How a value's element is written, by the place in an array of that shape.
@@ -183,7 +189,8 @@ def literal(kind: Kind, value: object) -> str:
     if kind == "text":
         return quoted(str(value))
     if kind in ("integer", "truth"):
-        return str(int(value))  # type: ignore[call-overload] # a number of NumPy
+        whole = int(value)  # type: ignore[call-overload] # a number of NumPy
+        return "INT64_MIN" if whole == -(2**63) else str(whole)
     number = float(value)  # type: ignore[arg-type] # the same
     if np.isnan(number):
         return "MISSING"
@@ -270,7 +277,10 @@ def _copy(writer: Writer, step: Step) -> Iterator[str]:
     part = f"{writer.name(taken)}[{{i}}]"
     if made.kind != taken.kind:
         if "text" in (made.kind, taken.kind):
-            raise InputError(f"export: a text cannot become a number in C ({made.name})")
+            raise InputError(
+                f"export: Cast between a number and a text cannot be written in C (it makes "
+                f"{made.name}); take the feature that needs it out, or export to onnx"
+            )
         part = f"{part} != 0" if made.kind == "truth" else f"({TYPES[made.kind]}){part}"
     yield _loop(made.size, f"{writer.name(made)}[{{i}}] = {part};")
 
@@ -283,6 +293,54 @@ def _concat(writer: Writer, step: Step) -> Iterator[str]:
         body = f"{writer.name(made)}[{start} + {{i}}] = {writer.name(value)}[{{i}}];"
         yield _loop(value.size, body.replace("0 + {i}", "{i}") if start == 0 else body)
         start += value.size
+
+
+def _split(writer: Writer, step: Step) -> Iterator[str]:
+    """Split along the last axis of a row."""
+    start, taken = 0, writer.name(step.taken())
+    for made in step.outputs:
+        yield _loop(made.size, f"{writer.name(made)}[{{i}}] = {taken}[{start} + {{i}}];")
+        start += made.size
+
+
+# The lists of LabelEncoder by how their names end.
+LISTS: dict[str, Kind] = {"strings": "text", "int64s": "integer", "floats": "float"}
+# What it says of what it does not know, where nothing else is said.
+UNKNOWN = {"strings": "_Unused", "int64s": -1, "floats": -0.0}
+
+
+def _labelled(writer: Writer, step: Step) -> Iterator[str]:
+    """LabelEncoder: what is said of each key, or of all that are none."""
+    (made,), taken, told = step.outputs, step.taken(), step.settings
+    keys, given = (
+        next((name for name in LISTS if f"{what}_{name}" in told), None)
+        for what in ("keys", "values")
+    )
+    if keys is None or given is None:
+        raise InputError(f"export: LabelEncoder without lists is not written in C ({made.name})")
+    known, values = (
+        writer.table(LISTS[name], np.array(told[f"{what}_{name}"], dtype=object))
+        for what, name in (("keys", keys), ("values", given))
+    )
+    other = literal(made.kind, told.get(f"default_{given[:-1]}", UNKNOWN[given]))
+    part, out = f"{writer.name(taken)}[i]", f"{writer.name(made)}[i]"
+    same = f"{part} == {known}[j]"
+    if taken.kind == "text":
+        writer.headers.add("string.h")
+        same = f"strcmp({part}, {known}[j]) == 0"
+    yield f"for (int i = 0; i < {made.size}; i++) {{"
+    yield f"    {out} = {other};"
+    yield f"    for (int j = 0; j < {len(told[f'keys_{keys}'])}; j++)"
+    yield f"        if ({same}) {{ {out} = {values}[j]; break; }}"
+    yield "}"
+
+
+def _rest(writer: Writer, step: Step) -> Iterator[str]:
+    """Mod of whole numbers: the rest has the sign of what is divided by, as in Python."""
+    (made,) = step.outputs
+    if made.kind != "integer":
+        raise InputError(f"export: Mod of numbers with a point is not written in C ({made.name})")
+    yield from _each("({a} % {b} + {b}) % {b}")(writer, step)
 
 
 def _gather(writer: Writer, step: Step) -> Iterator[str]:
@@ -562,12 +620,15 @@ WRITERS: dict[str, Callable[[Writer, Step], Iterator[str]]] = {
     "IsNaN": _each("{a} != {a}"),
     "Less": _compared("<"),
     "LessOrEqual": _compared("<="),
+    "IsInf": _each("{a} == {a} && {a} - {a} != 0"),
+    "LabelEncoder": _labelled,
     "LinearClassifier": _linear_classifier,
     "LinearRegressor": _linear_regressor,
     "Log": _each("@log({a})"),
     "MatMul": _product,
-    "Max": _folded("{a} < {b} ? {b} : {a}"),
-    "Min": _folded("{a} > {b} ? {b} : {a}"),
+    "Max": _folded("{b} > {a} || {b} != {b} ? {b} : {a}"),
+    "Min": _folded("{b} < {a} || {b} != {b} ? {b} : {a}"),
+    "Mod": _rest,
     "Mul": _each("{a} * {b}"),
     "Neg": _each("-{a}"),
     "Normalizer": _normalizer,
@@ -577,10 +638,13 @@ WRITERS: dict[str, Callable[[Writer, Step], Iterator[str]]] = {
     "ReduceSum": _sum,
     "Relu": _each("{a} > 0 ? {a} : 0"),
     "Reshape": _copy,
+    "Round": _each("@rint({a})"),
     "Scaler": _scaler,
     "Sigmoid": _sigmoid,
+    "Sign": _each("{a} != {a} ? {a} : ({a} > 0) - ({a} < 0)"),
     "Sin": _each("@sin({a})"),
     "Softmax": _softmax,
+    "Split": _split,
     "Sqrt": _each("@sqrt({a})"),
     "Sub": _each("{a} - {b}"),
     "Sum": _folded("{a} + {b}"),

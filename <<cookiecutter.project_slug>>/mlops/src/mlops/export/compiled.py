@@ -16,7 +16,7 @@ from .program import Kind, Program, Value
 CTYPES: dict[Kind, Any] = {
     "float": ctypes.c_float,
     "double": ctypes.c_double,
-    "integer": ctypes.c_int32,
+    "integer": ctypes.c_int64,
     "truth": ctypes.c_bool,
     "text": ctypes.c_char_p,
 }

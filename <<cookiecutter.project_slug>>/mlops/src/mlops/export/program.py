@@ -72,6 +72,12 @@ class Program:
     outputs: list[Value]
     steps: list[Step]
 
+    @property
+    def read(self) -> set[str]:
+        """The names of values that a step or whoever asked reads."""
+        taken = {value.name for step in self.steps for value in step.inputs if value is not None}
+        return taken | {value.name for value in self.outputs}
+
     @staticmethod
     def of(model: onnx.ModelProto) -> "Program":
         """Read a model whose inputs are columns, shape (rows, 1) each.
@@ -85,7 +91,7 @@ class Program:
             for each in model.graph.initializer
         }
         known |= {each.name: _value(each.name, seen[each.name]) for each in model.graph.input}
-        steps = []
+        steps: list[Step] = []
         for node in model.graph.node:
             taken = [known[name] if name else None for name in node.input]
             is_constant = all(value is None or value.constant is not None for value in taken)
@@ -93,11 +99,19 @@ class Program:
             known |= {value.name: value for value in made}
             if not is_constant:
                 steps.append(Step(node.op_type, taken, made, _settings(node)))
-        return Program(
-            [known[each.name] for each in model.graph.input],
-            [known[each.name] for each in model.graph.output],
-            steps,
-        )
+        outputs = [known[each.name] for each in model.graph.output]
+        inputs = [known[each.name] for each in model.graph.input]
+        return Program(inputs, outputs, _needed(steps, outputs))
+
+
+def _needed(steps: list[Step], outputs: list[Value]) -> list[Step]:
+    """The steps that lead to outputs."""
+    wanted, found = {value.name for value in outputs}, []
+    for step in reversed(steps):
+        if wanted & {value.name for value in step.outputs}:
+            wanted |= {value.name for value in step.inputs if value is not None}
+            found.append(step)
+    return found[::-1]
 
 
 def _answered(model: onnx.ModelProto) -> dict[str, np.ndarray]:

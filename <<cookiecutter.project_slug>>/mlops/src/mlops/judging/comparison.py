@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,38 +17,16 @@ from ..errors import InputError
 from ..git.revision import WORKSPACE, Output, Revision, is_clean
 from ..inference import OnnxModel
 from ..learning.answers import answers
-from ..learning.metrics import METRICS, Metric, Scored, catalogue, score
+from ..learning.metrics import Scored
 from ..learning.model import Model
 from ..paths import CANDIDATE, CANDIDATE_ONNX, MODEL, ONNX, PARAMS, PARTS, SPLIT
+from . import paired
 from .bootstrap import errors, interval
 from .fairness import Measure, measures, spread
-
-Verdict = Literal["better", "same", "worse"]
+from .paired import Compared, Verdict, judged
 
 # Fewer rows that neither model saw leave no verdict.
 JUDGES = 100
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A metric of both models on the same rows.
-
-    Attributes:
-        champion, challenger: its values.
-        low, high: interval of challenger minus champion, at the confidence asked for.
-        verdict: better or worse when the interval leaves no doubt, else the same.
-    """
-
-    champion: float
-    challenger: float
-    low: float
-    high: float
-    verdict: Verdict
-
-    @property
-    def difference(self) -> float:
-        """Challenger minus champion."""
-        return self.challenger - self.champion
 
 
 @dataclass(frozen=True)
@@ -160,7 +137,7 @@ def compare(terms: Terms, base: Revision | None, own: bool = True) -> Comparison
             f"{told[0].upper()}{told[1:]}: the {len(test):,} that neither model saw judge."
         )
     both = Answers(_side(old, contract, test, space), _side(new, contract, test, space), test)
-    metrics = judge(terms, both.champion.scored, both.challenger.scored)
+    metrics = paired.judge(terms, both.champion.scored, both.challenger.scored)
     gated = [metrics[name].verdict for name in judged(terms) if name in metrics]
     return Comparison(
         _together(gated),
@@ -246,40 +223,9 @@ def _changed_split(base: Revision) -> str:
     return f" (split: {', '.join(told)})" if told else ""
 
 
-def judged(terms: Terms) -> list[str]:
-    """The metrics that decide: those with a gate on regression, else the task's first."""
-    gated = [name for name, gate in terms.gates.items() if gate.regression is not None]
-    return gated or [next(iter(METRICS[terms.task]))]
-
-
 def _together(verdicts: list[Verdict]) -> Verdict | None:
     order: tuple[Verdict, ...] = ("worse", "better", "same")
     return next((each for each in order if each in verdicts), None)
-
-
-def judge(terms: Terms, champion: Scored, challenger: Scored) -> dict[str, Compared]:
-    """Compare metric by metric, with the interval of the difference on these rows.
-
-    The bootstrap is paired: both models answer the same resampled rows. A metric that has no value
-    for one of the models, or on most of the resamples, is left out.
-    """
-    how, task, rows = terms.compare, terms.task, len(champion.outputs["prediction"])
-    value = terms.evaluate.value
-    known = catalogue(task, value)
-    old, new = score(task, champion, value), score(task, challenger, value)
-
-    def differences(chosen: np.ndarray) -> dict[str, float]:
-        before, after = (score(task, each.rows(chosen), value) for each in (champion, challenger))
-        return {name: after[name] - before[name] for name in after if name in before}
-
-    spread = errors(differences, known, rows, how)
-    found = {}
-    for name in new:
-        if name in old and name in spread:
-            low, high = interval(new[name] - old[name], spread[name], how)
-            verdict = _verdict(known[name], low, high)
-            found[name] = Compared(old[name], new[name], low, high, verdict)
-    return found
 
 
 def compare_groups(
@@ -333,12 +279,6 @@ def _compare_spread(
 
 def _lower(low: float, high: float) -> Verdict:
     return "better" if high < 0 else "worse" if low > 0 else "same"
-
-
-def _verdict(metric: Metric, low: float, high: float) -> Verdict:
-    if metric.better == "lower":
-        low, high = -high, -low
-    return "better" if low > 0 else "worse" if high < 0 else "same"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from .model import Model
 from .nodes import Nodes
 
 # Old enough for the servers in use, new enough for every operator of the catalogue.
-OPSET = {"": 18, "ai.onnx.ml": 3}
+ML = "ai.onnx.ml"
+OPSET = {"": 18, ML: 3}
 # New enough for those on texts of `nodes`; and the version of ONNX's format that has them.
 FEATURES_OPSET, FORMAT = 20, 9
 
@@ -133,9 +134,11 @@ def _add_features(converted: onnx.ModelProto, declared: Declared) -> None:
     for node in graph.node:
         for i, edge in enumerate(node.input):
             node.input[i] = edges.get(edge, edge)
-    for each in converted.opset_import:
-        if not each.domain:
-            each.version = FEATURES_OPSET
+    # What converts the other steps names no later operators than it needs itself.
+    known = {each.domain: each.version for each in converted.opset_import}
+    known |= {"": FEATURES_OPSET, ML: max(known.get(ML, 0), OPSET[ML])}
+    del converted.opset_import[:]
+    converted.opset_import.extend(helper.make_opsetid(*each) for each in known.items())
     converted.ir_version = max(converted.ir_version, FORMAT)
     taking = [*nodes.nodes, *graph.node]
     del graph.node[:]
@@ -323,7 +326,7 @@ def _convert_encoder(scope: Any, operator: Any, container: Any) -> None:
         place = add(
             "LabelEncoder",
             [text],
-            op_domain="ai.onnx.ml",
+            op_domain=ML,
             op_version=2,
             keys_strings=[str(each).encode() for each in encoder.categories_],
             values_int64s=[*range(known)],

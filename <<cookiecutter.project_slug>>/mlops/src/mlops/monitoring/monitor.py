@@ -14,9 +14,9 @@ from ..data.inputs import target_values
 from ..data.membership import named, places
 from ..digits import digits
 from ..errors import InputError
-from ..judging.comparison import judged
 from ..judging.fairness import Groups, fairness
 from ..judging.gate import too_far
+from ..judging.paired import judged
 from ..learning.metrics import Metric, Scored, catalogue
 from . import drift
 from .alarms import of_log, of_window

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pandas as pd
 
@@ -23,9 +22,9 @@ from ..errors import CheckError, InputError
 from ..export.targets import TARGETS, Target
 from ..files import replacing, sha256, significant, write_json
 from ..inference import OnnxModel, Runnable
-from ..judging.bootstrap import errors, interval
+from ..judging.paired import judge, judged
 from ..learning.answers import answers
-from ..learning.metrics import METRICS, catalogue, values
+from ..learning.metrics import catalogue
 from ..learning.model import Model, is_refitted
 from ..paths import CANDIDATE, CANDIDATE_ONNX, EXPORT, EXPORT_REPORTS, MODEL, ONNX, PARTS
 from ..project import about
@@ -65,14 +64,16 @@ def export(name: str) -> None:
     exam = Exam(name, TARGETS[name], wanted[name], params, contract, rows)
     with replacing(EXPORT / name) as folder:
         folder.mkdir()
-        final = exam.made(ONNX, folder)
+        converted = onnx.load(ONNX)
+        final = exam.made(converted, folder)
         with tempfile.TemporaryDirectory() as other:
             # What is served may have learned from the test rows: its candidate did not.
-            judged = exam.made(CANDIDATE_ONNX, Path(other)) if is_refitted() else final
-            costs = exam.costs(OnnxModel(CANDIDATE_ONNX), judged)
-            groups = exam.groups(Model.load(CANDIDATE), judged, CANDIDATE_ONNX)
+            candidate = onnx.load(CANDIDATE_ONNX)
+            tried = exam.made(candidate, Path(other)) if is_refitted() else final
+            costs = exam.costs(OnnxModel(CANDIDATE_ONNX), tried)
+            groups = exam.groups(Model.load(CANDIDATE), tried, candidate)
         if is_refitted():
-            of_final = exam.groups(Model.load(MODEL), final, ONNX)
+            of_final = exam.groups(Model.load(MODEL), final, converted)
             groups |= {f"final {group}": some for group, some in of_final.items()}
         files = {
             path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
@@ -111,23 +112,23 @@ class Exam:
     contract: Contract
     rows: pd.DataFrame
 
-    def made(self, path: Path, folder: Path) -> Runnable:
+    def made(self, model: onnx.ModelProto, folder: Path) -> Runnable:
         """The target's files of an ONNX model, in an empty folder, ready to answer."""
-        model, project = onnx.load(path), about().name
+        project = about().name
         self.target.make(model, project, folder, self.settings)
         return self.target.run(model, project, folder)
 
-    def groups(self, model: Model, target: Runnable, path: Path) -> Groups:
+    def groups(self, model: Model, target: Runnable, converted: onnx.ModelProto) -> Groups:
         """How the target agrees with scikit-learn, by group of rows: see verify.
 
         Args:
             model: as scikit-learn has it.
             target: the same model, exported.
-            path: its ONNX file.
+            converted: its ONNX graph.
         """
         test = model_inputs(self.rows, self.contract)
         how = self.params.verify
-        groups, found, _ = agreement(model, target, onnx.load(path), self.contract, test, how)
+        groups, found, _ = agreement(model, target, converted, self.contract, test, how)
         return {name: (groups[name], parity) for name, parity in found.items()}
 
     def costs(self, model: OnnxModel, target: Runnable) -> dict[str, Cost]:
@@ -137,27 +138,12 @@ class Exam:
             features = Model.load(CANDIDATE).pipeline[:-1]
             space = features.transform(model_inputs(self.rows, self.contract))
         before, after = (answers(each, self.contract, self.rows, space) for each in (model, target))
-        known = {
-            metric: each
-            for metric, each in catalogue(params.task, params.evaluate.value).items()
-            if metric in deciding(params)
-        }
-
-        def losses(chosen: np.ndarray | None = None) -> dict[str, float]:
-            sides = [each if chosen is None else each.rows(chosen) for each in (before, after)]
-            one, other = (values(known, each) for each in sides)
-            return {
-                metric: (one[metric] - other[metric]) * (1 if each.better == "higher" else -1)
-                for metric, each in known.items()
-                if metric in one and metric in other
-            }
-
-        lost, one, other = losses(), values(known, before), values(known, after)
-        spread = errors(losses, known, len(self.rows), params.compare)
-        found = {}
-        for metric, loss in lost.items():
-            low, high = interval(loss, spread.get(metric, np.inf), params.compare)
-            numbers = (one[metric], other[metric], loss, low, high)
+        known, found = catalogue(params.task, params.evaluate.value), {}
+        for metric, each in judge(params, before, after, names=judged(params)).items():
+            is_higher_better = known[metric].better == "higher"
+            low, high = (-each.high, -each.low) if is_higher_better else (each.low, each.high)
+            loss = -each.difference if is_higher_better else each.difference
+            numbers = (each.champion, each.challenger, loss, low, high)
             found[metric] = Cost(*map(significant, numbers))
         return found
 
@@ -165,7 +151,7 @@ class Exam:
         """Raise CheckError where the target does not hold what it must."""
         if not self.target.is_exact:
             allowed = self.settings.metric_loss
-            for metric in deciding(self.params):
+            for metric in judged(self.params):
                 cost = costs.get(metric)
                 if cost is None:
                     raise CheckError(f"{self.name}: {metric} has no value on the test rows")
@@ -187,12 +173,6 @@ class Exam:
                     self.params.verify.tolerance,
                 )
             )
-
-
-def deciding(params: Params) -> list[str]:
-    """The metrics that decide: those with a gate on regression, else the task's first."""
-    gated = [name for name, gate in params.gates.items() if gate.regression is not None]
-    return gated or [next(iter(METRICS[params.task]))]
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ from ..files import digest
 from ..git import lock
 from ..git.engine import MANIFEST, engine
 from ..git.revision import WORKSPACE, Revision, git, uncommitted
-from ..judging.comparison import Compared, Comparison, compare, judged, refitted_from
+from ..judging.comparison import Comparison, compare, refitted_from
 from ..judging.fairness import FairnessFile
 from ..judging.gate import Breach, broken
+from ..judging.paired import Compared, judged
 from ..judging.recount import judged_by
 from ..judging.slices import Slices, slices
 from ..learning.caveats.caveat import Caveat

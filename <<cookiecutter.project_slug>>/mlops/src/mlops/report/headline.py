@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..digits import digits, pair
-from ..judging.comparison import Compared, Verdict
+from ..judging.paired import Compared, Verdict
 from ..paths import LOCK
 from ..printable import shown
 from .change import Change

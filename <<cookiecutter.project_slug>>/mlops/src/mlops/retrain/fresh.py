@@ -12,7 +12,8 @@ from ..config.params import load_params
 from ..errors import CheckError, InputError
 from ..files import read_json, write_text
 from ..git.revision import WORKSPACE, Revision, commit, git, with_python
-from ..judging.comparison import Comparison, compare, judged
+from ..judging.comparison import Comparison, compare
+from ..judging.paired import judged
 from ..judging.recount import judged_by
 from ..paths import CARD, CARD_PAGE, LOCK, PROVENANCE, SNAPSHOT
 
