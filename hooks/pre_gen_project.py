@@ -145,7 +145,7 @@ def problems(
 def correction(answers: dict[str, object], bad: Collection[str]) -> str:
     """Return the command that goes on from the good answers, with room for those that are bad.
 
-    What the template answers by itself is left to it: so it follows from what will be corrected.
+    What the template makes of a bad answer is left to it: so it follows from the right one.
     """
     command = ["cookiecutter", str(answers["_template"]), "--no-input"]
     if checkout := answers.get("_checkout"):
@@ -153,10 +153,10 @@ def correction(answers: dict[str, object], bad: Collection[str]) -> str:
     output = str(answers["_output_dir"])
     if Path(output) != Path(os.environ.get("PWD", ".")).resolve():
         command += ["--output-dir", output]
-    usual = defaults(answers) | derived(answers)
+    followed = derived(answers, bad)
     for question, answer in answers.items():
         is_good = not question.startswith("_") and question not in bad
-        if is_good and answer != usual.get(question):
+        if is_good and answer != followed.get(question):
             command.append(f"{question}={literal(str(answer))}")
     return shlex.join(command) + "".join(f" {question}=''" for question in bad)
 
@@ -172,18 +172,17 @@ def literal(answer: str) -> str:
     return f"{opening}{json.dumps(answer, ensure_ascii=False)}{closing}"
 
 
-def derived(answers: dict[str, object]) -> dict[str, object]:
-    """Return the answers that cookiecutter.json makes of others."""
-    name = slugified(str(answers.get("project_slug")).lower())
-    owner = slugified(str(answers.get("github_owner")))
-    made: dict[str, object] = {
-        "package_name": name.replace("-", "_"),
-        "data_science_team": f"{owner}/data-science",
-        "ml_engineering_team": f"{owner}/ml-engineering",
-    }
-    url = str(answers.get("data_remote_url"))
-    if url in {f"{start}{name}-data" for start in STORES}:
-        made["data_remote_url"] = url
+def derived(answers: dict[str, object], bad: Collection[str]) -> dict[str, object]:
+    """Return the answers that cookiecutter.json makes of those that are bad."""
+    made: dict[str, object] = {}
+    if "project_slug" in bad:
+        name, url = slugified(str(answers["project_slug"]).lower()), answers.get("data_remote_url")
+        made |= {"package_name": name.replace("-", "_")}
+        made |= {"data_remote_url": url} if url in {f"{each}{name}-data" for each in STORES} else {}
+    if "github_owner" in bad:
+        owner = slugified(str(answers["github_owner"]))
+        made |= {"data_science_team": f"{owner}/data-science"}
+        made |= {"ml_engineering_team": f"{owner}/ml-engineering"}
     return made
 
 
@@ -191,28 +190,6 @@ def slugified(text: str) -> str:
     """Return what cookiecutter's filter `slugify` makes of a text, its case apart."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-")
-
-
-def defaults(answers: dict[str, object]) -> dict[str, object]:
-    """Return the answers that the template gives by itself, as far as it is found."""
-    for template in templates(answers):
-        with contextlib.suppress(OSError, ValueError):
-            content = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
-            return {
-                name: value[0] if isinstance(value, list) else value
-                for name, value in content.items()
-            }
-    return {}
-
-
-def templates(answers: dict[str, object]) -> list[Path]:
-    """Return where the template may be.
-
-    cookiecutter notes its folder as it was typed, so relative to where the user stood: the output
-    folder, or with another output folder the shell's working directory.
-    """
-    starts = (str(answers.get("_output_dir")), os.environ.get("PWD", "."))
-    return [Path(start, str(answers.get("_repo_dir"))) for start in starts]
 
 
 def shown(value: object) -> str:
@@ -344,8 +321,13 @@ def address(value: str, remote: str, folder: Path) -> str | None:
 
 
 def locked(answers: dict[str, object]) -> frozenset[str]:
-    """Return the names of the distributions in the template's lock file, as far as it is found."""
-    for template in templates(answers):
+    """Return the names of the distributions in the template's lock file, as far as it is found.
+
+    cookiecutter notes the template's folder as it was typed, so relative to where the user
+    stood: the output folder, or with another output folder the shell's working directory.
+    """
+    for start in (str(answers.get("_output_dir")), os.environ.get("PWD", ".")):
+        template = Path(start, str(answers.get("_repo_dir")))
         for lock in template.glob("*cookiecutter.project_slug*/uv.lock"):
             names = re.findall(r'^name = "(.+)"$', lock.read_text(encoding="utf-8"), re.MULTILINE)
             return frozenset(normalised(name) for name in names)

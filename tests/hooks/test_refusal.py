@@ -97,6 +97,23 @@ def test_the_good_answers_are_kept(
     assert answers["data_remote_url"] == typed.get("data_remote_url", f"s3://{slug}-data")
 
 
+def test_an_answer_that_is_the_templates_own_is_kept_from_the_users_settings(
+    template: Path, output: Path
+) -> None:
+    settings = output.parent / "cookiecutter.yaml"
+    said = run(template, output, *extra({"author": "Data Science Team", "email": "nobody"})).stderr
+    (line,) = (each for each in said.splitlines() if each.startswith("  cookiecutter "))
+    known = json.loads(settings.read_text("utf-8")) | {"default_context": {"author": "Another"}}
+    settings.write_text(json.dumps(known), encoding="utf-8")
+    command = line.strip().replace("email=''", "email='a@b.co'")
+    command = command.replace(
+        "cookiecutter", f"{sys.executable} -m cookiecutter --config-file '{settings}'", 1
+    )
+    subprocess.run(command, shell=True, cwd=output.parent, check=True, capture_output=True)
+    record = (output / "flight-delays/.cookiecutter.json").read_text(encoding="utf-8")
+    assert json.loads(record)["answers"]["author"] == "Data Science Team"
+
+
 @pytest.mark.parametrize(
     "slug", ["..", ".", "", "../up", "a/b", "a/b/c", "a/../b", "~", "-rf", "$(touch pwned)", "a\nb"]
 )

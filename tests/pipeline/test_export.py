@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine.export.machines import MISSING
 from pipeline.running import Project, Reproduced, Run, each_task, one_line
 
 PAGE = "mlops/docs/export.md"
-# What scikit-learn says of the page's row, which leaves most columns out.
+# What scikit-learn says of a row, whose other columns hold a text or a number.
 SAID = """
-import json, joblib, numpy as np, pandas as pd
+import json, sys, numpy as np, pandas as pd
 from mlops.data.contract import load_contract
 from mlops.learning.model import Model
 from mlops.paths import MODEL
-contract = load_contract()
-given = {"carrier": "UA", "origin": "JFK", "hour": 18}
-row = {name: given.get(name, "" if contract.columns[name].kind == "categorical" else 0)
-       for name in contract.features} | {"temp": np.nan}
+given, text, number = json.loads(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+columns = {name: load_contract().columns[name].kind for name in load_contract().features}
+row = {name: text if kind == "categorical" else number for name, kind in columns.items()} | given
 rows = pd.DataFrame([row])
-for name in rows:
-    if contract.columns[name].kind != "categorical":
+for name, kind in columns.items():
+    if kind != "categorical":
         rows[name] = rows[name].astype("float32")
 print(json.dumps(float(Model.load(MODEL).predict(rows)["probability"][0, 1])))
 """
@@ -77,7 +77,25 @@ def test_the_page_is_right(small: Reproduced, tmp_path: Path) -> None:
     (command,) = re.findall(r"^cc .*$", page, re.MULTILINE)
     project.write("main.c", program)
     project.run("sh", "-c", command)
-    assert float(project.run("./delayed").stdout) == pytest.approx(project.python(SAID), abs=1e-5)
+    (measured,) = re.findall(r"^arm-none-eabi-gcc .*$", page, re.MULTILINE)
+    if not MISSING:
+        assert "model.c" in project.run("sh", "-c", measured).stdout
+    row = '{"carrier": "UA", "origin": "JFK", "hour": 18, "temp": NaN}'
+    expected = project.python(SAID, row, "", "0")
+    assert float(project.run("./delayed").stdout) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_page_of_tflite_is_right(small: Reproduced, tmp_path: Path) -> None:
+    """Its Python, as it stands, on the same row but for what it leaves out."""
+    project = small("classification").copy(tmp_path / "project")
+    project.set("params.yaml", train__estimator="linear", gates={})
+    exported(project, {"tflite": {}})
+    page = (project.folder / PAGE).read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    said = project.run("python", "-c", program).stdout
+    (chance,) = re.findall(r"\[\[\S+ +(\S+)\]\]", said)
+    expected = project.python(SAID, '{"carrier": "UA", "hour": 18}', "never seen", "nan")
+    assert float(chance) == pytest.approx(expected, abs=1e-5)
 
 
 def test_networks_lose_no_more_than_they_may(small: Reproduced, tmp_path: Path) -> None:

@@ -4,16 +4,22 @@ The Cortex-M is emulated by QEMU and has no operating system: what it prints lea
 semihosting. See the board's memory in https://www.qemu.org/docs/master/system/arm/mps2.html.
 """
 
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mlops.export.c import Source, identifier, literal
 from mlops.export.program import Program
 
+needs_compiler = pytest.mark.skipif(shutil.which("gcc") is None, reason="not installed: gcc")
+CORTEX_TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
+MISSING = [tool for tool in CORTEX_TOOLS if shutil.which(tool) is None]
+needs_cortex = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wdouble-promotion")
 CHECKED = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 CORTEX = ("-mcpu=cortex-m4", "-mthumb", "-Os")

@@ -8,7 +8,15 @@ import onnx
 import pandas as pd
 import pytest
 from engine import featured, made
-from engine.export.machines import CORTEX_M4, HOST, Machine, flash, stack
+from engine.export.machines import (
+    CORTEX_M4,
+    HOST,
+    Machine,
+    flash,
+    needs_compiler,
+    needs_cortex,
+    stack,
+)
 from onnx import TensorProto, helper
 
 from mlops.config.export import C
@@ -66,12 +74,14 @@ def run(machine: Machine, what: str, name: str, folder: Path) -> None:
     assert parity.ties <= len(together) / 20
 
 
+@needs_compiler
 @pytest.mark.parametrize(("what", "name"), made.PAIRS)
 def test_every_model_says_the_same_in_c(what: str, name: str, tmp_path: Path) -> None:
     """With what the compiler can check while it runs: addresses, and what C leaves undefined."""
     run(HOST, what, name, tmp_path)
 
 
+@needs_cortex
 @pytest.mark.parametrize(
     ("what", "name"),
     [
@@ -100,6 +110,7 @@ def learned(kind: str) -> Model:
     return made.fit(made.params("binary", "linear"), featured.contract("binary"), rows, rows)
 
 
+@needs_compiler
 @pytest.mark.parametrize("kind", [kind for kind in featured.KINDS | MORE if kind not in TEXTS])
 def test_features_come_along(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -116,6 +127,41 @@ def test_features_come_along(kind: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert parity.rows == 4 * ROWS
 
 
+@needs_compiler
+@pytest.mark.parametrize("encode", ["one_hot", "target", "frequency", "rare"])
+@pytest.mark.parametrize("what", ["binary", "multiclass", "regression"])
+def test_encodings_come_along(
+    what: str, encode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json(FEATURES, {"columns": {"colour": {"encode": encode}}})
+    rows, contract = made.rows(what), made.contract(what)
+    model = made.fit(made.params(what, "linear"), contract, rows, rows)
+    converted, together = to_onnx(model, contract), model_inputs(made.rows(what, ROWS, 1), contract)
+    source = c.write(converted, "made", "a note")
+    asked = [{str(k): v for k, v in row.items()} for row in together.to_dict("records")]
+    lines = HOST.answers(source, Program.of(converted), "made", asked, tmp_path)
+    said_of = said(Program.of(converted), lines)
+    assert compare(model.predict(together), said_of, model.scales, TOLERANCE).worst == []
+
+
+def test_values_of_a_shape_that_is_not_taken_are_refused() -> None:
+    """Rather than read as if they were a row."""
+    nodes = [helper.make_node("Concat", ["x", "x"], ["two"], axis=0)]
+    nodes += [helper.make_node("Softmax", ["two"], ["prediction"], axis=-1)]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "softmax",
+        [value("x", TensorProto.FLOAT, [None, 1])],
+        [value("prediction", TensorProto.FLOAT, [None, 1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    line = r"^export: Softmax of values of shape \(2, 1\) cannot be written in C .* export to onnx$"
+    with pytest.raises(InputError, match=line):
+        c.write(model, "m", "a note")
+
+
 @pytest.mark.parametrize("kind", sorted(TEXTS))
 def test_features_of_texts_are_refused(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -126,6 +172,7 @@ def test_features_of_texts_are_refused(
         c.write(converted, "made", "a note")
 
 
+@needs_cortex
 def test_what_it_takes_of_a_microcontroller_is_known(tmp_path: Path) -> None:
     converted = to_onnx(made.trained("binary", "boosting"), made.contract("binary"))
     source = c.write(converted, "made", "a note")
@@ -134,6 +181,7 @@ def test_what_it_takes_of_a_microcontroller_is_known(tmp_path: Path) -> None:
     assert 0 < stack(tmp_path) < 1024
 
 
+@needs_compiler
 def test_a_changed_model_is_another(tmp_path: Path) -> None:
     """What shows the comparison failing: a threshold of a tree, a weight of a leaf."""
     converted = to_onnx(made.trained("binary", "boosting"), made.contract("binary"))

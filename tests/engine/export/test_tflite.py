@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine import made
+from engine import featured, made
 from tflite_micro.python.tflite_micro import runtime
 
 from mlops.config.export import Int8, Tflite
 from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
 from mlops.export.targets import TARGETS
+from mlops.files import write_json
 from mlops.learning.conversion import to_onnx
+from mlops.paths import FEATURES
 from mlops.pipeline.verify import compare, edge_cases
 
 TARGET = TARGETS["tflite"]
@@ -44,7 +46,29 @@ def test_trees_are_refused(what: str, name: str, tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.parametrize(("what", "name"), [pair for pair in made.PAIRS if pair[1] == "mlp"])
+@pytest.mark.parametrize("kind", ["month", "ratio"])
+def test_what_the_format_has_not_is_named(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A moment, or a step of a feature: nobody who has no trees is told of trees."""
+    monkeypatch.chdir(tmp_path)
+    rows = featured.rows("binary")
+    contract = featured.contract("binary")
+    if kind == "ratio":
+        contract = made.contract("binary")
+        write_json(FEATURES, {"features": {kind: featured.KINDS[kind]}})
+    else:
+        write_json(FEATURES, featured.alone(kind, featured.KINDS[kind]))
+    model = made.fit(made.params("binary", "linear"), contract, rows, rows)
+    line = {
+        "month": r"^export\.targets\.tflite: at is a moment, .* export to c$",
+        "ratio": r"^export\.targets\.tflite: \w+ cannot be written .* take the feature .* to c$",
+    }[kind]
+    with pytest.raises(InputError, match=line):
+        TARGET.make(to_onnx(model, contract), "made", tmp_path, Tflite())
+
+
+@pytest.mark.parametrize(("what", "name"), [pair for pair in made.PAIRS if pair[1] not in TREES])
 def test_eight_bits_say_nearly_the_same(what: str, name: str, tmp_path: Path) -> None:
     model, contract = made.trained(what, name), made.contract(what)
     converted = to_onnx(model, contract)

@@ -107,11 +107,7 @@ class Writer:
         """The statements of a step. Raises InputError where there are none."""
         write = WRITERS.get(step.operator)
         if write is None:
-            raise InputError(
-                f"export: {step.operator} cannot be written in C (it makes "
-                f"{step.outputs[0].name}); take the feature or step that needs it out, or export "
-                "to onnx"
-            )
+            raise _refused(step)
         for value in step.outputs:
             yield f"{TYPES[value.kind]} {self.name(value)}[{value.size}];"
         yield f"{{ /* {step.operator} */"
@@ -277,10 +273,7 @@ def _copy(writer: Writer, step: Step) -> Iterator[str]:
     part = f"{writer.name(taken)}[{{i}}]"
     if made.kind != taken.kind:
         if "text" in (made.kind, taken.kind):
-            raise InputError(
-                f"export: Cast between a number and a text cannot be written in C (it makes "
-                f"{made.name}); take the feature that needs it out, or export to onnx"
-            )
+            raise _refused(step, " between a number and a text")
         part = f"{part} != 0" if made.kind == "truth" else f"({TYPES[made.kind]}){part}"
     yield _loop(made.size, f"{writer.name(made)}[{{i}}] = {part};")
 
@@ -288,6 +281,7 @@ def _copy(writer: Writer, step: Step) -> Iterator[str]:
 def _concat(writer: Writer, step: Step) -> Iterator[str]:
     """Concat along the last axis of a row."""
     (made,), start = step.outputs, 0
+    _only(_is_row(made, step.settings["axis"]), step)
     for value in step.inputs:
         assert value is not None
         body = f"{writer.name(made)}[{start} + {{i}}] = {writer.name(value)}[{{i}}];"
@@ -298,6 +292,7 @@ def _concat(writer: Writer, step: Step) -> Iterator[str]:
 def _split(writer: Writer, step: Step) -> Iterator[str]:
     """Split along the last axis of a row."""
     start, taken = 0, writer.name(step.taken())
+    _only(_is_row(step.taken(), step.settings.get("axis", 0)), step)
     for made in step.outputs:
         yield _loop(made.size, f"{writer.name(made)}[{{i}}] = {taken}[{start} + {{i}}];")
         start += made.size
@@ -317,7 +312,7 @@ def _labelled(writer: Writer, step: Step) -> Iterator[str]:
         for what in ("keys", "values")
     )
     if keys is None or given is None:
-        raise InputError(f"export: LabelEncoder without lists is not written in C ({made.name})")
+        raise _refused(step, " without lists of keys and values")
     known, values = (
         writer.table(LISTS[name], np.array(told[f"{what}_{name}"], dtype=object))
         for what, name in (("keys", keys), ("values", given))
@@ -339,20 +334,48 @@ def _rest(writer: Writer, step: Step) -> Iterator[str]:
     """Mod of whole numbers: the rest has the sign of what is divided by, as in Python."""
     (made,) = step.outputs
     if made.kind != "integer":
-        raise InputError(f"export: Mod of numbers with a point is not written in C ({made.name})")
+        raise _refused(step, " of numbers with a point")
     yield from _each("({a} % {b} + {b}) % {b}")(writer, step)
 
 
 def _gather(writer: Writer, step: Step) -> Iterator[str]:
-    """Gather and ArrayFeatureExtractor: the elements that another value counts."""
+    """Gather and ArrayFeatureExtractor: the elements, or rows of a matrix, that another counts."""
     (made,), taken, chosen = step.outputs, step.taken(), step.taken(1)
+    is_feature = step.operator == "ArrayFeatureExtractor"
+    axis = (len(taken.shape) - 1 if is_feature else step.settings.get("axis", 0)) % len(taken.shape)
+    width = int(np.prod(taken.shape[axis + 1 :], dtype=int))
+    _only(taken.size == taken.shape[axis] * width, step)
+    out, part = writer.name(made), writer.name(taken)
     if chosen.constant is not None:
-        places = np.asarray(chosen.constant, dtype=int).ravel() % taken.size
-        index = writer.indices(places) if len(places) > 1 else None
-        place = f"{index}[{{i}}]" if index else str(places[0])
-    else:
+        counted = np.asarray(chosen.constant, dtype=int).ravel() % taken.shape[axis]
+        places = (counted[:, None] * width + np.arange(width)).ravel()
+        place = f"{writer.indices(places)}[{{i}}]" if len(places) > 1 else str(places[0])
+    elif width == 1:
         place = f"{writer.name(chosen)}[{{i}}]"
-    yield _loop(made.size, f"{writer.name(made)}[{{i}}] = {writer.name(taken)}[{place}];")
+    else:
+        _only(chosen.size == 1, step)
+        place = f"{writer.name(chosen)}[0] * {width} + {{i}}"
+    yield _loop(made.size, f"{out}[{{i}}] = {part}[{place}];")
+
+
+def _only(is_so: bool, step: Step) -> None:
+    """Raise InputError where a step has values of a shape that its writer does not take."""
+    if not is_so:
+        shapes = " and ".join(str(value.shape) for value in step.inputs if value is not None)
+        raise _refused(step, f" of values of shape {shapes}")
+
+
+def _refused(step: Step, how: str = "") -> InputError:
+    """That a step cannot be written, and what helps."""
+    return InputError(
+        f"export: {step.operator}{how} cannot be written in C (it makes {step.outputs[0].name}); "
+        "take the feature or step that needs it out, or export to onnx"
+    )
+
+
+def _is_row(value: Value, axis: int = -1) -> bool:
+    """Whether all of a value lies along an axis."""
+    return not value.shape or value.shape[axis] == value.size
 
 
 def _imputer(writer: Writer, step: Step) -> Iterator[str]:
@@ -370,7 +393,9 @@ def _imputer(writer: Writer, step: Step) -> Iterator[str]:
 def _scaler(writer: Writer, step: Step) -> Iterator[str]:
     (made,), taken = step.outputs, step.taken()
     offset, scale = (
-        writer.table("float", np.array(step.settings[name], dtype="float32"))
+        writer.table(
+            "float", np.broadcast_to(np.array(step.settings[name], dtype="float32"), taken.size)
+        )
         for name in ("offset", "scale")
     )
     yield _loop(
@@ -403,6 +428,7 @@ def _product(writer: Writer, step: Step) -> Iterator[str]:
     """MatMul of a row by a matrix."""
     (made,), taken, matrix = step.outputs, step.taken(), step.taken(1)
     width = made.size
+    _only(_is_row(taken) and matrix.size == taken.size * width, step)
     yield f"for (int i = 0; i < {width}; i++) {{"
     yield f"    {TYPES[made.kind]} sum = 0;"
     yield f"    for (int j = 0; j < {taken.size}; j++)"
@@ -414,6 +440,7 @@ def _product(writer: Writer, step: Step) -> Iterator[str]:
 def _sum(writer: Writer, step: Step) -> Iterator[str]:
     """ReduceSum of a row to one number."""
     (made,), taken = step.outputs, step.taken()
+    _only(made.size == 1, step)
     out = writer.name(made)
     yield f"{out}[0] = 0;"
     yield _loop(taken.size, f"{out}[0] += {writer.name(taken)}[{{i}}];")
@@ -424,6 +451,7 @@ def _best(operator: str) -> Callable[[Writer, Step], Iterator[str]]:
 
     def write(writer: Writer, step: Step) -> Iterator[str]:
         (made,), taken = step.outputs, step.taken()
+        _only(made.size == 1, step)
         out, part = writer.name(made), writer.name(taken)
         yield f"{out}[0] = 0;"
         yield (
@@ -436,6 +464,7 @@ def _best(operator: str) -> Callable[[Writer, Step], Iterator[str]]:
 
 def _softmax(writer: Writer, step: Step) -> Iterator[str]:
     (made,), taken = step.outputs, step.taken()
+    _only(_is_row(made, step.settings.get("axis", -1)), step)
     yield from _softened(writer, made.kind, made.size, writer.name(taken), writer.name(made))
 
 
@@ -454,7 +483,8 @@ def _normalizer(writer: Writer, step: Step) -> Iterator[str]:
     """Normalizer with norm L1, of numbers that are not negative."""
     (made,), taken = step.outputs, step.taken()
     if step.settings.get("norm") != "L1":
-        raise InputError(f"export: Normalizer {step.settings.get('norm')} is not written in C")
+        raise _refused(step, f" by {step.settings.get('norm')}")
+    _only(_is_row(made), step)
     out, part = writer.name(made), writer.name(taken)
     size = made.size
     yield "{"
@@ -488,7 +518,7 @@ def _scores(writer: Writer, step: Step, size: int) -> Iterator[str]:
         for name in ("coefficients", "intercepts")
     )
     if len(step.settings["intercepts"]) != size:
-        raise InputError(f"export: {step.operator} with one score is not written in C")
+        raise _refused(step, " with one score")
     yield f"float score[{size}];"
     yield f"for (int i = 0; i < {size}; i++) {{"
     yield f"    score[i] = {start}[i];"
@@ -501,7 +531,7 @@ def _labels(step: Step) -> np.ndarray:
     for name in ("classlabels_strings", "classlabels_int64s", "classlabels_ints"):
         if name in step.settings:
             return np.array(step.settings[name], dtype=object)
-    raise InputError(f"export: {step.operator} without labels is not written in C")
+    raise _refused(step, " without labels")
 
 
 def _best_label(
@@ -526,7 +556,7 @@ def _turned(writer: Writer, step: Step, part: str, made: Value) -> Iterator[str]
         case "SOFTMAX":
             yield from _softened(writer, "float", made.size, part, out)
         case _:
-            raise InputError(f"export: {step.operator} with {how} is not written in C")
+            raise _refused(step, f" with {how}")
 
 
 def _logistic(writer: Writer, part: str, kind: Kind = "float") -> str:
@@ -585,7 +615,7 @@ def _tree_classifier(writer: Writer, step: Step) -> Iterator[str]:
         yield f"{out}[0] = {_logistic(writer, '-score[0]')};"
         yield f"{out}[1] = {_logistic(writer, 'score[0]')};"
     else:
-        raise InputError(f"export: one score of trees with {how} is not written in C")
+        raise _refused(step, f" of one score with {how}")
     table = writer.table(label.kind, labels)
     half = "0.5f" if is_share else "0"
     yield f"{writer.name(label)}[0] = {table}[score[0] > {half}];"

@@ -76,6 +76,17 @@ def _absent() -> InputError:
     )
 
 
+def _refused(step: Step, how: str = "") -> InputError:
+    """That a step cannot be written, and what helps."""
+    what = "take the feature or step that needs it out, or export to c"
+    if step.operator.startswith("TreeEnsemble"):
+        what = "the format has no trees: export them to c"
+    made = step.outputs[0].name
+    return InputError(
+        f"export.targets.tflite: {step.operator}{how} cannot be written (it makes {made}); {what}"
+    )
+
+
 class Writer:
     """Writes steps one after the other into the tables of the format.
 
@@ -98,6 +109,11 @@ class Writer:
 
     def take(self, value: Value) -> None:
         """Make a column an input; a category's texts are known once a step asks for them."""
+        if value.kind == "double":
+            raise InputError(
+                f"export.targets.tflite: {value.name} is a moment, and numbers of 32 bits are too "
+                "short for one; export to c"
+            )
         is_text = value.kind == "text"
         kind: Kind = "integer" if is_text else "float"
         self._places[value.name] = self._tensor(value.name, kind, (1, 1))
@@ -110,11 +126,7 @@ class Writer:
         """Write a step. Raises InputError where the format has no such one."""
         write = WRITERS.get(step.operator)
         if write is None:
-            raise InputError(
-                f"export.targets.tflite: {step.operator} cannot be written (it makes "
-                f"{step.outputs[0].name}); networks, linear models and clusterings can. The format "
-                "has no trees: export them to c"
-            )
+            raise _refused(step)
         write(self, step)
 
     def place(self, value: Value) -> int:
@@ -276,9 +288,9 @@ def _reshape(writer: Writer, step: Step) -> None:
 def _concat(writer: Writer, step: Step) -> None:
     (made,) = step.outputs
     if made.kind == "text":
-        raise InputError("export.targets.tflite: texts cannot be put side by side")
+        raise _refused(step, " of texts")
     taken = [writer.place(value) for value in step.inputs if value is not None]
-    table = ("ConcatenationOptions", {"axis": len(made.shape) - 1})
+    table = ("ConcatenationOptions", {"axis": step.settings["axis"]})
     writer.follow(made, writer.operator("CONCATENATION", taken, made.shape, settings=table))
 
 
@@ -287,14 +299,16 @@ def _gather(writer: Writer, step: Step) -> None:
     (made,), taken = step.outputs, step.taken()
     if taken.kind == "text" and taken.constant is None and made.size == taken.size == 1:
         writer.follow_category(made, writer.category(taken))
-    elif taken.constant is not None:
+    elif taken.constant is not None and taken.size == max(taken.shape):
         writer.classes = taken.constant.ravel().tolist()
         writer.follow(made, writer.place(step.taken(1)))
-    else:
+    elif taken.constant is None and step.taken(1).constant is not None:
         places = writer.constant(np.asarray(step.taken(1).constant))
         table = ("GatherOptions", {"axis": len(taken.shape) - 1})
         place = writer.operator("GATHER", [writer.place(taken), places], made.shape, settings=table)
         writer.follow(made, place)
+    else:
+        raise _refused(step)
 
 
 def _imputer(writer: Writer, step: Step) -> None:
@@ -336,7 +350,7 @@ def _one_hot(writer: Writer, step: Step) -> None:
 def _product(writer: Writer, step: Step) -> None:
     (made,), matrix = step.outputs, step.taken(1).constant
     if matrix is None:
-        raise InputError("export.targets.tflite: MatMul of two values that a row decides")
+        raise _refused(step, " of two values that a row decides")
     weights = writer.layer(matrix.reshape(matrix.shape[0], -1).T)
     shape = (1, made.size)
     place = _connected(writer, writer.place(step.taken()), weights, shape)
@@ -374,14 +388,14 @@ def _linear_classifier(writer: Writer, step: Step) -> None:
         case "LOGISTIC":
             place = writer.operator("LOGISTIC", [scores], shape)
         case other:
-            raise InputError(f"export.targets.tflite: LinearClassifier with {other}")
+            raise _refused(step, f" with {other}")
     writer.follow(probability, place)
     writer.follow(label, _best(writer, "ARG_MAX", scores, label.shape))
 
 
 def _linear_regressor(writer: Writer, step: Step) -> None:
     if step.settings.get("post_transform", "NONE") != "NONE":
-        raise InputError("export.targets.tflite: LinearRegressor with post_transform")
+        raise _refused(step, " with post_transform")
     writer.follow(step.outputs[0], _linear(writer, step))
 
 
@@ -411,7 +425,7 @@ def _normalizer(writer: Writer, step: Step) -> None:
     """Normalizer with norm L1, of numbers that are not negative."""
     (made,), taken = step.outputs, writer.place(step.taken())
     if step.settings.get("norm") != "L1":
-        raise InputError("export.targets.tflite: Normalizer that is not L1")
+        raise _refused(step, f" by {step.settings.get('norm')}")
     parts = [taken, writer.constant(np.array([1]))]
     total = writer.operator("SUM", parts, (1, 1), settings=("ReducerOptions", {"keepDims": True}))
     share = writer.operator("DIV", [taken, total], made.shape, settings=("DivOptions", {}))
