@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from engine.export.machines import MISSING
-from pipeline.running import Project, Reproduced, Run, each_task, one_line
+from pipeline.running import ENGINE, Project, Reproduced, Run, each_task, one_line
 
 PAGE = "mlops/docs/export.md"
 # What scikit-learn says of a row, whose other columns hold a text or a number.
@@ -83,6 +83,18 @@ def test_the_page_is_right(small: Reproduced, tmp_path: Path) -> None:
     row = '{"carrier": "UA", "origin": "JFK", "hour": 18, "temp": NaN}'
     expected = project.python(SAID, row, "", "0")
     assert float(project.run("./delayed").stdout) == pytest.approx(expected, abs=1e-5)
+
+
+def test_another_model_in_c_is_refused(small: Reproduced, tmp_path: Path) -> None:
+    """Trees that take a threshold itself the other way: only rows on thresholds tell."""
+    project = small("classification").copy(tmp_path / "project")
+    project.append(f"{ENGINE}/export/trees.py", 'MODES["BRANCH_LEQ"] = "<"')
+    _, done = exported(project, {"c": {}}, code=255)
+    said = "error: the c model differs from the scikit-learn model (verify.tolerance 0.0001)"
+    assert said in done.stderr
+    assert re.search(r"^ *thresholds: .*from scikit-learn, .* from c; ", done.stderr, re.MULTILINE)
+    assert not (project.folder / "models/export/c").exists()
+    assert not (project.folder / "reports/export/c.json").exists()
 
 
 def test_the_page_of_tflite_is_right(small: Reproduced, tmp_path: Path) -> None:
