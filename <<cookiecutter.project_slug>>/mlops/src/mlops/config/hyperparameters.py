@@ -10,6 +10,7 @@ from .section import Count, Fraction, Positive, Section, Task
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 
 
 class Weighted(Section):
@@ -96,6 +97,80 @@ class BoostingRegressorParams(BoostingParams):
         return self
 
 
+class Boosted(Section):
+    """Hyperparameters that LightGBM and XGBoost call alike."""
+
+    n_estimators: Count = 100
+    subsample: PositiveShare = 1.0
+    colsample_bytree: PositiveShare = 1.0
+
+
+class LightGbmParams(Boosted):
+    """Hyperparameters of `lightgbm`, by its names. Categories are one-hot encoded."""
+
+    learning_rate: Positive = 0.1
+    num_leaves: Annotated[int, Field(ge=2)] = 31
+    max_depth: Annotated[int, Field(ge=-1)] = -1
+    min_child_samples: Count = 20
+    reg_alpha: NotNegative = 0.0
+    reg_lambda: NotNegative = 0.0
+
+
+class LightGbmClassifierParams(LightGbmParams, Weighted):
+    """Hyperparameters of `lightgbm` for classification."""
+
+
+class LightGbmRegressorParams(LightGbmParams):
+    """Hyperparameters of `lightgbm` for regression; `alpha` goes with `objective: quantile`."""
+
+    objective: Literal["regression", "regression_l1", "poisson", "gamma", "tweedie", "quantile"] = (
+        "regression"
+    )
+    alpha: Fraction | None = None
+
+    @model_validator(mode="after")
+    def _quantile_goes_with_its_objective(self) -> Self:
+        if (self.objective == "quantile") != (self.alpha is not None):
+            raise ValueError("`alpha` goes with `objective: quantile`, and only with that")
+        return self
+
+
+class XgboostParams(Boosted):
+    """Hyperparameters of `xgboost`, by its names. Categories are one-hot encoded."""
+
+    learning_rate: Positive = 0.3
+    max_depth: Count = 6
+    min_child_weight: NotNegative = 1.0
+    reg_alpha: NotNegative = 0.0
+    reg_lambda: NotNegative = 1.0
+
+
+class XgboostClassifierParams(XgboostParams, Weighted):
+    """Hyperparameters of `xgboost` for classification."""
+
+
+class XgboostRegressorParams(XgboostParams):
+    """Hyperparameters of `xgboost` for regression; `quantile_alpha` goes with that objective."""
+
+    objective: Literal[
+        "reg:squarederror",
+        "reg:absoluteerror",
+        "count:poisson",
+        "reg:gamma",
+        "reg:tweedie",
+        "reg:quantileerror",
+    ] = "reg:squarederror"
+    quantile_alpha: Fraction | None = None
+
+    @model_validator(mode="after")
+    def _quantile_goes_with_its_objective(self) -> Self:
+        if (self.objective == "reg:quantileerror") != (self.quantile_alpha is not None):
+            raise ValueError(
+                "`quantile_alpha` goes with `objective: reg:quantileerror`, and only with that"
+            )
+        return self
+
+
 class ForestParams(Section):
     """Hyperparameters of `forest` and `extratrees`."""
 
@@ -142,6 +217,8 @@ HYPERPARAMETERS: dict[Task, dict[str, type[Section]]] = {
         "linear": LogisticRegressionParams,
         "elasticnet": LogisticElasticNetParams,
         "boosting": BoostingClassifierParams,
+        "lightgbm": LightGbmClassifierParams,
+        "xgboost": XgboostClassifierParams,
         "forest": ForestClassifierParams,
         "extratrees": ForestClassifierParams,
         "mlp": MlpParams,
@@ -154,6 +231,8 @@ HYPERPARAMETERS: dict[Task, dict[str, type[Section]]] = {
         "tweedie": TweedieParams,
         "quantile": QuantileParams,
         "boosting": BoostingRegressorParams,
+        "lightgbm": LightGbmRegressorParams,
+        "xgboost": XgboostRegressorParams,
         "forest": ForestParams,
         "extratrees": ForestParams,
         "mlp": MlpParams,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..errors import InputError
+from ..errors import InputError, needs_group
 from .program import Kind, Program, Step, Value
 
 # The first release of the format that has all operators below, in a version of its own.
@@ -70,10 +70,7 @@ def _schema() -> Any:
 
 
 def _absent() -> InputError:
-    return InputError(
-        "export.targets.tflite needs the dependency group `tflite`: run `uv sync --group tflite`, "
-        'and add "tflite" to default-groups in pyproject.toml so that CI has it, too'
-    )
+    return needs_group("export.targets.tflite", "tflite")
 
 
 def _refused(step: Step, how: str = "") -> InputError:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ from ..config.hyperparameters import (
     ForestClassifierParams,
     ForestParams,
     KMeansParams,
+    LightGbmClassifierParams,
+    LightGbmRegressorParams,
     LogisticElasticNetParams,
     LogisticRegressionParams,
     LogLinkParams,
@@ -44,17 +47,20 @@ from ..config.hyperparameters import (
     QuantileParams,
     RidgeParams,
     TweedieParams,
+    XgboostClassifierParams,
+    XgboostRegressorParams,
     own_estimators,
 )
 from ..config.section import Section, Task
 from ..data.contract import Contract
-from ..errors import InputError, first_line, own_code
+from ..errors import InputError, first_line, needs_group, own_code
 from ..paths import PARAMS
 from ..project import shown, wrong
 from .declared import load_declared
 from .features import DeclaredFeatures, own_preprocessing, preprocessing
 from .folds import Fold
 from .mixture import Mixture
+from .rounding import round_down
 
 
 def _as_it_is(_: BaseEstimator) -> None:
@@ -68,6 +74,24 @@ def _undrawn(estimator: Callable[..., BaseEstimator]) -> Callable[..., BaseEstim
         return estimator(**settings)
 
     return made
+
+
+def _lightgbm() -> ModuleType:
+    """The module on LightGBM. Raises InputError where that is not installed."""
+    try:
+        from . import lightgbm
+    except ModuleNotFoundError as error:
+        raise needs_group(f"{PARAMS}: train.estimator lightgbm", "lightgbm") from error
+    return lightgbm
+
+
+def _xgboost() -> ModuleType:
+    """The module on XGBoost. Raises InputError where that is not installed."""
+    try:
+        from . import xgboost
+    except ModuleNotFoundError as error:
+        raise needs_group(f"{PARAMS}: train.estimator xgboost", "xgboost") from error
+    return xgboost
 
 
 @dataclass(frozen=True)
@@ -99,12 +123,6 @@ def snap_thresholds(model: BaseEstimator) -> None:
             tree.nodes["num_threshold"] = round_down(tree.nodes["num_threshold"])
 
 
-def round_down(exact: np.ndarray) -> np.ndarray:
-    """The largest float32 that is not above each float64, as float64."""
-    near = exact.astype(np.float32)
-    return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(exact.dtype)
-
-
 # HistGradientBoosting's own `categorical_features` exports wrongly, without an error: for it, too,
 # categories are one-hot encoded.
 CATALOGUE: dict[Task, dict[str, Entry]] = {
@@ -118,6 +136,15 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
             False,
             BoostingClassifierParams,
             snap_thresholds,
+        ),
+        "lightgbm": Entry(
+            lambda **settings: _lightgbm().classifier(**settings),
+            False,
+            LightGbmClassifierParams,
+            lambda model: _lightgbm().snap_thresholds(model),
+        ),
+        "xgboost": Entry(
+            lambda **settings: _xgboost().classifier(**settings), False, XgboostClassifierParams
         ),
         "forest": Entry(RandomForestClassifier, False, ForestClassifierParams),
         "extratrees": Entry(ExtraTreesClassifier, False, ForestClassifierParams),
@@ -135,6 +162,15 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
             False,
             BoostingRegressorParams,
             snap_thresholds,
+        ),
+        "lightgbm": Entry(
+            lambda **settings: _lightgbm().regressor(**settings),
+            False,
+            LightGbmRegressorParams,
+            lambda model: _lightgbm().snap_thresholds(model),
+        ),
+        "xgboost": Entry(
+            lambda **settings: _xgboost().regressor(**settings), False, XgboostRegressorParams
         ),
         "forest": Entry(RandomForestRegressor, False, ForestParams),
         "extratrees": Entry(ExtraTreesRegressor, False, ForestParams),
@@ -156,7 +192,8 @@ def check_target(name: str, hyperparameters: Section, truth: np.ndarray | None) 
         truth: the target, shape (rows,).
     """
     settings = hyperparameters.model_dump()
-    kind = settings.get("loss", name)
+    kind = settings.get("loss", settings.get("objective", name)).removeprefix("reg:")
+    kind = kind.removeprefix("count:")  # as XGBoost has objectives
     if truth is None or kind not in ("poisson", "gamma", "tweedie"):
         return
     least, above = float(truth.min()), kind == "gamma" or settings.get("power", 1) >= 2

@@ -16,9 +16,9 @@ from ..paths import CONTRACT, FEATURES
 from .encoders import CategoryEncoder
 
 # Bytes for each encoded value at the peak, as measured. Two float32, as the parts and the whole of
-# the matrix are there at once; boosting makes float64 of it, ridge and k-means centre a copy; the
-# program of quantile regression has each value four times in float64, with its places.
-BYTES = {"boosting": 16, "mixture": 16, "quantile": 470}
+# the matrix are there at once; boosting makes float64 or bins of it, ridge and k-means centre a
+# copy; the program of quantile regression has each value four times in float64, with its places.
+BYTES = {"boosting": 16, "lightgbm": 20, "xgboost": 16, "mixture": 16, "quantile": 470}
 BYTES |= dict.fromkeys(("linear", "elasticnet", "poisson", "gamma", "tweedie", "kmeans"), 12)
 FEWEST_BYTES = 8
 MEMORY = Path("/proc/meminfo")
