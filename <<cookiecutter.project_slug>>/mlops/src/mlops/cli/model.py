@@ -19,6 +19,9 @@ Lenient = Annotated[
     bool,
     typer.Option("--lenient", help="Count rows that break the contract, instead of refusing them."),
 ]
+Explain = Annotated[
+    int, typer.Option(min=0, help="How many reasons to give for each prediction; takes longer.")
+]
 DecimalMark = Annotated[
     str | None, typer.Option("--decimal", help="Of this file, when not the contract's: , or .")
 ]
@@ -70,9 +73,7 @@ def predict(
     lenient: Lenient = False,
     decimal: DecimalMark = None,
     thousands: ThousandsMark = None,
-    explain: Annotated[
-        int, typer.Option(min=0, help="How many reasons to give for each prediction; takes longer.")
-    ] = 0,
+    explain: Explain = 0,
 ) -> None:
     """Score a file with the ONNX model.
 
@@ -116,6 +117,7 @@ def batch(
     lenient: Lenient = False,
     decimal: DecimalMark = None,
     thousands: ThousandsMark = None,
+    explain: Explain = 0,
     base: Trunk = None,
 ) -> None:
     """Score many rows in partitions; resumes when rerun.
@@ -127,13 +129,14 @@ def batch(
     \b
     mlops batch data/new data/scored
     mlops batch data/new data/scored --environment prod
+    mlops batch data/new data/scored --explain 3
     """
     from ..paths import ONNX
     from ..scoring import batch
 
     written = _written(decimal, thousands)
     if environment is None:
-        done = batch.batch(source, output, model or ONNX, None, partition_rows, lenient, written)
+        model_file, release = model or ONNX, None
     elif model is not None:
         raise InputError("--model or --environment: give one of them")
     else:
@@ -141,7 +144,9 @@ def batch(
 
         of = target.target(environment, trunk(base))
         model_file, release = process.model_of(of), of.release.id
-        done = batch.batch(source, output, model_file, release, partition_rows, lenient, written)
+    done = batch.batch(
+        source, output, model_file, release, partition_rows, lenient, written, explain
+    )
     typer.echo(
         f"{output}: {done.rows:,} predictions, {done.scored:,} of {done.partitions:,} "
         "partitions made now"

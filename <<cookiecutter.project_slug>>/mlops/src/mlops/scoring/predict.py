@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..files import explain, replacing
 from ..inference import OnnxModel
 from ..progress import progress
-from .reasons import reasons
+from .reasons import Reasons
 
 # Large enough to keep onnxruntime busy, small enough to fit any machine.
 BATCH_ROWS = 65_536
@@ -120,6 +120,7 @@ class Scorer:
         """Look at the columns of `source`."""
         self._source, self._model, self._lenient = source, model, lenient
         self._explained = explained
+        self._reasons_of = Reasons(model) if explained else None
         self._contract = contract = read_as(Contract.parse(model.metadata["contract"]), written)
         self._needed = contract.only(contract.features)
         self._known: dict[str, list[str]] = model.metadata.get("categories", {})
@@ -161,10 +162,10 @@ class Scorer:
 
     def _reasons(self, typed: pd.DataFrame) -> dict[str, Any]:
         """A column a reason, the strongest first."""
-        if not self._explained:
+        if self._reasons_of is None:
             return {}
         count = self._explained
-        found = reasons(self._model, self._contract, typed, count)
+        found = self._reasons_of.of(columns(model_inputs(typed, self._contract)), count)
         filled = [[*each, *[None] * (count - len(each))] for each in found]
         texts = zip(*filled, strict=True)
         return {f"reason_{i}": pa.array(each, pa.string()) for i, each in enumerate(texts, 1)}

@@ -57,6 +57,7 @@ class Request:
     """A request, whole. Names of headers are in lower case.
 
     Attributes:
+        query: what follows the path, as it was sent.
         started: when its head came.
         held: bytes that it came in, taken until it is answered.
         caller: who asks, where that is known.
@@ -64,6 +65,7 @@ class Request:
 
     method: str = ""
     path: str = ""
+    query: str = ""
     headers: dict[bytes, bytes] = field(default_factory=dict)
     body: bytes | bytearray = b""
     keep_alive: bool = True
@@ -367,6 +369,8 @@ class Connection(asyncio.Protocol):
         request.method = parser.get_method().decode("ascii")
         request.keep_alive = parser.should_keep_alive()
         request.path = _path(self._url)
+        if b"?" in self._url:
+            request.query = _query(self._url)
         if self._hosts != 1 and (self._hosts or parser.get_http_version() != "1.0"):
             # https://www.rfc-editor.org/rfc/rfc9112#section-3.2
             self._refuse(400, "a request has one header Host")
@@ -536,3 +540,8 @@ def _path(url: bytes) -> str:
             url = httptools.parse_url(url).path or b"/"
     path = url.partition(b"?")[0].decode("latin-1")
     return unquote(path) if "%" in path else path
+
+
+def _query(url: bytes) -> str:
+    """What follows the path of a request's address."""
+    return url.partition(b"?")[2].partition(b"#")[0].decode("latin-1")
