@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from ..errors import InputError
-from .program import Kind, Program, Step, Value
+from .program import LABELS, Kind, Program, Step, Value
 from .trees import Trees
 
 TYPES: dict[Kind, str] = {
@@ -528,7 +528,7 @@ def _scores(writer: Writer, step: Step, size: int) -> Iterator[str]:
 
 
 def _labels(step: Step) -> np.ndarray:
-    for name in ("classlabels_strings", "classlabels_int64s", "classlabels_ints"):
+    for name in LABELS:
         if name in step.settings:
             return np.array(step.settings[name], dtype=object)
     raise _refused(step, " without labels")

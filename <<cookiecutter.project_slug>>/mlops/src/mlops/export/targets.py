@@ -10,12 +10,13 @@ from typing import Any
 
 import onnx
 
-from ..config.export import C, Int8, Tflite
+from ..config.export import C, Coreml, Int8, Tflite
 from ..errors import CheckError
 from ..inference import OnnxModel, Runnable, read_metadata
-from . import c, int8, tflite
+from . import c, coreml, int8, tflite
 from .compiled import Compiled
 from .program import Program
+from .specification import Specification
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,21 @@ def _run_tflite(model: onnx.ModelProto, name: str, folder: Path) -> Runnable:
     return tflite.Interpreted.of(folder, _metadata(model))
 
 
+def _make_coreml(model: onnx.ModelProto, name: str, folder: Path, settings: Coreml) -> None:
+    coreml.write(model, folder / coreml.MODEL)
+
+
+def _run_coreml(model: onnx.ModelProto, name: str, folder: Path) -> Runnable:
+    return Specification.of(folder / coreml.MODEL)
+
+
 def _metadata(model: onnx.ModelProto) -> dict[str, Any]:
     return read_metadata({each.key: each.value for each in model.metadata_props})
 
 
 TARGETS: dict[str, Target] = {
     "c": Target(_make_c, _run_c, is_exact=True),
+    "coreml": Target(_make_coreml, _run_coreml, is_exact=True),
     "onnx-int8": Target(_make_int8, _run_int8, is_exact=False),
     "tflite": Target(_make_tflite, _run_tflite, is_exact=True),
     "tflite-int8": Target(_make_tflite, _run_tflite, is_exact=False),
