@@ -34,7 +34,7 @@ def test_every_model_says_the_same(what: str, name: str, tmp_path: Path) -> None
     model, contract = made.trained(what, name), made.contract(what)
     converted = to_onnx(model, contract)
     TARGET.make(converted, "made", tmp_path, Coreml())
-    target = TARGET.run(converted, "made", tmp_path)
+    target = TARGET.run(tmp_path)
     test = model_inputs(made.rows(what, ROWS, seed=1), contract)
     groups = {"test": test} | edge_cases(test, model, converted, contract, ROWS).groups
     for group, rows in groups.items():

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import expit
 
 from ..errors import InputError
+from ..files import read_bytes
 from ..inference import read_metadata
 from .coreml import messages
 
@@ -36,8 +37,9 @@ class Specification:
     def of(path: Path) -> "Specification":
         """Read a `.mlmodel`. Raises InputError where it is none."""
         model = messages().Model_pb2.Model()
+        content = read_bytes(path)
         try:
-            model.ParseFromString(path.read_bytes())
+            model.ParseFromString(content)
         except Exception as error:  # protobuf's own class of error is private
             raise InputError(f"{path}: not a Core ML model: {error}") from error
         return Specification(read_metadata(model.description.metadata.userDefined), model)

@@ -1,4 +1,4 @@
-"""Score a file with the ONNX model, batch by batch, so that memory does not grow with the file."""
+"""Score a file with a model, batch by batch, so that memory does not grow with the file."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from ..data.dialect import Dialect
 from ..data.inputs import columns, model_inputs
 from ..errors import InputError
 from ..files import explain, replacing
-from ..inference import OnnxModel
+from ..inference import OnnxModel, Runnable
 from ..progress import progress
 from .reasons import reasons
 
@@ -60,7 +60,7 @@ class Tally:
 def predict(
     source: Path,
     target: Path,
-    model: OnnxModel,
+    model: Runnable,
     with_inputs: bool = False,
     lenient: bool = False,
     written: dict[str, str] | None = None,
@@ -111,13 +111,15 @@ class Scorer:
     def __init__(
         self,
         source: Path,
-        model: OnnxModel,
+        model: Runnable,
         with_inputs: bool = False,
         lenient: bool = False,
         written: dict[str, str] | None = None,
         explained: int = 0,
     ) -> None:
         """Look at the columns of `source`."""
+        if explained and not isinstance(model, OnnxModel):
+            raise InputError("--explain: asks the ONNX model; leave it out, or --model")
         self._source, self._model, self._lenient = source, model, lenient
         self._explained = explained
         self._contract = contract = read_as(Contract.parse(model.metadata["contract"]), written)
@@ -164,6 +166,7 @@ class Scorer:
         if not self._explained:
             return {}
         count = self._explained
+        assert isinstance(self._model, OnnxModel)  # nothing else is explained
         found = reasons(self._model, self._contract, typed, count)
         filled = [[*each, *[None] * (count - len(each))] for each in found]
         texts = zip(*filled, strict=True)
@@ -197,7 +200,7 @@ def _scored(source: Path, scorer: Scorer) -> Iterator[tuple[pa.RecordBatch, floa
         before += batch.num_rows
 
 
-def answers(model: OnnxModel, contract: Contract, typed: pd.DataFrame) -> dict[str, Any]:
+def answers(model: Runnable, contract: Contract, typed: pd.DataFrame) -> dict[str, Any]:
     """What the model says of conformed rows: Arrow arrays, named as in the prediction log."""
     outputs = model.predict(columns(model_inputs(typed, contract)))
     prediction = outputs["prediction"]
