@@ -177,6 +177,14 @@ def _mistake(item: Any) -> str:
             return f"{item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises InputError where it is missing."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+
+
 def read_text(path: Path) -> str:
     """The text of a file. Raises InputError where it is missing or not UTF-8."""
     try:

@@ -20,7 +20,7 @@ SECTIONS = {
     "Model": "data features summary compare gate report card predict batch",
     "Serve": "serve smoke load",
     "Release": "build release promote rollback hold unhold quarantine",
-    "Production": "status apply stop trace audit monitor feedback retrain",
+    "Production": "status apply stop trace fetch audit monitor feedback retrain",
     "Checks in CI": "lock guard judge",
     "Set up": "github engine update",
 }
