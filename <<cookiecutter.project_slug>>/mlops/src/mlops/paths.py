@@ -42,4 +42,7 @@ EXPORT_REPORTS = Path("reports/export")
 REPORT = Path("build/report")
 RELEASE = Path("build/release")
 MONITOR = Path("build/monitor")
+SEARCH = Path("build/search")
+# What was tried, what came of it, and what was concluded: a file an experiment, and a page.
+EXPERIMENTS = Path("docs/experiments")
 RETRAIN = Path("build/retrain")
