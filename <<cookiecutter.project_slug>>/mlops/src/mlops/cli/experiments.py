@@ -44,6 +44,9 @@ def search(
     mlops search --minutes 30 --trials 200
     mlops search --apply
     """
+    from ..pipeline import kernels
+
+    kernels.pin()  # before NumPy is imported, as for the stage that trains
     from ..experiments import record
     from ..experiments import search as searching
     from ..report import experiments as page

@@ -6,6 +6,7 @@ either is written.
 
 import io
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,29 +27,39 @@ DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Adopted:
-    """What the files say of a configuration.
+class Settings:
+    """What params.yaml and features.yaml say, as far as it makes a model.
 
     Attributes:
-        texts: of both.
-        changes: what differs, a key each: what it was and what it is.
+        params, features: the content of both; empty where there is none.
     """
 
-    texts: "Texts"
-    changes: Changes
+    params: dict[str, Any]
+    features: dict[str, Any]
 
-    def write(self) -> None:
-        """Write what differs from what is there."""
-        here = Texts.here()
-        if self.texts.params != here.params:
-            write_text(PARAMS, self.texts.params)
-        if self.texts.features != here.features:
-            write_text(FEATURES, self.texts.features)
+    def fingerprint(self) -> str:
+        """What tells whether others train the same: of the chosen estimator alone."""
+        train = self.params.get("train", {})
+        told = {
+            "task": self.params.get("task"),
+            "train": train,
+            "estimator": self.params.get("estimators", {}).get(train.get("estimator")),
+            "features": self.features,
+        }
+        return digest(_alike(told))[:DIGITS]
+
+    def changed(self, configuration: Configuration) -> tuple["Settings", Changes]:
+        """The settings of a configuration, and what differs."""
+        found, changes = deepcopy(self), Changes()
+        more = Changes()
+        _set_params(found.params, changes, configuration)
+        _set_features(found.features, more, configuration)
+        return found, changes | _named(more)
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What makes a model beside data and code.
+    """The same as it is written.
 
     Attributes:
         params: the text of params.yaml.
@@ -63,24 +74,31 @@ class Texts:
         """Those of the workspace."""
         return Texts(read_text(PARAMS), read_text(FEATURES) if FEATURES.is_file() else "")
 
-    def fingerprint(self) -> str:
-        """What tells whether others would train the same: of the chosen estimator alone.
+    def settings(self) -> Settings:
+        """What they say. Raises InputError where one of them is not valid YAML."""
+        both = ((self.params, PARAMS), (self.features, FEATURES))
+        return Settings(*(yaml_content(text, path) or {} for text, path in both))
 
-        Raises InputError where one of them is not valid YAML.
-        """
-        params, features = (
-            yaml_content(text, path) or {}
-            for text, path in ((self.params, PARAMS), (self.features, FEATURES))
-        )
-        train = params.get("train", {})
-        name = train.get("estimator")
-        told = {
-            "task": params.get("task"),
-            "train": train,
-            "estimator": params.get("estimators", {}).get(name),
-            "features": features,
-        }
-        return digest(_alike(told))[:DIGITS]
+
+@dataclass(frozen=True)
+class Adopted:
+    """What the files say of a configuration.
+
+    Attributes:
+        texts: of both.
+        changes: what differs.
+    """
+
+    texts: Texts
+    changes: Changes
+
+    def write(self) -> None:
+        """Write what differs from what is there."""
+        here = Texts.here()
+        if self.texts.params != here.params:
+            write_text(PARAMS, self.texts.params)
+        if self.texts.features != here.features:
+            write_text(FEATURES, self.texts.features)
 
 
 def _alike(value: Any) -> Any:
@@ -106,23 +124,29 @@ def adopted(configuration: Configuration, given: Texts) -> Adopted:
     features, more = _edited(given.features, partial(_set_features, configuration=configuration))
     parse(params, Params, PARAMS)
     parse(features, FeatureFile, FEATURES)
-    changes |= {f"{FEATURES}: {key}": each for key, each in more.items()}
-    return Adopted(Texts(params, features), changes)
+    return Adopted(Texts(params, features), changes | _named(more))
 
 
-def _set_params(content: CommentedMap, changes: Changes, configuration: Configuration) -> None:
+def _named(changes: Changes) -> Changes:
+    """Changes of features.yaml, as they stand beside those of params.yaml."""
+    return {f"{FEATURES}: {key}": each for key, each in changes.items()}
+
+
+def _set_params(content: dict[str, Any], changes: Changes, configuration: Configuration) -> None:
     name = configuration.estimator
     _set(content, ("train", "estimator"), name, changes)
     if content["train"]["search"]["trials"]:  # it would choose other hyperparameters
         _set(content, ("train", "search", "trials"), 0, changes)
     if name not in content["estimators"]:
-        # In the first place: what stands below the last one is its comment.
-        content["estimators"].insert(0, name, CommentedMap())
+        if isinstance(content["estimators"], CommentedMap):
+            # In the first place: what stands below the last one is its comment.
+            content["estimators"].insert(0, name, CommentedMap())
+        content["estimators"].setdefault(name, {})
     for key, value in configuration.hyperparameters.items():
         _set(content, ("estimators", name, key), value, changes)
 
 
-def _set_features(content: CommentedMap, changes: Changes, configuration: Configuration) -> None:
+def _set_features(content: dict[str, Any], changes: Changes, configuration: Configuration) -> None:
     features = content.get("features") or {}
     for name, how in configuration.encodings.items():
         where = "features" if name in features else "columns"
@@ -133,7 +157,7 @@ def _set_features(content: CommentedMap, changes: Changes, configuration: Config
         _set(content, ("features", name, "learn"), False, changes)
 
 
-def _set(content: CommentedMap, key: tuple[str, ...], value: Any, changes: Changes) -> None:
+def _set(content: dict[str, Any], key: tuple[str, ...], value: Any, changes: Changes) -> None:
     """Set what is at a key, if it is something else, and take note of it."""
     at = content
     for part in key[:-1]:

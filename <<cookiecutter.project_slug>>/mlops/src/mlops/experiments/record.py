@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..files import flat, load, parse, significant, write_text
 from ..git.revision import WORKSPACE, Revision, git
 from ..paths import EXPERIMENTS, FEATURES, METRICS, PARAMS, SEARCH, TRAINING_LOG
-from .adopt import Texts, adopted
+from .adopt import Settings, Texts, adopted
 from .search import STUDY, Found, Log, read_log
 from .trial import Trial, mean
 
@@ -153,7 +153,9 @@ def noted(at: Revision) -> list[Record]:
 def fingerprint(at: Revision) -> str | None:
     """That of a revision's settings; None where it has none."""
     params = at.read(PARAMS)
-    return None if params is None else Texts(params, at.read(FEATURES) or "").fingerprint()
+    if params is None:
+        return None
+    return Texts(params, at.read(FEATURES) or "").settings().fingerprint()
 
 
 def _planned(name: str) -> Record:
@@ -222,23 +224,24 @@ def _of_searches() -> list[tuple[Record, str]]:
     for file in sorted(SEARCH.glob(f"*/{STUDY}")):
         log = read_log(file)
         assert log is not None
-        found += [(trial_record(file.parent.name, log, each), each.state) for each in log.trials]
+        given = log.texts.settings()
+        found += [(_tried(file.parent.name, log, given, each), each.state) for each in log.trials]
     return found
 
 
-def trial_record(study: str, log: Log, trial: Trial) -> Record:
+def _tried(study: str, log: Log, given: Settings, trial: Trial) -> Record:
     """What is known of a trial."""
-    made = adopted(trial.configuration, log.texts)
+    settings, changes = given.changed(trial.configuration)
     score = {log.metric: significant(mean(trial.scores))} if trial.scores else {}
     return Record(
         name=f"{study}-{trial.number}",
         kind="trial",
         made=log.begun,
         base=log.commit[:SHORT] if log.commit else None,
-        params={key: after for key, (_, after) in made.changes.items()},
+        params={key: after for key, (_, after) in changes.items()},
         scores=score if trial.state == "done" else {},
         evidence=[trial.error] if trial.error else [],
-        fingerprint=made.texts.fingerprint(),
+        fingerprint=settings.fingerprint(),
     )
 
 
@@ -254,7 +257,7 @@ def take(found: Found, evidence: list[str]) -> Record:
     log = read_log(SEARCH / found.name / STUDY)
     assert log is not None
     adopted(found.winner.configuration, Texts.here()).write()
-    made = trial_record(found.name, log, found.winner)
+    made = _tried(found.name, log, log.texts.settings(), found.winner)
     known = next((each for each in noted(WORKSPACE) if each.name == made.name), None)
     words = {
         "hypothesis": known.hypothesis if known else None,

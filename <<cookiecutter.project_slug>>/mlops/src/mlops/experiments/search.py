@@ -8,6 +8,7 @@ flatter what was chosen by them.
 
 import fcntl
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from ..judging.paired import Compared, judge
 from ..learning.declared import load_declared
 from ..learning.metrics import Better, Scored
 from ..paths import CONTRACT, FEATURES, PARAMS, PARTS, SEARCH
+from ..pipeline import kernels
 from ..progress import progress
 from ..project import package
 from .adopt import Texts
@@ -127,15 +129,12 @@ class Found:
         """How many trials ended so."""
         return sum(each.state == state for each in self.trials)
 
-    @property
-    def failures(self) -> dict[str, int]:
-        """Why trials failed, and how many did of each reason."""
-        found: dict[str, int] = {}
-        for each in self.trials:
-            if each.error is not None:
-                line = f"{each.configuration.estimator}: {each.error}"
-                found[line] = found.get(line, 0) + 1
-        return found
+
+def failures(trials: Sequence[Trial]) -> dict[str, int]:
+    """Why trials failed, and how many did of each reason."""
+    return Counter(
+        f"{each.configuration.estimator}: {each.error}" for each in trials if each.error is not None
+    )
 
 
 def search(minutes: float | None = None, trials: int | None = None) -> Found:
@@ -149,6 +148,8 @@ def search(minutes: float | None = None, trials: int | None = None) -> Found:
     """
     params, contract = load_params(), load_contract()
     contract.check_task(params.task)
+    if params.task == "clustering":
+        kernels.alone()
     given = load_declared(contract)
     rows, look_at = (_part(name) for name in ("train", "validation"))
     judge_ = Judge(params, contract, given, rows)
@@ -164,7 +165,7 @@ def search(minutes: float | None = None, trials: int | None = None) -> Found:
         is_exhausted = run.go_on((minutes or asked.minutes) * 60, trials or asked.trials)
     done = [each for each in run.trials if each.score is not None]
     if not done:
-        reasons = "\n".join(f"{each.configuration.estimator}: {each.error}" for each in run.trials)
+        reasons = "\n".join(failures(run.trials))
         raise CheckError(f"none of {len(run.trials)} trials has a score:\n{reasons}")
     choose = max if judge_.metric.better == "higher" else min
     winner = choose(done, key=lambda each: each.score or 0.0)

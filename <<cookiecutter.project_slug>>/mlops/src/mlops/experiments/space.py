@@ -17,7 +17,7 @@ from ..config.section import Domain, Range, Section, domains
 from ..data.contract import Contract
 from ..data.inputs import model_inputs, target_values
 from ..errors import InputError
-from ..files import load
+from ..files import load, significant
 from ..learning.declared import Declared, Encoding, FeatureFile, How, Use
 from ..learning.estimators import build, catalogue, check_target, features
 from ..paths import FEATURES
@@ -136,7 +136,8 @@ class Space:
             return json.loads(chooser.suggest_categorical(name, [*map(json.dumps, domain)]))
         if self.is_whole(estimator, key):
             return chooser.suggest_int(name, int(domain.low), int(domain.high), log=domain.log)
-        return float(f"{chooser.suggest_float(name, domain.low, domain.high, log=domain.log):.4g}")
+        value = chooser.suggest_float(name, domain.low, domain.high, log=domain.log)
+        return min(max(significant(value, 4), domain.low), domain.high)  # as people write it
 
     def is_whole(self, estimator: str, key: str) -> bool:
         """Whether a hyperparameter takes whole numbers alone."""

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from ..digits import counted, digits, signed
-from ..experiments.search import SET, Advantage, Found
+from ..experiments.search import SET, Advantage, Found, failures
+from ..experiments.space import CURRENT
 from ..experiments.trial import Trial
 from ..learning import plots
 from ..paths import PLOT_TEMPLATES, SEARCH
@@ -42,6 +43,8 @@ def show(found: Found) -> None:
 
 def advice(found: Found) -> str:
     """What to do with what was found."""
+    if found.winner.role == CURRENT:
+        return "Nothing that was tried is better than what params.yaml says: keep it"
     verdicts = {each.over: each.compared.verdict for each in found.advantages}
     if verdicts.get(SET, "better") == "better":
         return "Next: mlops search --apply, which writes the winner to params.yaml"
@@ -90,7 +93,7 @@ def _of_trials(found: Found) -> Iterator[str]:
         f"{tried} in {found.seconds / 60:.1f} minutes{f' ({told})' if told else ''}, judged on "
         f"{counted(found.folds, 'fold')} of {found.rows:,} training rows"
     )
-    for line, count in found.failures.items():
+    for line, count in failures(found.trials).items():
         yield f"{counted(count, 'trial')} failed: {line}"
     for line in found.excluded:
         yield f"left out: {line}"
