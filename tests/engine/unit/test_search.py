@@ -517,9 +517,9 @@ def test_pictures_show_the_trials(found: Found) -> None:
     history, *others = face.draw(found)
     assert history.read_bytes().startswith(b"\x89PNG")
     assert not others  # five trials tell no importance
-    values = face._history(found)["layer"][2]["data"]["values"]
+    values = face._history(found)["layer"][1]["data"]["values"]
     assert [each["score"] for each in values] == [each.score for each in found.trials]
-    best = [each["score"] for each in face._history(found)["layer"][1]["data"]["values"]]
+    best = [each["score"] for each in face._history(found)["layer"][0]["data"]["values"]]
     assert best == [*np.maximum.accumulate([each["score"] for each in values])]
 
 

@@ -19,7 +19,9 @@ from ..printable import all_shown
 
 # Trials in the table, beside the baselines.
 BEST = 5
-IMPORTANCE = plots.Plot("bars", "importance", "column", "", "share of variance", "choice")
+IMPORTANCE = plots.Plot(
+    "bars", "importance", "column", "What matters", "share of variance", "choice"
+)
 
 
 def show(found: Found) -> None:
@@ -124,10 +126,12 @@ def draw(found: Found) -> list[Path]:
     if not found.importance:
         importance.unlink(missing_ok=True)  # of a shorter search
         return [history]
-    records = [{"column": name, "importance": share} for name, share in found.importance.items()]
-    title = f"What matters among the trials of {found.winner.configuration.estimator}"
-    plot = plots.Plot(IMPORTANCE.template, "importance", "column", title, "share of variance", "")
-    plots.draw(importance, "importance", plot, records)
+    estimator = found.winner.configuration.estimator
+    records = [
+        {"rev": f"trials of {estimator}", "column": name, "importance": share}
+        for name, share in found.importance.items()
+    ]
+    plots.draw(importance, "importance", IMPORTANCE, records)
     return [history, importance]
 
 
@@ -164,13 +168,12 @@ def _history(found: Found) -> dict[str, Any]:
             "encoding": {"x": x, "y": y, "color": colour},
         },
     ]
-    if found.naive is not None:
-        rule = {"type": "rule", "color": "#8c959f", "strokeDash": [4, 4]}
-        data = {"values": [{"score": found.naive[1]}]}
-        layers.insert(0, {"data": data, "mark": rule, "encoding": {"y": y}})
+    title: dict[str, Any] = {"text": "Trials, and the best so far"}
+    if found.naive is not None:  # far below them all, mostly
+        title["subtitle"] = f"no model: {digits(found.naive[1])}"
     spec = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "title": "Trials, and the best so far",
+        "title": title,
         "padding": 16,
         "width": 460,
         "height": 280,
