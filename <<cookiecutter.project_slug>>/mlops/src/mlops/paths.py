@@ -43,4 +43,7 @@ REPORT = Path("build/report")
 RELEASE = Path("build/release")
 FETCHED = Path("build/fetch")
 MONITOR = Path("build/monitor")
+SEARCH = Path("build/search")
+# What was tried, what came of it, and what was concluded: a file an experiment, and a page.
+EXPERIMENTS = Path("docs/experiments")
 RETRAIN = Path("build/retrain")
