@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 
 from mlops import paths
 from mlops.config.evaluate import Value
-from mlops.config.export import C, Tflite
+from mlops.config.export import C, Coreml, Tflite
 from mlops.config.params import Params
 from mlops.data.inputs import columns, model_inputs, target_values
 from mlops.errors import InputError
@@ -195,10 +195,17 @@ def test_exports_predict_by_it(what: str, name: str, threshold: float, tmp_path:
         **({"tflite": Tflite()} if name == "linear" else {}),
     }.items():
         TARGETS[target].make(proto, "made", tmp_path, settings)
-        answers = TARGETS[target].run(proto, "made", tmp_path).predict(columns(test))
+        answers = TARGETS[target].run(tmp_path).predict(columns(test))
         parity = compare(model.predict(test), answers, model.scales, 1e-4, threshold=threshold)
         assert parity.worst == []
         assert parity.rows == len(test)
+
+
+def test_core_ml_which_names_the_likelier_class_refuses_it(tmp_path: Path) -> None:
+    model, given = _case("binary", "linear", 0.8)
+    with pytest.raises(InputError, match="cannot hold train.threshold: set that to null"):
+        TARGETS["coreml"].make(to_onnx(model, given), "made", tmp_path, Coreml())
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_threshold_of_other_values_is_refused() -> None:

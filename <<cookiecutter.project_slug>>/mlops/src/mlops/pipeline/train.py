@@ -194,13 +194,11 @@ def measured(params: Params, contract: Contract) -> Iterator[dict[str, Any]]:
         fit_on, asked = (data.iloc[rows].reset_index(drop=True) for rows in (learn, judge))
         *_, (inner, look_at) = folds(fit_on, contract, params.task, INNER, params.train.seed)
         chosen = choose(params, contract, fit_on.iloc[inner], fit_on.iloc[look_at])
-        decided = None
-        if params.train.threshold is not None:
-            looked = fit_on.iloc[look_at]
-            decided = decide(
-                params, contract, fit(params, chosen, contract, fit_on.iloc[inner]), looked
-            )
-        pipeline = fit(params, chosen, contract, fit_on)
+        pipeline = asked_of = fit(params, chosen, contract, fit_on)
+        if isinstance(params.train.threshold, str):
+            # What chooses a threshold has not learned from the rows that it looks at.
+            asked_of = fit(params, chosen, contract, fit_on.iloc[inner])
+        decided = decide(params, contract, asked_of, fit_on.iloc[look_at])
         scored = scored_by(params.task, pipeline, None, contract, asked, decided)
         yield {
             "learned": len(fit_on),
