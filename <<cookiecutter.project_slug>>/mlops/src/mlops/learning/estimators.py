@@ -56,7 +56,7 @@ from ..data.contract import Contract
 from ..errors import InputError, first_line, needs_group, own_code
 from ..paths import PARAMS
 from ..project import shown, wrong
-from .declared import load_declared
+from .declared import Declared, load_declared
 from .features import DeclaredFeatures, own_preprocessing, preprocessing
 from .folds import Fold
 from .mixture import Mixture
@@ -204,13 +204,16 @@ def check_target(name: str, hyperparameters: Section, truth: np.ndarray | None) 
         )
 
 
-def features(contract: Contract, scaled: bool) -> Pipeline:
+def features(contract: Contract, scaled: bool, given: Declared | None = None) -> Pipeline:
     """The steps before an estimator, untrained, from inputs as inputs.model_inputs has them.
 
     `declared` computes what features.yaml says, where it says something; `features` is the owner's
     preprocessing where there is one, else the engine's.
+
+    Args:
+        given: what is declared, in the place of features.yaml.
     """
-    make, declared = own_preprocessing() or preprocessing, load_declared(contract)
+    make, declared = own_preprocessing() or preprocessing, given or load_declared(contract)
     if declared.is_empty:
         return Pipeline([("features", make(contract, scaled))])
     return Pipeline(
@@ -228,6 +231,7 @@ def build(
     contract: Contract,
     seed: int,
     calibration: list[Fold] | None = None,
+    declared: Declared | None = None,
 ) -> Pipeline:
     """An untrained pipeline: the steps of `features`, and `model`; every random choice seeded.
 
@@ -235,6 +239,7 @@ def build(
         calibration: of a classifier, on which rows to learn and by which to calibrate, by turns:
             the probabilities are the mean of as many models, each with a sigmoid behind it (Platt,
             "Probabilistic outputs for support vector machines", 1999). None for none.
+        declared: features, in the place of those of features.yaml.
     """
     entry = catalogue(task)[name]
     settings: dict[str, Any] = hyperparameters.model_dump()
@@ -250,7 +255,7 @@ def build(
         raise wrong("estimators", f"ESTIMATORS: {name}", told)
     if calibration is not None:
         model = CalibratedClassifierCV(model, method="sigmoid", cv=calibration)
-    return Pipeline([*features(contract, entry.scaled).steps, ("model", model)])
+    return Pipeline([*features(contract, entry.scaled, declared).steps, ("model", model)])
 
 
 def finish(task: Task, name: str, pipeline: Pipeline) -> None:

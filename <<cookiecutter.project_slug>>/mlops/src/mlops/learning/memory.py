@@ -126,16 +126,25 @@ def check(needed: Need, have: int | None) -> None:
         needed: by training.
         have: bytes of memory; None where that is not known.
     """
-    size = f"{needed.rows:,} rows × {needed.columns:,} columns when encoded"
-    takes = f"about {_gib(needed.bytes)}"
+    refuse(needed, have)
+    told = f"{_size(needed)}: about {_gib(needed.bytes)} of memory"
+    print(told + (f" of {_gib(have)}" if have is not None else ""))
+
+
+def refuse(needed: Need, have: int | None) -> None:
+    """The same, without a word where there is enough."""
     if have is not None and needed.bytes > have:
         name, width = max(needed.widths.items(), key=lambda each: each[1])
         raise InputError(
-            f"training takes {takes} of memory, {size}, and there is {_gib(have)}; {name} alone "
+            f"training takes about {_gib(needed.bytes)} of memory, {_size(needed)}, and there is "
+            f"{_gib(have)}; {name} alone "
             f"makes {width:,} columns: leave it out of {CONTRACT}, or say in {FEATURES} how "
             "to encode it, such as by `encode: target`: mlops/docs/features.md#encodings"
         )
-    print(f"{size}: {takes} of memory" + (f" of {_gib(have)}" if have is not None else ""))
+
+
+def _size(needed: Need) -> str:
+    return f"{needed.rows:,} rows × {needed.columns:,} columns when encoded"
 
 
 def _gib(size: int) -> str:
