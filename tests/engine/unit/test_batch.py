@@ -24,7 +24,6 @@ from mlops.files import read_json, sha256
 from mlops.inference import OnnxModel
 from mlops.learning.conversion import to_onnx
 from mlops.pipeline.convert import metadata
-from mlops.scoring import batch as module
 from mlops.scoring.batch import KEY, Done, batch
 from mlops.scoring.predict import Scorer, predict
 
