@@ -18,6 +18,7 @@ PARTS = {name: Path(f"data/split/{name}.parquet") for name in ("train", "validat
 CANDIDATE = Path("models/candidate.joblib")
 MODEL = Path("models/model.joblib")
 TRAINING_LOG = Path("reports/train")
+PRUNING = Path("reports/train/pruning.json")
 METRICS = Path("reports/metrics.json")
 INTERVALS = Path("reports/intervals.json")
 OUTCOMES = Path("reports/outcomes.json")
