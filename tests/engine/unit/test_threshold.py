@@ -195,7 +195,7 @@ def test_exports_predict_by_it(what: str, name: str, threshold: float, tmp_path:
         **({"tflite": Tflite()} if name == "linear" else {}),
     }.items():
         TARGETS[target].make(proto, "made", tmp_path, settings)
-        answers = TARGETS[target].run(proto, "made", tmp_path).predict(columns(test))
+        answers = TARGETS[target].run(tmp_path).predict(columns(test))
         parity = compare(model.predict(test), answers, model.scales, 1e-4, threshold=threshold)
         assert parity.worst == []
         assert parity.rows == len(test)

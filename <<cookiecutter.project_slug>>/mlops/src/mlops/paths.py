@@ -19,6 +19,7 @@ CANDIDATE = Path("models/candidate.joblib")
 MODEL = Path("models/model.joblib")
 TRAINING_LOG = Path("reports/train")
 CHOSEN = TRAINING_LOG / "params.yaml"
+PRUNING = Path("reports/train/pruning.json")
 METRICS = Path("reports/metrics.json")
 INTERVALS = Path("reports/intervals.json")
 OUTCOMES = Path("reports/outcomes.json")
