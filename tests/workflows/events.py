@@ -121,6 +121,6 @@ def dispatch(sha: str = ZEROS, branch: str = "main", **inputs: str) -> Event:
     return Event("workflow_dispatch", f"refs/heads/{branch}", sha, payload)
 
 
-def schedule(sha: str = ZEROS) -> Event:
-    """It is time; nothing else is told."""
-    return Event("schedule", "refs/heads/main", sha, {"schedule": "23 * * * *"})
+def schedule(sha: str = ZEROS, cron: str = "53 6 * * *") -> Event:
+    """It is time; nothing but which line of the workflow says so is told."""
+    return Event("schedule", "refs/heads/main", sha, {"schedule": cron})

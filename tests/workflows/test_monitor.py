@@ -199,7 +199,8 @@ def test_who_may_write_runs_no_code_of_the_project(baked: Callable[..., Path]) -
 
 def test_no_two_runs_look_for_an_issue_at_once(baked: Callable[..., Path]) -> None:
     workflow = Workflow.read(baked() / ".github/workflows/monitor.yml")
-    assert workflow.content["concurrency"] == {"group": "monitor", "cancel-in-progress": False}
+    group = "monitor-${{ github.ref }}"
+    assert workflow.content["concurrency"] == {"group": group, "cancel-in-progress": False}
 
 
 @pytest.mark.parametrize(

@@ -293,6 +293,15 @@ def test_without_images_a_process_serves_and_people_promote_and_go_back(bare: Re
     assert done.steps["apply"][VERIFY] == "skipped"
     assert bare.answers("dev") == first
     pull = bare.github.open_pulls()[f"promote/staging/{first}"]
+
+    # Somebody closes it: the next run does not bring it back, and a person may.
+    pull["state"] = "closed"
+    done = bare.go("deploy", events.schedule(bare.commit("main")))
+    all_well(done)
+    assert bare.github.open_pulls() == {}
+    assert "somebody closed it, so that it is not proposed again" in done.summaries["propose"]
+    assert f"reopen {pull['html_url']}" in done.summaries["propose"]
+    pull["state"] = "open"
     bare.merge(pull["head"]["ref"])
 
     bare.change({"note.txt": "another commit\n"})
