@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from .. import project
 from ..errors import DEBUG_VARIABLE, run
-from . import data, environment, github, model, monitor, release, retrain, serve, update
+from . import data, docs, environment, github, model, monitor, release, retrain, serve, update
 
 # The commands by what somebody is about to do; the help lists them so.
 SECTIONS = {
@@ -22,7 +22,7 @@ SECTIONS = {
     "Release": "build release promote rollback hold unhold quarantine",
     "Production": "status apply stop trace monitor feedback retrain",
     "Checks in CI": "lock guard judge",
-    "Set up": "github engine update",
+    "Set up": "github docs engine update",
 }
 
 
@@ -48,7 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-for group in (data, model, serve, release, environment, monitor, retrain, github, update):
+for group in (data, model, serve, release, environment, monitor, retrain, github, docs, update):
     app.add_typer(group.app)
 
 
