@@ -178,7 +178,7 @@ def test_what_cannot_be_had_is_not_checked_and_says_why(traced: Traced) -> None:
     }
     for hop in others.values():
         assert hop.why is not None
-        assert "neither in DVC's cache nor can it be had from the remote" in hop.why
+        assert "neither in DVC's cache nor on the remote" in hop.why
 
 
 def test_sources_of_which_git_has_less(traced: Traced) -> None:
