@@ -124,7 +124,7 @@ def test_a_change_does_not_vouch_for_itself(governed: Repository) -> None:
             f"source: [{{path: {SOURCE}}}, {{path: b.sql}}]",
             "no answer for b.sql, which params",
         ),
-        (f"source: {{path: {SOURCE}, joins: {{a: {{path: c}}}}}}", "nothing is said of c, which"),
+        (f"source: {{path: {SOURCE}, joins: {{a: {{path: c}}}}}}", "no answer for c, which"),
         ("source: {}", "params.yaml: source: names none"),
         ("- 1", "params.yaml: source: names none"),
         ("source: [", "params.yaml: cannot be read: "),
