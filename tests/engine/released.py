@@ -101,9 +101,14 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
     def evidence(self, **changes: Any) -> Evidence:
-        """The evidence of a release of a commit made for it, which says the same."""
+        """The evidence of a release of a commit made for it, which says the same.
+
+        Of `changes`, `locked` are further files that its lock names, as the lock has them, and
+        `files` what is committed beside, or in their place.
+        """
         made = len(self.ids) + 1
         metrics = changes.pop("metrics", {"roc_auc": 0.7})
+        exports = changes.pop("exports", {})
         champion = route(Revision(self.git("rev-parse", "HEAD")))[-1].release
         md5s = {
             "models/model.onnx": changes.pop("md5", f"{made:032x}"),
@@ -112,13 +117,20 @@ class Repository:
         reports = {
             "data/raw/provenance.json": json.dumps({"snapshot_sha256": "1" * 64}),
             "reports/metrics.json": json.dumps(metrics),
+            **changes.pop("locked", {}),
         }
+        for target, export in exports.items():
+            md5s[f"models/export/{target}"] = export["md5"]
+            files = {name: {"sha256": sha256} for name, sha256 in export["files"].items()}
+            reports[f"reports/export/{target}.json"] = json.dumps({"files": files})
         commit = self.commit(
             {
                 "code": str(made),
                 "pyproject.toml": PYPROJECT,
+                "params.yaml": json.dumps({"export": {"targets": dict.fromkeys(exports, {})}}),
                 "dvc.lock": locked(md5s | {name: _md5(text) for name, text in reports.items()}),
                 **reports,
+                **changes.pop("files", {}),
             }
         )
         self.ids[f"r{made}"] = f"{self.now:%Y%m%d-%H%M}-{commit[:7]}"
@@ -135,6 +147,7 @@ class Repository:
                 judged_md5=md5s["models/candidate.onnx"],
             ),
             images=changes.pop("images", Images(serving="", training="")),
+            exports=exports,
             metrics=metrics,
             champion=changes.pop("champion", champion.id if champion else None),
             **changes,

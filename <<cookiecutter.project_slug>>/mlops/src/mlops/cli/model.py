@@ -10,6 +10,7 @@ from ..paths import REPORT
 from .options import Base, Json, Trunk, print_json, trunk
 
 if TYPE_CHECKING:
+    from ..inference import Runnable
     from ..judging.comparison import Comparison
     from ..scoring.predict import Tally
 
@@ -18,6 +19,9 @@ app = typer.Typer()
 Lenient = Annotated[
     bool,
     typer.Option("--lenient", help="Count rows that break the contract, instead of refusing them."),
+]
+Explain = Annotated[
+    int, typer.Option(min=0, help="How many reasons to give for each prediction; takes longer.")
 ]
 DecimalMark = Annotated[
     str | None, typer.Option("--decimal", help="Of this file, when not the contract's: , or .")
@@ -63,18 +67,18 @@ def predict(
             "--output", "-o", help="A .csv or .parquet file. [default: FILE.predictions.csv]"
         ),
     ] = None,
-    model: Annotated[Path, typer.Option(help="The ONNX model.")] = Path("models/model.onnx"),
+    model: Annotated[
+        Path, typer.Option(help="The model: .onnx, or what `export` made (.c, .tflite, .mlmodel).")
+    ] = Path("models/model.onnx"),
     with_inputs: Annotated[
         bool, typer.Option("--with-inputs", help="Copy the file's columns, too.")
     ] = False,
     lenient: Lenient = False,
     decimal: DecimalMark = None,
     thousands: ThousandsMark = None,
-    explain: Annotated[
-        int, typer.Option(min=0, help="How many reasons to give for each prediction; takes longer.")
-    ] = 0,
+    explain: Explain = 0,
 ) -> None:
-    """Score a file with the ONNX model.
+    """Score a file with the model.
 
     Memory does not grow with the file. Exit code 2 when a row breaks the contract; with --lenient
     the row is scored and counted, and the exit code is 4.
@@ -84,13 +88,13 @@ def predict(
     mlops predict new.parquet -o scored.parquet --with-inputs
     mlops predict from-excel.csv --decimal , --lenient
     mlops predict new.csv --explain 3
+    mlops predict new.csv --model models/export/c/model.c
     """
-    from ..inference import OnnxModel
     from ..scoring import predict
 
     target = output or file.with_name(f"{file.name.split('.')[0]}.predictions.csv")
     written = _written(decimal, thousands)
-    tally = predict.predict(file, target, OnnxModel(model), with_inputs, lenient, written, explain)
+    tally = predict.predict(file, target, _opened(model), with_inputs, lenient, written, explain)
     typer.echo(f"{target}: {tally.rows:,} predictions")
     _tell(tally, lenient)
 
@@ -116,6 +120,7 @@ def batch(
     lenient: Lenient = False,
     decimal: DecimalMark = None,
     thousands: ThousandsMark = None,
+    explain: Explain = 0,
     base: Trunk = None,
 ) -> None:
     """Score many rows in partitions; resumes when rerun.
@@ -127,13 +132,14 @@ def batch(
     \b
     mlops batch data/new data/scored
     mlops batch data/new data/scored --environment prod
+    mlops batch data/new data/scored --explain 3
     """
     from ..paths import ONNX
     from ..scoring import batch
 
     written = _written(decimal, thousands)
     if environment is None:
-        done = batch.batch(source, output, model or ONNX, None, partition_rows, lenient, written)
+        model_file, release = model or ONNX, None
     elif model is not None:
         raise InputError("--model or --environment: give one of them")
     else:
@@ -141,7 +147,9 @@ def batch(
 
         of = target.target(environment, trunk(base))
         model_file, release = process.model_of(of), of.release.id
-        done = batch.batch(source, output, model_file, release, partition_rows, lenient, written)
+    done = batch.batch(
+        source, output, model_file, release, partition_rows, lenient, written, explain
+    )
     typer.echo(
         f"{output}: {done.rows:,} predictions, {done.scored:,} of {done.partitions:,} "
         "partitions made now"
@@ -330,6 +338,17 @@ def card(
     else:
         for path in face.write():
             typer.echo(path)
+
+
+def _opened(model: Path) -> "Runnable":
+    """The model in a file of any form; ONNX, the usual one, without what others import."""
+    from ..inference import OnnxModel
+
+    if model.suffix == ".onnx":
+        return OnnxModel(model)
+    from ..export.targets import opened
+
+    return opened(model)
 
 
 def _written(decimal: str | None, thousands: str | None) -> dict[str, str]:
