@@ -119,7 +119,7 @@ class Repository:
             "reports/metrics.json": json.dumps(metrics),
             **changes.pop("locked", {}),
         }
-        asked = {"export": {"targets": dict.fromkeys(exports, {})}}
+        asked: dict[str, Any] = {"export": {"targets": dict.fromkeys(exports, {})}}
         for target, export in exports.items():
             md5s[f"models/export/{target}"] = export["md5"]
             files = {name: {"sha256": sha256} for name, sha256 in export["files"].items()}
