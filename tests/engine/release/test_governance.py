@@ -19,8 +19,9 @@ from mlops.monitoring.result import Feedback, Result, WindowResult
 from mlops.release import governance
 from mlops.release.state import Policy, Release, environments, policy_path
 from mlops.release.status import Status, status
+from mlops.report import monitoring
 from mlops.report.notes import notes
-from mlops.statement import Statement
+from mlops.statement import Statement, parse_statement
 
 SOURCE = "data/example/flights.parquet"
 RUNBOOK = "mlops/docs/on-call.md"
@@ -70,19 +71,19 @@ def test_dev_wants_nothing_staging_a_purpose_and_an_owner_prod_all(governed: Rep
     evidence = governed.evidence()
     assert governed.refused(governed.files(evidence, "dev"), keep=True) == []
     assert refused(governed, evidence.release, "staging") == [
-        f"staging: model.yaml: {key}: nothing is said yet" for key in ("problem", "goal", "owner")
+        f"staging: model.yaml: {key}: has no answer yet" for key in ("problem", "goal", "owner")
     ]
     governed.commit(copy(evidence.release, "staging"))
     assert refused(governed, evidence.release, "prod") == [
-        f"prod: model.yaml: {key}: nothing is said yet" for key in Statement.model_fields
+        f"prod: model.yaml: {key}: has no answer yet" for key in governance.EVERYTHING
     ]
 
 
-@pytest.mark.parametrize("key", Statement.model_fields)
+@pytest.mark.parametrize("key", governance.EVERYTHING)
 def test_prod_wants_each_key(governed: Repository, key: str) -> None:
     release = governed.live("dev", "staging")
     state(governed, lambda said: said.pop(key))
-    assert refused(governed, release, "prod") == [f"prod: model.yaml: {key}: nothing is said yet"]
+    assert refused(governed, release, "prod") == [f"prod: model.yaml: {key}: has no answer yet"]
 
 
 def test_a_review_that_is_overdue_stops_releases_until_it_is_done(governed: Repository) -> None:
@@ -111,7 +112,7 @@ def test_a_change_does_not_vouch_for_itself(governed: Repository) -> None:
     text = Path("model.yaml").read_text()
     state(governed, lambda said: said.pop("owner"))
     files = copy(release, "prod") | {"model.yaml": text}
-    assert governed.refused(files) == ["prod: model.yaml: owner: nothing is said yet"]
+    assert governed.refused(files) == ["prod: model.yaml: owner: has no answer yet"]
     governed.commit({"model.yaml": text})
     assert refused(governed, release, "prod") == []  # of a commit before it was said again
 
@@ -119,12 +120,12 @@ def test_a_change_does_not_vouch_for_itself(governed: Repository) -> None:
 @pytest.mark.parametrize(
     ("params", "told"),
     [
-        ("source: {path: data/own.csv}", "model.yaml: sources: nothing is said of data/own.csv"),
+        ("source: {path: data/own.csv}", "model.yaml: sources: no answer for data/own.csv"),
         (
             f"source: [{{path: {SOURCE}}}, {{path: b.sql}}]",
-            "nothing is said of b.sql, which params",
+            "no answer for b.sql, which params",
         ),
-        (f"source: {{path: {SOURCE}, joins: {{a: {{path: c}}}}}}", "nothing is said of c, which"),
+        (f"source: {{path: {SOURCE}, joins: {{a: {{path: c}}}}}}", "no answer for c, which"),
         ("source: {}", "params.yaml: source: names none"),
         ("- 1", "params.yaml: source: names none"),
         ("source: [", "params.yaml: cannot be read: "),
@@ -185,7 +186,8 @@ def test_the_projects_environments_want_what_the_manual_says(
     wanted = {name: each.policy.governance for name, each in environments(Revision(None)).items()}
     assert wanted["dev"] == []
     assert wanted["staging"] == ["problem", "goal", "owner"]
-    assert wanted["prod"] == [*Statement.model_fields]
+    assert wanted["prod"] == governance.EVERYTHING
+    assert {*Statement.model_fields} - {*wanted["prod"]} == {"callers"}
 
 
 def test_the_status_says_what_is_missing_and_where(governed: Repository) -> None:
@@ -196,7 +198,7 @@ def test_the_status_says_what_is_missing_and_where(governed: Repository) -> None
         return [replace(each, drift=[]) for each in status(head, governed.now)]  # nothing runs here
 
     state(governed, lambda said: (said.pop("owner"), said.pop("risks")))
-    owner, risks = (f"model.yaml: {key}: nothing is said yet" for key in ("owner", "risks"))
+    owner, risks = (f"model.yaml: {key}: has no answer yet" for key in ("owner", "risks"))
     assert [each.unsaid for each in found()] == [[], [owner], [owner, risks]]
     assert not any(each.needs_somebody for each in found())
     state(governed)
@@ -285,3 +287,31 @@ def test_monitoring_tells_what_is_due_and_what_cannot_be_read(governed: Reposito
     governed.commit({"model.yaml": "owner: TODO\n"})
     (line,) = told("prod")
     assert line.startswith("review: model.yaml: model.yaml: owner: 'TODO' says nothing")
+
+
+def test_a_caller_that_nobody_declared_is_a_line_and_an_alarm(governed: Repository) -> None:
+    """By the log; a statement that names no callers at all is a note, and no alarm."""
+    window = WindowResult("2030-01-01T00:00:00Z", "2030-01-08T00:00:00Z", 0, 0, too_few=True)
+    account = Account([9], rows=9, callers={"desk": 6, "shop": 3})
+    found = Result(
+        *("prod", "r1", "made@v1.0.0", "0" * 40, "2030-01-08T00:00:00Z", "log", (1, 1), {}),
+        *(account, Feedback(0, 0, 0, 0, []), [window], []),
+    )
+
+    def told(callers: dict[str, str] | None) -> Result:
+        state(governed, lambda said: said.update(callers=callers))
+        return run._with_callers(found, Revision(governed.git("rev-parse", "HEAD")))
+
+    (use, *_) = parse_statement(Path("model.yaml").read_text()).intended or []
+    result = told({"desk": use})
+    (alarm,) = result.alarms
+    assert str(alarm) == (
+        "caller: shop: asked for 3 rows, and `callers` in model.yaml names no such caller: find "
+        "out for which use"
+    )
+    line = monitoring.markdown(result)
+    assert "Callers: desk (6 rows), shop (3 rows, not declared)." in line
+    assert len(told({}).alarms) == 2
+    assert told({"desk": use, "shop": use}).alarms == []
+    result = told(None)
+    assert (result.alarms, "desk, shop" in result.notes[0]) == ([], True)

@@ -142,6 +142,34 @@ def test_the_plain_page_tells_how_often_it_is_wrong_and_for_whom(planted: Stored
         assert jargon not in plain
 
 
+def test_the_plain_page_draws_how_the_strongest_inputs_move_it(planted: Stored) -> None:
+    state(STATEMENT)
+    write_json(
+        paths.DEPENDENCE,
+        [
+            {"column": column, "value": value, "answer": answer, "class": "true"}
+            for column, told in (
+                ("size", {"-3": 0.1, "0": 0.4, "5": 0.9}),
+                ("colour", {"blue": 0.2, "<b>": 0.3}),
+                ("wet", {"true": 0.5}),
+            )
+            for value, answer in told.items()
+        ],
+    )
+    number, text = card._moves(load_card())
+    assert number.points == [(0, 0), (0.375, pytest.approx(0.375)), (1, 1)]
+    assert (number.of, number.low, number.high, number.ends) == (
+        *("large", "10 of 100", "90 of 100"),
+        ("-3", "5"),
+    )
+    assert (text.points, [each.told for each in text.bars]) == ([], ["20 of 100", "30 of 100"])
+    made_of = card.documents(load_card())
+    page = Page(made_of[paths.CARD_PAGE])
+    assert page.tags.count("polyline") == 1
+    assert "large: 10 of 100 to 90 of 100" in page.text
+    assert "| size | -3 | true | 0.100 |" in made_of[paths.CARD]
+
+
 def test_dots_of_a_picture_are_a_hundred() -> None:
     for counts in ([1, 1, 1], [3086, 914], [2910, 177, 176, 737], [1, 0, 999]):
         dots = card._apportioned(counts)

@@ -563,3 +563,16 @@ def test_groups_are_told_with_how_far_they_are_apart(stored: Stored) -> None:
         assert "further apart than by the champion, 0.1" in page.text
         assert ("may be more than is allowed" in page.text) == is_told
         assert "1,200" in page.text
+
+
+def test_sizes_that_were_tried_are_drawn(planted: Stored) -> None:
+    """With the one that was taken apart from the others."""
+    tried = [
+        {"settings": {}, "size": 2000, "metric": 0.7, "kept": False},
+        {"settings": {"max_iter": 10}, "size": 500, "metric": 0.69, "kept": True},
+    ]
+    write_json(paths.PRUNING, tried)
+    page = _check(_report("main")[1])
+    assert "pruning.png" in page.pictures
+    write_json(paths.PRUNING, [])
+    assert "pruning.png" not in _check(_report("main")[1]).pictures

@@ -22,6 +22,7 @@ from .paths import (
     CAVEATS,
     CHOSEN,
     CONTRACT,
+    DEPENDENCE,
     FAIRNESS,
     IMPORTANCE,
     INTERVALS,
@@ -124,6 +125,8 @@ class Card:
         slices: metrics by column with role slice and value.
         fairness: what it does to groups: see judging.fairness.
         importance: how much worse it gets without each column, the most important first.
+        dependence: what it answers on average by the value of its strongest inputs: see
+            learning.dependence.
         caveats: what makes numbers doubtful, a line each.
         parity: the largest difference between what was trained and what is served, as a share of
             an output's spread; None where it was not verified.
@@ -154,6 +157,7 @@ class Card:
     slices: dict[str, dict[str, dict[str, float]]]
     fairness: dict[str, dict[str, Any]]
     importance: list[dict[str, Any]]
+    dependence: list[dict[str, Any]]
     caveats: list[str]
     parity: float | None
     lineage: Lineage
@@ -223,6 +227,7 @@ def _card(
         slices=at.load(SLICES) or {},
         fairness=at.load(FAIRNESS) or {},
         importance=at.load(IMPORTANCE) or [],
+        dependence=at.load(DEPENDENCE) or [],
         caveats=[*_caveats(at)],
         parity=_parity(at),
         lineage=_lineage(at, provenance),

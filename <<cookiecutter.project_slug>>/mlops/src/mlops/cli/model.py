@@ -125,7 +125,7 @@ def batch(
 ) -> None:
     """Score many rows in partitions; resumes when rerun.
 
-    What is there already stays if its file and the model are the same. Exit code 2 when a file
+    Existing partitions stay if their file and the model are the same. Exit code 2 when a file
     cannot be scored; the others are. With --lenient, rows that break the contract are scored and
     counted, and the exit code is 4.
 
@@ -313,22 +313,31 @@ def card(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 3 where it is stale.")
     ] = False,
+    annex: Annotated[
+        bool, typer.Option("--annex", help="Print what Annex IV of the EU's AI Act asks for.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write the model card, as Markdown and as a page.
 
     For people: what the model does, how often it is wrong and for whom, what it must not be used
-    for, what it is made from. From committed files alone, so that the same commit makes the same
-    card; `mlops judge` refuses one that is stale. With --json, its facts are printed and nothing is
-    written.
+    for, its data and code. Written from committed files alone, so that the same commit makes the
+    same card; `mlops judge` refuses a stale one. With --json, its facts are printed and nothing is
+    written; with --annex, the technical documentation of the last commit, which is no legal advice.
 
     \b
     mlops card
     mlops card --check
+    mlops card --annex > annex.md
     """
     from ..card import load_card
     from ..report import card as face
 
+    if check and annex:
+        raise InputError("--check or --annex: give one of them")
+    if annex:
+        _annex(json)
+        return
     if check and (lines := face.stale()):
         raise CheckError("\n".join(lines))
     if json:
@@ -349,6 +358,22 @@ def _opened(model: Path) -> "Runnable":
     from ..export.targets import opened
 
     return opened(model)
+
+
+def _annex(json: bool) -> None:
+    """Print the technical documentation of the last commit."""
+    from ..card import load_card
+    from ..git.revision import Revision
+    from ..report import annex
+
+    at = Revision.of("HEAD")
+    if at is None:
+        raise InputError("nothing is committed")
+    points = annex.annex(at)
+    if json:
+        print_json(points)
+    else:
+        typer.echo(annex.markdown(points, load_card(at).name), nl=False)
 
 
 def _written(decimal: str | None, thousands: str | None) -> dict[str, str]:

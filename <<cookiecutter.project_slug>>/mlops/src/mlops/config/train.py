@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from .section import Fraction, Section, Seed
+from .section import Finite, Fraction, Section, Seed
 
 
 class Search(Section):
@@ -12,6 +12,18 @@ class Search(Section):
 
     trials: Annotated[int, Field(ge=0)]
     space: dict[str, dict[str, Annotated[list[Any], Field(min_length=1)]]]
+
+
+class Prune(Section):
+    """The smallest model that is nearly as good.
+
+    Attributes:
+        metric_loss: how much worse the metric may be on the validation rows, in its unit.
+        metric: its name; None for the task's first.
+    """
+
+    metric_loss: Annotated[Finite, Field(ge=0)]
+    metric: str | None = None
 
 
 class Train(Section):
@@ -30,6 +42,7 @@ class Train(Section):
             see how much its metrics vary; None for not at all.
         reweigh: whether rows count so much that classes have nothing to do with the groups of
             columns with role sensitive; for classification.
+        prune: whether the smallest model is looked for that is nearly as good; None for not.
         search: of hyperparameters.
     """
 
@@ -41,6 +54,7 @@ class Train(Section):
     refit: Literal["auto", "all", "none"] = "auto"
     folds: Annotated[int, Field(ge=2)] | None = None
     reweigh: bool = False
+    prune: Prune | None = None
     search: Search
 
     @field_validator("calibration", mode="before")

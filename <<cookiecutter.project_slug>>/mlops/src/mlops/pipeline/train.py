@@ -7,7 +7,7 @@ then how it is made.
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import count
 from typing import Any
 from warnings import catch_warnings
@@ -32,12 +32,13 @@ from ..learning.conversion import to_onnx
 from ..learning.declared import Declared
 from ..learning.estimators import build, check_target, finish
 from ..learning.folds import Fold, folds
-from ..learning.metrics import Scored, negative_log_loss, rounded, score
+from ..learning.metrics import Scored, catalogue, negative_log_loss, rounded, score
 from ..learning.model import Model, Threshold, explained, outputs, scales
+from ..learning.pruning import Tried, check, prune
 from ..learning.reweighing import reweighed
 from ..learning.threshold import choose as choose_threshold
 from ..learning.threshold import deciding_metric
-from ..paths import CANDIDATE, FOLDS, MODEL, PARAMS, PARTS, TRAINING_LOG
+from ..paths import CANDIDATE, FOLDS, MODEL, PARAMS, PARTS, PRUNING, TRAINING_LOG
 from ..progress import progress, waiting
 from . import kernels, stage
 
@@ -80,12 +81,17 @@ def train() -> None:
     learned = every_row() if refits else fit_on
     check_memory(params, contract, model_inputs(learned, contract))
     name = params.train.estimator
+    if params.train.prune is not None:
+        check(name)
     check_target(name, params.hyperparameters(name), target_values(learned, contract))
     check_conversion(params, contract, fit_on)
     check_threshold(params, contract, learned)
-    chosen = choose(params, contract, fit_on, look_at)
+    chosen, tried = made_smaller(
+        params, choose(params, contract, fit_on, look_at), contract, fit_on, look_at
+    )
     candidate = described(fit(params, chosen, contract, fit_on), params, contract, fit_on, look_at)
     log(candidate, chosen, params, contract, look_at)
+    write_json(PRUNING, [asdict(each) for each in tried])
     final = candidate
     if refits:
         final = final_model(candidate, fit(params, chosen, contract, learned), contract, learned)
@@ -193,12 +199,13 @@ def measured(params: Params, contract: Contract) -> Iterator[dict[str, Any]]:
     for learn, judge in parted:
         fit_on, asked = (data.iloc[rows].reset_index(drop=True) for rows in (learn, judge))
         *_, (inner, look_at) = folds(fit_on, contract, params.task, INNER, params.train.seed)
-        chosen = choose(params, contract, fit_on.iloc[inner], fit_on.iloc[look_at])
+        parts = fit_on.iloc[inner], fit_on.iloc[look_at]
+        chosen, _ = made_smaller(params, choose(params, contract, *parts), contract, *parts)
         pipeline = asked_of = fit(params, chosen, contract, fit_on)
         if isinstance(params.train.threshold, str):
             # What chooses a threshold has not learned from the rows that it looks at.
-            asked_of = fit(params, chosen, contract, fit_on.iloc[inner])
-        decided = decide(params, contract, asked_of, fit_on.iloc[look_at])
+            asked_of = fit(params, chosen, contract, parts[0])
+        decided = decide(params, contract, asked_of, parts[1])
         scored = scored_by(params.task, pipeline, None, contract, asked, decided)
         yield {
             "learned": len(fit_on),
@@ -328,6 +335,41 @@ def choose(
     best = {key.removeprefix("model__"): value for key, value in tried.best_params_.items()}
     print(f"best of {len(tried.cv_results_['params'])} trials: {best}")
     return params.hyperparameters(name, best)
+
+
+def made_smaller(
+    params: Params, chosen: Section, contract: Contract, fit_on: pd.DataFrame, look_at: pd.DataFrame
+) -> tuple[Section, list[Tried]]:
+    """The hyperparameters of the smallest model that is nearly as good, and all that were tried.
+
+    Without `train.prune` they are those that were chosen, and nothing is tried.
+    """
+    name, asked = params.train.estimator, params.train.prune
+    if asked is None:
+        return chosen, []
+    known = catalogue(params.task, params.evaluate.value)
+    metric = asked.metric or next(iter(known))
+    if metric not in known:
+        raise InputError(f"{PARAMS}: train.prune.metric: no {metric}; there are {', '.join(known)}")
+    whole = chosen.model_dump()
+
+    def trained(settings: dict[str, Any]) -> tuple[Any, float]:
+        section = params.hyperparameters(name, whole | settings)
+        pipeline = fit(params, section, contract, fit_on)
+        scored = scored_by(params.task, pipeline, None, contract, look_at)
+        found = score(params.task, scored, params.evaluate.value).get(metric)
+        if found is None:
+            raise InputError(f"{PARAMS}: train.prune: {metric} has no value on the validation rows")
+        return pipeline[-1], found
+
+    is_higher_better = known[metric].better == "higher"
+    tried = prune(name, whole, trained, asked.metric_loss, is_higher_better)
+    (kept,) = (each for each in tried if each.kept)
+    print(
+        f"pruned: {kept.settings or 'nothing'}, {kept.size:,} of {tried[0].size:,} bytes, "
+        f"{metric} {kept.metric:g} of {tried[0].metric:g}"
+    )
+    return params.hyperparameters(name, whole | kept.settings), tried
 
 
 def described(

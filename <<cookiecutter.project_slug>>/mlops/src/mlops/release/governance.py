@@ -18,6 +18,8 @@ from ..paths import PARAMS, STATEMENT
 from ..statement import Statement, parse_statement
 
 ALL = "all"
+# What that stands for: of callers servers without tokens know nothing, so they go by their name.
+EVERYTHING = [key for key in Statement.model_fields if key != "callers"]
 # So long before a review is overdue, people are told.
 NOTICE = timedelta(days=30)
 
@@ -25,7 +27,7 @@ NOTICE = timedelta(days=30)
 def _listed(value: Any) -> Any:
     """`all` as what it stands for."""
     if value == ALL:
-        return [*Statement.model_fields]
+        return EVERYTHING
     if not isinstance(value, list):
         raise ValueError(f"give `{ALL}`, or a list of keys of {STATEMENT}")
     for key in value:
@@ -57,9 +59,7 @@ def lacking(wanted: Iterable[str], at: Revision, made: Revision, today: date) ->
     except InputError as error:
         return str(error).splitlines()
     lines = [
-        f"{STATEMENT}: {key}: nothing is said yet"
-        for key in keys
-        if getattr(statement, key) is None
+        f"{STATEMENT}: {key}: has no answer yet" for key in keys if getattr(statement, key) is None
     ]
     for key, check in _CHECKS.items():
         if key in keys and getattr(statement, key) is not None:
@@ -100,7 +100,7 @@ def _without_terms(
         yield f"{PARAMS}: source: names none, so that {STATEMENT} may not name all"
     for path in taken:
         if path not in (statement.sources or {}):
-            yield f"{STATEMENT}: sources: nothing is said of {path}, which {PARAMS} takes"
+            yield f"{STATEMENT}: sources: no answer for {path}, which {PARAMS} uses"
 
 
 def _paths(source: Any) -> Iterator[str]:
