@@ -140,9 +140,8 @@ def _outputs(file: File, step: dict[str, Any]) -> set[str]:
     if step.get("uses") in file.outputs:
         return file.outputs[step["uses"]]
     if "uses" in step:
-        _, _, *path = str(step["uses"]).partition("@")[0].split("/")
-        repository = str(step["uses"]).split("/")[1]
-        known = ACTIONS.joinpath(repository, *path[1:], "action.yml")
+        _, *parts = str(step["uses"]).partition("@")[0].split("/")
+        known = ACTIONS.joinpath(*parts, "action.yml")
         if known.is_file():
             return {*(yaml.safe_load(known.read_text(encoding="utf-8")).get("outputs") or {})}
         return set()

@@ -309,11 +309,20 @@ JOBS: dict[tuple[str, str], list[Row]] = {
         for result in ("success", "failure", "cancelled", "skipped")
         for cancelled in (False, True)
     ],
+    ("docs", "publish"): [
+        *[(event, {"build": said("success")}, gone, runs) for event, _, gone, runs in ON_MAIN],
+        (SAME, {"build": said("success")}, False, False),
+        (FORK, {"build": said("success")}, False, False),
+        (PUSH, {"build": said("failure")}, False, False),
+        (PUSH, {"build": said("success")}, True, False),
+    ],
     ("report-cleanup", "remove"): [
         (replace(SAME, payload={**SAME.payload, "action": "closed"}), {}, False, True),
         (FORK, {}, False, False),
     ],
 }
+# The variables that the owner has set where a job runs.
+VARIABLES = {("docs", "publish"): {"DOCS_PAGES": "true"}}
 # The steps with a condition, by what it is: when the job fails before it, and when it is cancelled.
 MADE = {"made": {"outputs": {"save": "true"}}}
 STEPS = {
@@ -426,7 +435,8 @@ def test_a_job_runs_when_it_should(
         needed = jobs[job].get("needs", [])
         assert set(needs) <= {*([needed] if isinstance(needed, str) else needed)}
         text = condition(str(jobs[job]["if"]))
-        answer = evaluate(text, event, cancelled=cancelled, needs=needs)
+        known = VARIABLES.get((workflow, job), {})
+        answer = evaluate(text, event, cancelled=cancelled, needs=needs, vars=known)
         assert answer == runs, (event.name, needs, cancelled)
 
 
@@ -444,6 +454,19 @@ def test_each_hour_costs_minutes_only_where_that_is_wanted(
     assert evaluate(text, CLOCK, vars={"HOURLY": value}) is True
 
 
+@needs_npm
+@pytest.mark.parametrize("value", [None, "", "false"])
+def test_pages_are_published_only_where_the_owner_says_so(
+    baked: Callable[..., Path], evaluate: Evaluate, value: str | None
+) -> None:
+    known = {} if value is None else {"DOCS_PAGES": value}
+    for root in (baked(), helpers.ROOT):
+        jobs = Workflow.read(root / ".github" / "workflows" / "docs.yml").jobs
+        text = condition(str(jobs["publish"]["if"]))
+        assert not evaluate(text, PUSH, needs={"build": said("success")}, vars=known)
+
+
+@needs_npm
 @pytest.mark.parametrize("text", STEPS)
 def test_a_step_runs_when_it_should(evaluate: Evaluate, text: str) -> None:
     failed, cancelled = STEPS[text]
@@ -609,6 +632,8 @@ TAG = replace(FIRST, ref="refs/tags/v0.2.0")
         ("report-cleanup", events.pull_request(action="closed"), True),
         ("report-cleanup", events.pull_request(action="synchronize"), False),
         ("report-cleanup", PUSH, False),
+        ("docs", SAME, False),  # no page changed
+        ("docs", BUTTON, True),
     ],
 )
 def test_an_event_starts_a_workflow(
@@ -649,6 +674,9 @@ def test_a_file_that_was_merged_starts_what_it_matters_to(
     folder = baked() / ".github" / "workflows"
     cd, deploy = (Workflow.read(folder / f"{each}.yml").content["on"] for each in ("cd", "deploy"))
     assert (starts(cd, PUSH, file), starts(deploy, PUSH, file)) == started
+    docs = Workflow.read(folder / "docs.yml").content["on"]
+    for event in (SAME, PUSH):
+        assert starts(docs, event, file) == file.endswith(".md")
     assert not starts(cd, SAME, file)
     assert not starts(deploy, SAME, file)
 

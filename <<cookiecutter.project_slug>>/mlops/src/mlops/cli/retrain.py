@@ -27,8 +27,8 @@ def retrain(
     """Retrain on fresh data; keep a better model.
 
     A better model is committed on a branch. Exit code 3 when it is no better. The source is read
-    again, the pipeline run, and the model held against that of the last commit on the newest rows.
-    What is checked out stays as it is.
+    again, the pipeline run, and the model compared with that of the last commit on the newest rows.
+    The checkout stays as it is.
 
     \b
     mlops retrain --reason "drift in prod"
