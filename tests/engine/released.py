@@ -108,6 +108,7 @@ class Repository:
         """
         made = len(self.ids) + 1
         metrics = changes.pop("metrics", {"roc_auc": 0.7})
+        exports = changes.pop("exports", {})
         champion = route(Revision(self.git("rev-parse", "HEAD")))[-1].release
         md5s = {
             "models/model.onnx": changes.pop("md5", f"{made:032x}"),
@@ -118,10 +119,15 @@ class Repository:
             "reports/metrics.json": json.dumps(metrics),
             **changes.pop("locked", {}),
         }
+        for target, export in exports.items():
+            md5s[f"models/export/{target}"] = export["md5"]
+            files = {name: {"sha256": sha256} for name, sha256 in export["files"].items()}
+            reports[f"reports/export/{target}.json"] = json.dumps({"files": files})
         commit = self.commit(
             {
                 "code": str(made),
                 "pyproject.toml": PYPROJECT,
+                "params.yaml": json.dumps({"export": {"targets": dict.fromkeys(exports, {})}}),
                 "dvc.lock": locked(md5s | {name: _md5(text) for name, text in reports.items()}),
                 **reports,
                 **changes.pop("files", {}),
@@ -141,6 +147,7 @@ class Repository:
                 judged_md5=md5s["models/candidate.onnx"],
             ),
             images=changes.pop("images", Images(serving="", training="")),
+            exports=exports,
             metrics=metrics,
             champion=changes.pop("champion", champion.id if champion else None),
             **changes,

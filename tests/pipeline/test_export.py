@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from engine.export.machines import MISSING
 from pipeline.running import ENGINE, Project, Reproduced, Run, each_task, one_line
@@ -83,6 +84,12 @@ def test_the_page_is_right(small: Reproduced, tmp_path: Path) -> None:
     row = '{"carrier": "UA", "origin": "JFK", "hour": 18, "temp": NaN}'
     expected = project.python(SAID, row, "", "0")
     assert float(project.run("./delayed").stdout) == pytest.approx(expected, abs=1e-5)
+    for model in ("models/model.onnx", "models/export/c/model.c"):
+        output = f"{Path(model).name}.csv"
+        project.run("mlops", "predict", "data/small.parquet", "--model", model, "-o", output)
+    names = ("model.onnx.csv", "model.c.csv")
+    by_onnx, by_c = (pd.read_csv(project.folder / name) for name in names)
+    pd.testing.assert_frame_equal(by_onnx, by_c, rtol=1e-4, atol=1e-5)
 
 
 def test_another_model_in_c_is_refused(small: Reproduced, tmp_path: Path) -> None:

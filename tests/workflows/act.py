@@ -26,6 +26,7 @@ from workflows.events import Event
 from workflows.github import TOKEN
 
 ACTIONS = Path(__file__).with_name("actions")
+SHELL = Path(__file__).with_name("shell")
 BUILD = Path(__file__).parents[2] / "build"
 TOOLS = ("act", "gh", "jq", "node", "openssl", "uv")
 LIMIT = 900
@@ -231,7 +232,7 @@ def run(
     command += [f"--secret={name}={value}" for name, value in (secrets or {}).items()]
     with subprocess.Popen(
         command,
-        env={**environ, "PATH": tools_path(environ["PATH"])},
+        env={**environ, "PATH": os.pathsep.join([str(SHELL), tools_path(environ["PATH"])])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

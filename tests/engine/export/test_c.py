@@ -1,5 +1,6 @@
 """Models in C say what scikit-learn says: here, checked as they run, and on a Cortex-M."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,6 @@ def test_what_it_takes_of_a_microcontroller_is_known(tmp_path: Path) -> None:
 def test_a_changed_model_is_another(tmp_path: Path) -> None:
     """What shows the comparison failing: a threshold of a tree, a weight of a leaf."""
     converted = to_onnx(made.trained("binary", "boosting"), made.contract("binary"))
-    program = Program.of(converted)
     source = c.write(converted, "m", "a note")
     table = next(line for line in source.code.splitlines() if line.startswith("static const float"))
     wrong = table.replace("e+00", "e+01").replace("e-01", "e+00")
@@ -195,7 +195,7 @@ def test_a_changed_model_is_another(tmp_path: Path) -> None:
     file.write_text(source.code.replace(table, wrong))
     model = made.trained("binary", "boosting")
     test = model_inputs(made.rows("binary", 200, seed=1), made.contract("binary"))
-    answers = Compiled(file, program, "m", {}).predict(columns(test))
+    answers = Compiled(file).predict(columns(test))
     assert compare(model.predict(test), answers, model.scales, TOLERANCE).worst != []
 
 
@@ -269,5 +269,35 @@ def test_a_missing_compiler_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("CC", "no-such-compiler")
     converted = to_onnx(made.trained("binary", "linear"), made.contract("binary"))
     TARGETS["c"].make(converted, "made", tmp_path, C())
-    with pytest.raises(InputError, match=r"there is no C compiler 'no-such-compiler'.*install gcc"):
-        TARGETS["c"].run(converted, "made", tmp_path)
+    with pytest.raises(InputError, match=r"there is no C compiler .no-such-compiler.*install gcc"):
+        TARGETS["c"].run(tmp_path)
+
+
+def test_where_it_comes_from_and_its_labels_are_in_the_header(tmp_path: Path) -> None:
+    """A program reads them, and nothing of them is left in one that does not."""
+    converted = to_onnx(made.trained("multiclass", "linear"), made.contract("multiclass"))
+    told = {"contract_sha256": '"abc"', "data_sha256": '"def"', "classes": '["high", "l/*w*/"]'}
+    helper.set_model_props(converted, told)
+    TARGETS["c"].make(converted, "made", tmp_path, C())
+    header = (tmp_path / "model.h").read_text()
+    assert '#define MADE_CONTRACT_SHA256 "abc"\n' in header
+    assert '#define MADE_DATA_SHA256 "def"\n' in header
+    assert '#define MADE_CLASSES 2\n#define MADE_LABELS {"high", "l/*w*/"}\n' in header
+    assert TARGETS["c"].run(tmp_path).metadata == {
+        name: json.loads(text) for name, text in told.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (None, r"model\.c: no model; `export` makes it"),
+        ("int main(void) { return 0; }", r"model\.c: not a model in C that says what it is$"),
+        ("/* what this is:\n{}\n*/", r"model\.c: not a model in C that says what it is$"),
+    ],
+)
+def test_a_file_that_is_no_model_is_one_line(tmp_path: Path, text: str | None, line: str) -> None:
+    if text is not None:
+        (tmp_path / "model.c").write_text(text)
+    with pytest.raises(InputError, match=line):
+        TARGETS["c"].run(tmp_path)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from engine import featured, made
 from tflite_micro.python.tflite_micro import runtime
@@ -19,7 +20,7 @@ from mlops.paths import FEATURES
 from mlops.pipeline.verify import compare, edge_cases
 
 TARGET = TARGETS["tflite"]
-TREES = ("boosting", "forest", "extratrees")
+TREES = ("boosting", "lightgbm", "xgboost", "forest", "extratrees")
 ROWS = 100
 
 
@@ -28,7 +29,7 @@ def test_every_model_without_trees_says_the_same(what: str, name: str, tmp_path:
     model, contract = made.trained(what, name), made.contract(what)
     converted = to_onnx(model, contract)
     TARGET.make(converted, "made", tmp_path, Tflite())
-    target = TARGET.run(converted, "made", tmp_path)
+    target = TARGET.run(tmp_path)
     test = model_inputs(made.rows(what, ROWS, seed=1), contract)
     groups = {"test": test} | edge_cases(test, model, converted, contract, ROWS).groups
     for rows in groups.values():
@@ -75,7 +76,7 @@ def test_eight_bits_say_nearly_the_same(what: str, name: str, tmp_path: Path) ->
     target = TARGETS["tflite-int8"]
     target.make(converted, "made", tmp_path, Int8(metric_loss=0.1))
     test = model_inputs(made.rows(what, ROWS, seed=1), contract)
-    said = target.run(converted, "made", tmp_path).predict(columns(test))
+    said = target.run(tmp_path).predict(columns(test))
     parity = compare(model.predict(test), said, model.scales, 1e-4)
     assert 1e-4 < parity.difference < 0.5
 
@@ -123,3 +124,25 @@ def test_what_is_not_installed_is_one_line(tmp_path: Path, monkeypatch: pytest.M
         InputError, match=r"dependency group `tflite`: run `uv sync --group tflite`"
     ):
         TARGET.make(converted, "made", tmp_path, Tflite())
+
+
+def test_what_the_numbers_mean_and_where_they_come_from_is_in_the_file(tmp_path: Path) -> None:
+    """The file alone answers rows."""
+    model, contract = made.trained("multiclass", "linear"), made.contract("multiclass")
+    converted = to_onnx(model, contract)
+    onnx.helper.set_model_props(converted, {"contract_sha256": '"abc"'})
+    TARGET.make(converted, "made", tmp_path, Tflite())
+    (tmp_path / "columns.json").unlink()
+    rows = model_inputs(made.rows("multiclass", ROWS, seed=1), contract)
+    target = TARGET.run(tmp_path)
+    assert target.metadata == {"contract_sha256": "abc"}
+    said = target.predict(columns(rows))
+    assert compare(model.predict(rows), said, model.scales, 1e-4).worst == []
+
+
+def test_a_file_that_is_no_model_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model\.tflite: no such file"):
+        TARGET.run(tmp_path)
+    (tmp_path / "model.tflite").write_bytes(b"not a model")
+    with pytest.raises(InputError, match=r"model\.tflite: not a TensorFlow Lite model"):
+        TARGET.run(tmp_path)

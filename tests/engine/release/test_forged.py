@@ -34,6 +34,8 @@ FORGED: dict[str, Any] = {
     "model.judged_md5": "d" * 32,
     "images.serving": f"{REGISTRY}/serving@sha256:{'d' * 64}",
     "images.training": f"{REGISTRY}/training@sha256:{'d' * 64}",
+    "exports.c.md5": f"{'d' * 32}.dir",
+    "exports.c.files.model.c": "d" * 64,
     "metrics.roc_auc": 0.99,
     "metrics.log_loss": 0.001,
     "verdict": "better",
@@ -49,6 +51,7 @@ def evidence(repository: Repository) -> Evidence:
     return repository.evidence(
         metrics={"roc_auc": 0.7, "log_loss": 1},  # a whole number is one, too
         images=IMAGES,
+        exports={"c": {"md5": f"{'7' * 32}.dir", "files": {"model.c": "8" * 64}}},
         verdict="same",
         run="https://ci.example.com/1",
     )
@@ -57,7 +60,7 @@ def evidence(repository: Repository) -> Evidence:
 def _with(content: dict[str, Any], field: str, value: object) -> dict[str, Any]:
     """A copy in which one field has another value."""
     changed: dict[str, Any] = json.loads(json.dumps(content))
-    *way, last = field.split(".")
+    *way, last = field.split(".", 3)  # a file's name has a dot, too
     place = changed
     for name in way:
         place = place[name]

@@ -13,10 +13,19 @@ from dvc.repo import Repo
 from engine.stored import Stored
 
 from mlops import paths
-from mlops.errors import CheckError
+from mlops.errors import CheckError, InputError
 from mlops.git.revision import Revision, git
-from mlops.release.evidence import Evidence, Images, Model, evidence_path, evidence_text
-from mlops.release.lineage import committed, md5, of_commit
+from mlops.release import artefact
+from mlops.release.evidence import (
+    Evidence,
+    Export,
+    Images,
+    Model,
+    evidence_path,
+    evidence_text,
+)
+from mlops.release.lineage import committed, exports, md5, of_commit
+from mlops.release.state import policy_path, release_path
 from mlops.release.trace import Hop, trace
 
 QUERY = "select 1\n"
@@ -27,6 +36,7 @@ SOURCES = {
 }
 SNAPSHOT = "the snapshot\n"
 MODEL = "the model\n"
+EXPORTED = {"model.c": "the code\n", "model.h": "the header\n"}
 STAGES: dict[str, Any] = {
     "ingest": {
         "cmd": "true",
@@ -37,6 +47,11 @@ STAGES: dict[str, Any] = {
         "cmd": "true",
         "deps": [f"{paths.SNAPSHOT}"],
         "outs": [f"{paths.CANDIDATE_ONNX}", f"{paths.ONNX}"],
+    },
+    "export": {
+        "cmd": "true",
+        "deps": [f"{paths.ONNX}"],
+        "outs": [f"{paths.EXPORT / 'c'}", {f"{paths.EXPORT_REPORTS / 'c.json'}": {"cache": False}}],
     },
     "evaluate": {
         "cmd": "true",
@@ -69,9 +84,13 @@ class Traced:
         pyproject = Path("pyproject.toml")
         pyproject.write_text('[project]\nname = "traced"\n\n[tool.mlops]\n')
         files = SOURCES | {f"{paths.SNAPSHOT}": SNAPSHOT, f"{paths.ONNX}": MODEL}
+        files |= {"params.yaml": "export: {targets: {c: {}}}\n"}
         files |= {"query.sql": QUERY, f"{paths.CANDIDATE_ONNX}": "the candidate\n"}
         files |= {f"{paths.METRICS}": '{"roc_auc": 0.7}\n'}
         files |= {f"{paths.PROVENANCE}": json.dumps(provenance())}
+        files |= {f"{paths.EXPORT / 'c' / name}": text for name, text in EXPORTED.items()}
+        exported = {name: {"sha256": sha256(text)} for name, text in EXPORTED.items()}
+        files |= {f"{paths.EXPORT_REPORTS / 'c.json'}": json.dumps({"files": exported})}
         for name, text in files.items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(text)
@@ -105,6 +124,11 @@ class Traced:
                 judged_md5=known["model.judged_md5"],
             ),
             images=Images(serving="", training=""),
+            exports={
+                name: Export.model_validate(each)
+                for name, each in exports(at).items()
+                if each["md5"]
+            },
             metrics=at.load(paths.METRICS) or {},
         )
         self.write(evidence.model_copy(update=changes))
@@ -157,6 +181,9 @@ def test_a_true_release_is_ok_to_the_last_byte(traced: Traced) -> None:
     assert {hop.state for hop in hops.values()} == {"ok"}
     assert hops[f"{paths.ONNX}"].value == sha256(MODEL)
     assert hops[f"{paths.SNAPSHOT}"].value == sha256(SNAPSHOT)
+    for name, text in EXPORTED.items():
+        assert hops[f"{paths.EXPORT / 'c' / name}"].value == sha256(text)
+        assert hops[f"exports.c.files.{name}"].value == sha256(text)
     for name, text in SOURCES.items():
         assert hops[f"source {name}"].value == sha256(text)
     assert {"source data/kept.csv (md5)", "data/large.csv.dvc (md5)", "data/parts.dvc (md5)"} < {
@@ -174,6 +201,7 @@ def test_what_cannot_be_had_is_not_checked_and_says_why(traced: Traced) -> None:
     assert {hop.state for hop in others.values()} == {"not checked"}
     assert others.keys() == {
         *(f"{paths.ONNX}", f"{paths.SNAPSHOT}"),
+        *(f"{paths.EXPORT / 'c' / name}" for name in EXPORTED),
         *("source data/large.csv", "source data/parts/one.csv"),
     }
     for hop in others.values():
@@ -269,6 +297,11 @@ def test_a_model_is_one_file_with_both_hashes(traced: Traced) -> None:
         (None, None, {"dvc_lock_sha256", "model.md5", f"{paths.ONNX}", f"{paths.SNAPSHOT}"}),
         ("train", f"{paths.ONNX}", {"model.md5", f"{paths.ONNX}"}),
         ("ingest", f"{paths.SNAPSHOT}", {f"{paths.SNAPSHOT}"}),
+        (
+            "export",
+            f"{paths.EXPORT_REPORTS / 'c.json'}",
+            {f"{paths.EXPORT_REPORTS / 'c.json'} (md5)"},
+        ),
         ("evaluate", f"{paths.METRICS}", {f"{paths.METRICS} (md5)"}),
     ],
 )
@@ -432,3 +465,119 @@ def test_an_image_is_held_against_its_commit_and_its_model(
         assert {hop.state for hop in others.values()} <= {"wrong"}
     monkeypatch.setattr("mlops.release.trace.docker", lambda *_: '{"config": {}}')
     assert traced.others()["serving image"].state == "not checked"
+
+
+def test_an_export_is_what_the_report_of_its_commit_says(traced: Traced) -> None:
+    """Its lock fits the report, and the evidence says the same: only the bytes tell."""
+    told = {name: {"sha256": "1" * 64} for name in EXPORTED}
+    (paths.EXPORT_REPORTS / "c.json").write_text(json.dumps({"files": told}))
+    traced.made()
+    traced.release()
+    others = traced.others()
+    assert others.keys() == {f"{paths.EXPORT / 'c' / name}" for name in EXPORTED}
+    assert {hop.state for hop in others.values()} == {"wrong"}
+
+
+def test_evidence_has_every_export_and_no_other(traced: Traced) -> None:
+    found = Evidence.model_validate_json(evidence_path(traced.id).read_text())
+    traced.write(found.model_copy(update={"exports": {}}))
+    others = traced.others()
+    assert "exports.c.md5" in others
+    assert others["exports.c.files.model.c"].why == (
+        f"it says nothing, dvc.lock with reports/export of {found.git_sha[:7]} says "
+        f"{sha256(EXPORTED['model.c'])}"
+    )
+    assert {hop.state for hop in others.values()} == {"wrong"}
+
+
+def test_a_target_that_is_no_longer_asked_for_is_not_released(traced: Traced) -> None:
+    """DVC's lock keeps what a stage of before made."""
+    Path("params.yaml").write_text("export: {targets: {}}\n")
+    traced.stored.commit()
+    traced.release()
+    assert json.loads(evidence_path(traced.id).read_text())["exports"] == {}
+    assert traced.others() == {}
+
+
+class Shipped:
+    """A release that dev runs, to be fetched from."""
+
+    def __init__(self, traced: Traced) -> None:
+        self.traced = traced
+        content = Evidence.model_validate_json(evidence_path(traced.id).read_text())
+        files = {policy_path("dev"): "requires: null\n", policy_path("prod"): "requires: dev\n"}
+        files |= {release_path("dev"): content.release.text()}
+        files |= {Path(f"environments/{name}/config.env"): SETTINGS for name in ("dev", "prod")}
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        traced.stored.commit()
+
+    def fetch(self, folder: Path, environment: str = "dev", target: str = "c") -> list[Path]:
+        at = Revision(self.traced.git("rev-parse", "HEAD"))
+        return artefact.fetch(environment, target, folder, at)
+
+
+SETTINGS = "LISTEN=127.0.0.1:8080\nREPLICAS=1\nCPUS=1\nMEMORY=512M\n"
+
+
+@pytest.fixture
+def shipped(traced: Traced) -> Shipped:
+    return Shipped(traced)
+
+
+def test_the_exported_model_of_an_environment_is_fetched(shipped: Shipped, tmp_path: Path) -> None:
+    """From the remote alone, twice into the same folder, and whatever is checked out now."""
+    shutil.rmtree(shipped.traced.stored.folder.parent / "cache")
+    shutil.rmtree("models")
+    out = tmp_path / "device" / "c"
+    for _ in range(2):
+        assert shipped.fetch(out) == [out / name for name in EXPORTED]
+        assert {path.name: path.read_text() for path in out.iterdir()} == EXPORTED
+
+
+def test_what_cannot_be_fetched_is_one_line_and_writes_nothing(
+    shipped: Shipped, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match=r"^dev runs \S+, which was exported to c, not to tflite"):
+        shipped.fetch(out, target="tflite")
+    with pytest.raises(InputError, match=r"^prod has no release yet"):
+        shipped.fetch(out, "prod")
+    with pytest.raises(InputError, match=r"^there is no environment nowhere"):
+        shipped.fetch(out, "nowhere")
+    assert not out.exists()
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"out: has mine\.txt in it, which would be lost"):
+        shipped.fetch(out)
+    with pytest.raises(InputError, match=r"mine\.txt: is a file; give a folder"):
+        shipped.fetch(out / "mine.txt")
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+
+
+def test_no_remote_is_one_line_and_writes_nothing(shipped: Shipped, tmp_path: Path) -> None:
+    shipped.traced.stored.forget(remote=True)
+    shutil.rmtree(shipped.traced.stored.folder.parent / "cache")
+    line = r"^models/export/c/model\.c .* had from the remote"
+    with pytest.raises(InputError, match=line) as told:
+        shipped.fetch(tmp_path / "out")
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_file_than_the_evidence_names_is_not_written(
+    shipped: Shipped, tmp_path: Path
+) -> None:
+    """The first file is right: what was there stays all the same."""
+    out = tmp_path / "out"
+    shipped.fetch(out)
+    content = json.loads(evidence_path(shipped.traced.id).read_text())
+    content["exports"]["c"]["files"]["model.h"] = "1" * 64
+    evidence_path(shipped.traced.id).write_text(json.dumps(content))
+    shipped.traced.stored.commit()
+    (out / "model.c").write_text("of before")
+    with pytest.raises(CheckError, match=r"^models/export/c/model\.h of \S+ is not the file that"):
+        shipped.fetch(out)
+    assert (out / "model.c").read_text() == "of before"
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []

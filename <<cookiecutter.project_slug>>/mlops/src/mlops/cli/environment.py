@@ -1,5 +1,6 @@
 """Environments as they are: what they have, what runs, and where that comes from."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,6 +88,32 @@ def stop(
 
     done = apply.stop(environment, trunk(base))
     typer.echo(f"{environment}: {'stopped' if done else 'nothing runs'}")
+
+
+@app.command()
+def fetch(
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
+    target: Annotated[str, typer.Option(help="One of export.targets: c, tflite, ...")],
+    out: Annotated[
+        Path | None, typer.Option(help="The output folder. [default: build/fetch/ENV/TARGET]")
+    ] = None,
+    base: Trunk = None,
+) -> None:
+    """Get the exported model that an environment runs.
+
+    Files come from DVC's cache or its remote, and have the hashes of the release's evidence, or
+    nothing is written: exit code 3 where one has another.
+
+    \b
+    mlops fetch prod --target c
+    mlops fetch prod --target tflite --out app/src/main/assets/model
+    """
+    from ..paths import FETCHED
+    from ..release import artefact
+
+    folder = out or FETCHED / environment / target
+    for path in artefact.fetch(environment, target, folder, trunk(base)):
+        typer.echo(path)
 
 
 @app.command()

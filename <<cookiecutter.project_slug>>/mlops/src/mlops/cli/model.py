@@ -10,6 +10,7 @@ from ..paths import REPORT
 from .options import Base, Json, Trunk, print_json, trunk
 
 if TYPE_CHECKING:
+    from ..inference import Runnable
     from ..judging.comparison import Comparison
     from ..scoring.predict import Tally
 
@@ -66,7 +67,9 @@ def predict(
             "--output", "-o", help="A .csv or .parquet file. [default: FILE.predictions.csv]"
         ),
     ] = None,
-    model: Annotated[Path, typer.Option(help="The ONNX model.")] = Path("models/model.onnx"),
+    model: Annotated[
+        Path, typer.Option(help="The model: .onnx, or what `export` made (.c, .tflite, .mlmodel).")
+    ] = Path("models/model.onnx"),
     with_inputs: Annotated[
         bool, typer.Option("--with-inputs", help="Copy the file's columns, too.")
     ] = False,
@@ -75,7 +78,7 @@ def predict(
     thousands: ThousandsMark = None,
     explain: Explain = 0,
 ) -> None:
-    """Score a file with the ONNX model.
+    """Score a file with the model.
 
     Memory does not grow with the file. Exit code 2 when a row breaks the contract; with --lenient
     the row is scored and counted, and the exit code is 4.
@@ -85,13 +88,13 @@ def predict(
     mlops predict new.parquet -o scored.parquet --with-inputs
     mlops predict from-excel.csv --decimal , --lenient
     mlops predict new.csv --explain 3
+    mlops predict new.csv --model models/export/c/model.c
     """
-    from ..inference import OnnxModel
     from ..scoring import predict
 
     target = output or file.with_name(f"{file.name.split('.')[0]}.predictions.csv")
     written = _written(decimal, thousands)
-    tally = predict.predict(file, target, OnnxModel(model), with_inputs, lenient, written, explain)
+    tally = predict.predict(file, target, _opened(model), with_inputs, lenient, written, explain)
     typer.echo(f"{target}: {tally.rows:,} predictions")
     _tell(tally, lenient)
 
@@ -361,6 +364,17 @@ def _annex(json: bool) -> None:
         print_json(points)
     else:
         typer.echo(annex.markdown(points, load_card(at).name), nl=False)
+
+
+def _opened(model: Path) -> "Runnable":
+    """The model in a file of any form; ONNX, the usual one, without what others import."""
+    from ..inference import OnnxModel
+
+    if model.suffix == ".onnx":
+        return OnnxModel(model)
+    from ..export.targets import opened
+
+    return opened(model)
 
 
 def _written(decimal: str | None, thousands: str | None) -> dict[str, str]:

@@ -34,12 +34,17 @@ class Tflite(Section):
     """TensorFlow Lite."""
 
 
+class Coreml(Section):
+    """Core ML."""
+
+
 class Targets(Section):
     """What there is to export to; None for what is not asked for."""
 
     model_config = ConfigDict(**Section.model_config, populate_by_name=True)
 
     c: C | None = None
+    coreml: Coreml | None = None
     onnx_int8: Annotated[Int8 | None, Field(alias="onnx-int8")] = None
     tflite: Tflite | None = None
     tflite_int8: Annotated[Int8 | None, Field(alias="tflite-int8")] = None

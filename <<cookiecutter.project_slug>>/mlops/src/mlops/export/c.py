@@ -5,15 +5,18 @@ what the model computes with is called. Categories are texts as callers of the s
 what is missing is NAN in a number and NULL or "" in a text.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 
 from ..errors import InputError
-from .program import Kind, Program, Step, Value
+from .program import LABELS, Kind, Program, Step, Value
 from .trees import Trees
 
 TYPES: dict[Kind, str] = {
@@ -41,6 +44,43 @@ class Source:
     table_bytes: int
 
 
+@dataclass(frozen=True)
+class Description:
+    """What a model in C says of itself, in a comment at its end: whoever runs it reads that.
+
+    Attributes:
+        name: what its names begin with.
+        inputs: the kind of each column.
+        outputs: of each its kind, and how many numbers it has; None for one that is no array.
+        metadata: that of the ONNX model which it was made from.
+    """
+
+    name: str
+    inputs: dict[str, Kind]
+    outputs: dict[str, tuple[Kind, int | None]]
+    metadata: dict[str, str]
+
+    def comment(self) -> str:
+        """As it stands in the code."""
+        return f"/* {BEGUN}\n{json.dumps(asdict(self), indent=1).replace('/', SLASH)}\n*/\n"
+
+    @staticmethod
+    def of(code: Path) -> "Description":
+        """Read it. Raises InputError where there is no such file, or none in it."""
+        if not code.is_file():
+            raise InputError(f"{code}: no model; `export` makes it, or `mlops fetch`")
+        text = code.read_text(encoding="utf-8", errors="replace")
+        try:
+            return Description(**json.loads(text.rpartition(f"/* {BEGUN}")[2].rpartition("*/")[0]))
+        except (ValueError, TypeError):
+            raise InputError(f"{code}: not a model in C that says what it is") from None
+
+
+BEGUN = "what this is:"
+# In the place of a slash, which could begin or end a comment.
+SLASH = r"\u002f"
+
+
 def write(model: onnx.ModelProto, name: str, note: str) -> Source:
     """Write a model in C.
 
@@ -54,7 +94,8 @@ def write(model: onnx.ModelProto, name: str, note: str) -> Source:
     program = Program.of(model)
     writer = Writer(program.read)
     lines = [line for step in program.steps for line in writer.step(step)]
-    return _source(program, writer, lines, identifier(name), note)
+    metadata = {each.key: each.value for each in model.metadata_props}
+    return _source(program, writer, lines, identifier(name), note, metadata)
 
 
 def identifier(name: str) -> str:
@@ -528,7 +569,7 @@ def _scores(writer: Writer, step: Step, size: int) -> Iterator[str]:
 
 
 def _labels(step: Step) -> np.ndarray:
-    for name in ("classlabels_strings", "classlabels_int64s", "classlabels_ints"):
+    for name in LABELS:
         if name in step.settings:
             return np.array(step.settings[name], dtype=object)
     raise _refused(step, " without labels")
@@ -685,7 +726,14 @@ WRITERS: dict[str, Callable[[Writer, Step], Iterator[str]]] = {
 }
 
 
-def _source(program: Program, writer: Writer, lines: list[str], name: str, note: str) -> Source:
+def _source(
+    program: Program,
+    writer: Writer,
+    lines: list[str],
+    name: str,
+    note: str,
+    metadata: dict[str, str],
+) -> Source:
     """The two texts: a row and an answer as structures, and the function that leads there."""
     members = {value.name: identifier(value.name) for value in program.inputs}
     if len(set(members.values())) < len(members):
@@ -716,6 +764,16 @@ def _source(program: Program, writer: Writer, lines: list[str], name: str, note:
         guard=f"{name.upper()}_MODEL_H",
         row="\n".join(row),
         answer="\n".join(answer),
+        constants="".join(f"{line}\n" for line in _constants(program, name, metadata)),
+    )
+    description = Description(
+        name=name,
+        inputs={value.name: value.kind for value in program.inputs},
+        outputs={
+            value.name: (value.kind, value.size if len(value.shape) > 1 else None)
+            for value in program.outputs
+        },
+        metadata=metadata,
     )
     includes = [f"#include <{each}>" for each in sorted(writer.headers)]
     body = "\n".join(f"    {line}" for line in [*read, *lines, *tell])
@@ -726,7 +784,24 @@ def _source(program: Program, writer: Writer, lines: list[str], name: str, note:
         tables="\n".join(writer.tables),
         body=body,
     )
+    code += description.comment()
     return Source(header, code, writer.table_bytes)
+
+
+# Where a model comes from: what of its metadata is a constant of the header.
+LINEAGE = ("project", "estimator", "contract_sha256", "data_sha256")
+
+
+def _constants(program: Program, name: str, metadata: dict[str, str]) -> Iterator[str]:
+    """The lineage, and the labels of classes in the order of their probabilities."""
+    start = name.upper()
+    for key in LINEAGE:
+        if key in metadata:
+            yield f"#define {start}_{key.upper()} {quoted(str(json.loads(metadata[key])))}"
+    labels: list[Any] | None = json.loads(metadata.get("classes", "null")) or program.labels
+    if labels is not None:
+        yield f"#define {start}_CLASSES {len(labels)}"
+        yield f"#define {start}_LABELS {{{', '.join(quoted(str(each)) for each in labels)}}}"
 
 
 def _extent(value: Value) -> str:
@@ -746,6 +821,7 @@ HEADER = """\
 #include <stdbool.h>
 #include <stdint.h>
 
+{constants}
 /* A row: NAN is a number that is missing, NULL or "" a text. */
 typedef struct {{
 {row}

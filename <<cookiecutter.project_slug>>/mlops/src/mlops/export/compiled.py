@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, ProjectError
-from .program import Kind, Program, Value
+from ..inference import read_metadata
+from .c import Description
+from .program import Kind
 
 CTYPES: dict[Kind, Any] = {
     "float": ctypes.c_float,
@@ -28,26 +30,24 @@ class Compiled:
     """A model in C as a library of this process.
 
     Attributes:
-        metadata: that of the ONNX model which it was made from.
+        metadata: what travels with it, as in the ONNX model.
     """
 
-    def __init__(self, code: Path, program: Program, name: str, metadata: dict[str, Any]) -> None:
+    def __init__(self, code: Path) -> None:
         """Compile it.
 
         Args:
-            code: its `model.c`; the header is beside it.
-            program: tells what its row and its answer hold.
-            name: what its names begin with.
-            metadata: as the attribute.
+            code: its `model.c`, which describes itself; the header is beside it.
         Raises:
-            InputError: there is no compiler.
+            InputError: there is no compiler, or it is no model of this project's making.
             ProjectError: it does not compile.
         """
-        self.metadata, self._program = metadata, program
+        description = Description.of(code)
+        self.metadata = read_metadata(description.metadata)
         compiler = os.environ.get("CC", "cc")
         if shutil.which(compiler) is None:
             raise InputError(
-                f"export.targets.c: there is no C compiler {compiler!r} to prove the model with: "
+                f"{code.name}: there is no C compiler {compiler!r} to run the model with: "
                 "install gcc or clang, or name one in CC"
             )
         with tempfile.TemporaryDirectory() as folder:
@@ -57,28 +57,23 @@ class Compiled:
             if done.returncode:
                 said = (done.stderr.splitlines() or ["no reason given"])[0]
                 raise ProjectError(f"{code}: {compiler} does not compile it: {said}")
-            self._predict = ctypes.CDLL(os.fspath(library))[f"{name}_predict"]
+            self._predict = ctypes.CDLL(os.fspath(library))[f"{description.name}_predict"]
         self._predict.restype = None
-        self._row = _structure("Row", [CTYPES[value.kind] for value in program.inputs])
-        self._answer = _structure("Answer", [_member(value) for value in program.outputs])
+        self._inputs, self._outputs = description.inputs, description.outputs
+        self._row = _structure("Row", [CTYPES[kind] for kind in self._inputs.values()])
+        members = [_member(kind, size) for kind, size in self._outputs.values()]
+        self._answer = _structure("Answer", members)
 
     def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs for `columns`, as inference.OnnxModel.predict has them."""
-        taken = [_plain(value, columns[value.name]) for value in self._program.inputs]
+        taken = [_plain(kind, columns[name]) for name, kind in self._inputs.items()]
         answers = []
         for row in zip(*taken, strict=True):
             answer = self._answer()
             self._predict(ctypes.byref(self._row(*row)), ctypes.byref(answer))
-            answers.append([_read(getattr(answer, f"m{n}")) for n in self._places])
+            answers.append([_read(getattr(answer, f"m{n}")) for n in range(len(self._outputs))])
         made = zip(*answers, strict=True)
-        return {
-            value.name: np.array(list(each))
-            for value, each in zip(self._program.outputs, made, strict=True)
-        }
-
-    @property
-    def _places(self) -> range:
-        return range(len(self._program.outputs))
+        return {name: np.array(list(each)) for name, each in zip(self._outputs, made, strict=True)}
 
 
 def _structure(name: str, members: list[Any]) -> Any:
@@ -87,12 +82,12 @@ def _structure(name: str, members: list[Any]) -> Any:
     return type(name, (ctypes.Structure,), {"_fields_": fields})
 
 
-def _member(value: Value) -> Any:
-    return CTYPES[value.kind] * value.size if len(value.shape) > 1 else CTYPES[value.kind]
+def _member(kind: Kind, size: int | None) -> Any:
+    return CTYPES[kind] if size is None else CTYPES[kind] * size
 
 
-def _plain(value: Value, column: np.ndarray) -> list[Any]:
-    if value.kind == "text":
+def _plain(kind: Kind, column: np.ndarray) -> list[Any]:
+    if kind == "text":
         return [str(text).encode() for text in column]
     found: list[Any] = column.tolist()
     return found

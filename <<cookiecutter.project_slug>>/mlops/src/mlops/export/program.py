@@ -19,6 +19,9 @@ KINDS: dict[str, Kind] = {
     "bool": "truth",
 }
 
+# Where a classifier has its labels.
+LABELS = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
+
 
 @dataclass(frozen=True)
 class Value:
@@ -101,17 +104,30 @@ class Program:
                 steps.append(Step(node.op_type, taken, made, _settings(node)))
         outputs = [known[each.name] for each in model.graph.output]
         inputs = [known[each.name] for each in model.graph.input]
-        return Program(inputs, outputs, _needed(steps, outputs))
+        program = Program(inputs, outputs, steps)
+        return Program(inputs, outputs, program.towards(outputs))
 
+    def towards(self, outputs: list[Value]) -> list[Step]:
+        """The steps that lead to some outputs."""
+        wanted, found = {value.name for value in outputs}, []
+        for step in reversed(self.steps):
+            if wanted & {value.name for value in step.outputs}:
+                wanted |= {value.name for value in step.inputs if value is not None}
+                found.append(step)
+        return found[::-1]
 
-def _needed(steps: list[Step], outputs: list[Value]) -> list[Step]:
-    """The steps that lead to outputs."""
-    wanted, found = {value.name for value in outputs}, []
-    for step in reversed(steps):
-        if wanted & {value.name for value in step.outputs}:
-            wanted |= {value.name for value in step.inputs if value is not None}
-            found.append(step)
-    return found[::-1]
+    @property
+    def labels(self) -> list[Any] | None:
+        """Of the classes, in the order of their probabilities; None where it tells no classes."""
+        for step in self.steps:
+            for name in LABELS:
+                if name in step.settings:
+                    return list(step.settings[name])
+            constant = step.inputs[0].constant if step.inputs[0] is not None else None
+            if step.operator == "ArrayFeatureExtractor" and constant is not None:
+                found: list[Any] = constant.ravel().tolist()
+                return found
+        return None
 
 
 def _answered(model: onnx.ModelProto) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
-"""The targets: what each makes of the ONNX model, and how it is asked for rows.
+"""The targets: what each makes of the ONNX model, and how what it made is asked for rows.
 
-An owner's target is another entry of TARGETS.
+An owner's target is another entry of TARGETS, and of FORMATS where its file is one of its own.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,27 @@ from typing import Any
 
 import onnx
 
-from ..config.export import C, Int8, Tflite
-from ..errors import CheckError
-from ..inference import OnnxModel, Runnable, read_metadata
-from . import c, int8, tflite
+from ..config.export import C, Coreml, Int8, Tflite
+from ..errors import CheckError, InputError
+from ..inference import OnnxModel, Runnable
+from . import c, coreml, int8, tflite
 from .compiled import Compiled
-from .program import Program
+from .specification import Specification
+
+# What makes a file answer rows, by how its name ends.
+FORMATS: dict[str, Callable[[Path], Runnable]] = {
+    ".c": Compiled,
+    ".mlmodel": Specification.of,
+    ".onnx": lambda path: OnnxModel(path, threads=1),
+    ".tflite": tflite.Interpreted.of,
+}
+
+
+def opened(path: Path) -> Runnable:
+    """A model in any form, ready to answer. Raises InputError where it cannot be run here."""
+    if path.suffix not in FORMATS:
+        raise InputError(f"{path}: a model ends with one of {', '.join(FORMATS)}")
+    return FORMATS[path.suffix](path)
 
 
 @dataclass(frozen=True)
@@ -25,14 +40,18 @@ class Target:
     Attributes:
         make: writes the files of a model into a folder: the model, the project's name, and what
             params.yaml says of the target.
-        run: makes what is in the folder answer rows.
+        file: the one of them that `opened` makes answer rows.
         is_exact: whether its numbers are the model's, within verify.tolerance; else the deciding
             metrics say how good it is.
     """
 
     make: Callable[[onnx.ModelProto, str, Path, Any], None]
-    run: Callable[[onnx.ModelProto, str, Path], Runnable]
+    file: str
     is_exact: bool
+
+    def run(self, folder: Path) -> Runnable:
+        """What was made, ready to answer."""
+        return opened(folder / self.file)
 
 
 def _make_c(model: onnx.ModelProto, name: str, folder: Path, settings: C) -> None:
@@ -46,34 +65,22 @@ def _make_c(model: onnx.ModelProto, name: str, folder: Path, settings: C) -> Non
     (folder / "model.c").write_text(source.code, encoding="utf-8")
 
 
-def _run_c(model: onnx.ModelProto, name: str, folder: Path) -> Runnable:
-    code = folder / "model.c"
-    return Compiled(code, Program.of(model), c.identifier(name), _metadata(model))
-
-
 def _make_int8(model: onnx.ModelProto, name: str, folder: Path, settings: Int8) -> None:
     (folder / "model.onnx").write_bytes(int8.quantised(model))
-
-
-def _run_int8(model: onnx.ModelProto, name: str, folder: Path) -> Runnable:
-    return OnnxModel(folder / "model.onnx", threads=1)
 
 
 def _make_tflite(model: onnx.ModelProto, name: str, folder: Path, settings: Tflite | Int8) -> None:
     tflite.write(model, folder, isinstance(settings, Int8))
 
 
-def _run_tflite(model: onnx.ModelProto, name: str, folder: Path) -> Runnable:
-    return tflite.Interpreted.of(folder, _metadata(model))
-
-
-def _metadata(model: onnx.ModelProto) -> dict[str, Any]:
-    return read_metadata({each.key: each.value for each in model.metadata_props})
+def _make_coreml(model: onnx.ModelProto, name: str, folder: Path, settings: Coreml) -> None:
+    coreml.write(model, folder / coreml.MODEL)
 
 
 TARGETS: dict[str, Target] = {
-    "c": Target(_make_c, _run_c, is_exact=True),
-    "onnx-int8": Target(_make_int8, _run_int8, is_exact=False),
-    "tflite": Target(_make_tflite, _run_tflite, is_exact=True),
-    "tflite-int8": Target(_make_tflite, _run_tflite, is_exact=False),
+    "c": Target(_make_c, "model.c", is_exact=True),
+    "coreml": Target(_make_coreml, coreml.MODEL, is_exact=True),
+    "onnx-int8": Target(_make_int8, "model.onnx", is_exact=False),
+    "tflite": Target(_make_tflite, tflite.MODEL, is_exact=True),
+    "tflite-int8": Target(_make_tflite, tflite.MODEL, is_exact=False),
 }

@@ -15,12 +15,17 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..errors import InputError
+from ..errors import InputError, needs_group
+from ..files import read_bytes
+from ..inference import read_metadata
 from .program import Kind, Program, Step, Value
 
 # The first release of the format that has all operators below, in a version of its own.
 FORMAT = 3
+IDENTIFIER = b"TFL3"
 DESCRIPTION = "columns.json"
+# What the model's own metadata calls the same, with where the model comes from.
+DESCRIBED = "mlops"
 MODEL = "model.tflite"
 
 
@@ -53,9 +58,10 @@ def write(model: onnx.ModelProto, folder: Path, is_int8: bool = False) -> None:
         writer.take(value)
     for step in program.steps:
         writer.step(step)
+    told = {"inputs": writer.known, "classes": writer.classes}
+    writer.describe(told | {"metadata": {each.key: each.value for each in model.metadata_props}})
     content = writer.finished(program.outputs)
     (folder / MODEL).write_bytes(content)
-    told = {"inputs": writer.known, "classes": writer.classes}
     text = json.dumps(told, ensure_ascii=False, indent=2)
     (folder / DESCRIPTION).write_text(f"{text}\n", encoding="utf-8")
 
@@ -70,10 +76,7 @@ def _schema() -> Any:
 
 
 def _absent() -> InputError:
-    return InputError(
-        "export.targets.tflite needs the dependency group `tflite`: run `uv sync --group tflite`, "
-        'and add "tflite" to default-groups in pyproject.toml so that CI has it, too'
-    )
+    return needs_group("export.targets.tflite", "tflite")
 
 
 def _refused(step: Step, how: str = "") -> InputError:
@@ -104,6 +107,7 @@ class Writer:
         self._graph = schema.SubGraphT()
         self._graph.tensors, self._graph.operators, self._graph.inputs = [], [], []
         self._buffers = [schema.BufferT()]
+        self._metadata: list[Any] = []
         self._places: dict[str, int] = {}
         self._categories: dict[str, str] = {}
 
@@ -190,6 +194,15 @@ class Writer:
         place: int = made.outputs[0]
         return place
 
+    def describe(self, facts: dict[str, Any]) -> None:
+        """Put facts into the file, as JSON, for whoever has that alone."""
+        entry = self.schema.MetadataT()
+        entry.name, entry.buffer = DESCRIBED, len(self._buffers)
+        self._metadata.append(entry)
+        buffer = self.schema.BufferT()
+        buffer.data = np.frombuffer(json.dumps(facts).encode(), dtype="uint8")
+        self._buffers.append(buffer)
+
     def finished(self, outputs: list[Value]) -> bytes:
         """The file."""
         schema = self.schema
@@ -212,9 +225,9 @@ class Writer:
             for name, place in zip(self.known, self._graph.inputs, strict=True)
         ]
         signature.outputs = [self._named(value.name, self._places[value.name]) for value in outputs]
-        model.signatureDefs = [signature]
+        model.signatureDefs, model.metadata = [signature], self._metadata
         builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), b"TFL3")
+        builder.Finish(model.Pack(builder), IDENTIFIER)
         return bytes(builder.Output())
 
     def _named(self, name: str, place: int) -> Any:
@@ -470,7 +483,7 @@ class Interpreted:
     """A model that TensorFlow Lite's interpreter answers for.
 
     Attributes:
-        metadata: that of the ONNX model which it was made from.
+        metadata: what travels with it, as in the ONNX model.
         columns: what its numbers mean.
     """
 
@@ -479,15 +492,25 @@ class Interpreted:
     runner: Callable[..., dict[str, np.ndarray]] = field(repr=False)
 
     @staticmethod
-    def of(folder: Path, metadata: dict[str, Any]) -> "Interpreted":
-        """Load what `write` wrote."""
-        told = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError:
-            raise _absent() from None
-        made = Interpreter(str(folder / MODEL), num_threads=1)
-        return Interpreted(metadata, Columns(**told), made.get_signature_runner())
+    def of(path: Path) -> "Interpreted":
+        """Load what `write` wrote. Raises InputError where it is something else."""
+        schema = _schema()
+        from ai_edge_litert.interpreter import Interpreter
+
+        content = read_bytes(path)
+        if content[4:8] != IDENTIFIER:
+            raise InputError(f"{path}: not a TensorFlow Lite model")
+        model = schema.ModelT.InitFromPackedBuf(content, 0)
+        facts = {
+            each.name.decode(): bytes(model.buffers[each.buffer].data)
+            for each in model.metadata or []
+        }
+        if DESCRIBED not in facts:
+            raise InputError(f"{path}: does not say what its numbers mean; export it again")
+        told = json.loads(facts[DESCRIBED])
+        columns = Columns(told["inputs"], told["classes"])
+        made = Interpreter(model_content=content, num_threads=1)
+        return Interpreted(read_metadata(told["metadata"]), columns, made.get_signature_runner())
 
     def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs for columns, as inference.OnnxModel.predict has them."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -15,13 +15,21 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from ..config.section import Task
-from ..errors import ProjectError, first_line, own_code
+from ..errors import ProjectError, first_line, needs_group, own_code
 from ..files import replacing
 from ..paths import CANDIDATE, MODEL
 from ..project import module, shown, wrong
 from .declared import Declared
 from .features import DeclaredFeatures
 from .mixture import Mixture as Mixture  # which a pickle may name: loading depends on it
+
+if TYPE_CHECKING:
+    # Which a pickle may name, too, where their groups are installed: loading depends on them.
+    from . import lightgbm as lightgbm
+    from . import xgboost as xgboost
+
+# Libraries that a pickle may need and that dependency groups of their names bring.
+GROUPS = ("lightgbm", "xgboost")
 
 # Predictions by name, each with a row first: `prediction` (rows,) always; `probability` (rows,
 # classes) for classification; `lower`, `upper` (rows,) where regression has an interval;
@@ -92,8 +100,16 @@ class Model:
 
     @staticmethod
     def load(path: Path = MODEL) -> "Model":
-        """Read a model that `save` wrote. Only from files of your own: a pickle can run code."""
-        model = joblib.load(path)
+        """Read a model that `save` wrote. Only from files of your own: a pickle can run code.
+
+        Raises InputError where the library of its estimator is not installed.
+        """
+        try:
+            model = joblib.load(path)
+        except ModuleNotFoundError as error:
+            if error.name not in GROUPS:
+                raise
+            raise needs_group(f"{path}: the estimator", error.name) from error
         assert isinstance(model, Model)
         return model
 

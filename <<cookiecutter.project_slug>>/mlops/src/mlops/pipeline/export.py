@@ -114,9 +114,8 @@ class Exam:
 
     def made(self, model: onnx.ModelProto, folder: Path) -> Runnable:
         """The target's files of an ONNX model, in an empty folder, ready to answer."""
-        project = about().name
-        self.target.make(model, project, folder, self.settings)
-        return self.target.run(model, project, folder)
+        self.target.make(model, about().name, folder, self.settings)
+        return self.target.run(folder)
 
     def groups(self, model: Model, target: Runnable, converted: onnx.ModelProto) -> Groups:
         """How the target agrees with scikit-learn, by group of rows: see verify.

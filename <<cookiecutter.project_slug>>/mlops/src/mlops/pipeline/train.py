@@ -29,6 +29,7 @@ from ..files import write_json
 from ..learning import memory
 from ..learning.background import background
 from ..learning.conversion import to_onnx
+from ..learning.declared import Declared
 from ..learning.estimators import build, check_target, finish
 from ..learning.folds import Fold, folds
 from ..learning.metrics import Scored, negative_log_loss, rounded, score
@@ -98,11 +99,31 @@ def every_row() -> pd.DataFrame:
 
 def fit(params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame) -> Pipeline:
     """The estimator of params.yaml with the chosen hyperparameters, trained on some rows."""
+    with waiting(f"fitting {params.train.estimator}"):
+        return fitted(params, chosen, contract, rows)
+
+
+def fitted(
+    params: Params,
+    chosen: Section,
+    contract: Contract,
+    rows: pd.DataFrame,
+    declared: Declared | None = None,
+) -> Pipeline:
+    """The same without a word of how long it takes, and with features given where there are some.
+
+    Args:
+        params: names the estimator.
+        chosen: its hyperparameters.
+        contract: of the rows.
+        rows: conformed.
+        declared: features, in the place of those of features.yaml.
+    """
     name = params.train.estimator
     parted = calibrators(params, contract, rows) if params.train.calibration else None
-    pipeline = build(params.task, name, chosen, contract, params.train.seed, parted)
+    pipeline = build(params.task, name, chosen, contract, params.train.seed, parted, declared)
     inputs = model_inputs(rows, contract)
-    with waiting(f"fitting {name}"), explained(pipeline[:-1], inputs, fitted=False):
+    with explained(pipeline[:-1], inputs, fitted=False):
         pipeline.fit(inputs, target_values(rows, contract), **weights(params, contract, rows))
     finish(params.task, name, pipeline)
     return pipeline

@@ -37,7 +37,14 @@ def _hash(length: int, what: str) -> AfterValidator:
 
 Commit = Annotated[str, _hash(40, "a full commit hash")]
 Md5 = Annotated[str, _hash(32, "an MD5 in hexadecimal")]
+Folder = Annotated[
+    str, AfterValidator(_text(r"[0-9a-f]{32}\.dir", "an MD5 of a folder, as DVC has it"))
+]
 Sha256 = Annotated[str, _hash(64, "a SHA-256 in hexadecimal")]
+# Names of files that `mlops fetch` writes, and of targets: neither leaves its folder.
+Name = Annotated[
+    str, AfterValidator(_text(r"[A-Za-z0-9][A-Za-z0-9._-]*", "a name without a folder"))
+]
 Id = Annotated[str, AfterValidator(_text(ID.pattern, "a release's id"))]
 Version = Annotated[str, AfterValidator(_text(VERSION.pattern, "name@vX.Y.Z"))]
 Image = Annotated[
@@ -69,6 +76,18 @@ class Model(Section):
     judged_md5: Md5 | None = None
 
 
+class Export(Section):
+    """The model for a target of `export.targets`.
+
+    Attributes:
+        md5: of its folder, in dvc.lock.
+        files: their hashes by name.
+    """
+
+    md5: Folder
+    files: dict[Name, Sha256]
+
+
 class Images(Section):
     """The images that were built, by digest; empty where none were."""
 
@@ -85,6 +104,7 @@ class Evidence(Section):
         git_sha: the commit that it was made from.
         dvc_lock_sha256: of dvc.lock there.
         snapshot_sha256: of the data, as provenance.json has it.
+        exports: the model for other machines than a server, by target.
         metrics: of the test rows.
         verdict: against `champion`; None where there was none, or it could not be compared.
         champion: the release in the last environment when this one was made.
@@ -98,6 +118,7 @@ class Evidence(Section):
     snapshot_sha256: Sha256
     model: Model
     images: Images
+    exports: dict[Name, Export] = {}
     metrics: dict[str, Finite]
     verdict: Literal["better", "same", "worse"] | None = None
     champion: Id | None = None

@@ -6,6 +6,7 @@ release is traced back, so that none of them believes the file.
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,16 @@ from typing import Any
 from ..errors import InputError
 from ..files import flat
 from ..git.revision import Revision, git
-from ..paths import CANDIDATE_ONNX, LOCK, METRICS, ONNX, PROVENANCE
+from ..paths import (
+    CANDIDATE_ONNX,
+    EXPORT,
+    EXPORT_REPORTS,
+    LOCK,
+    METRICS,
+    ONNX,
+    PARAMS,
+    PROVENANCE,
+)
 from ..project import PYPROJECT
 from .declared import project_name
 from .evidence import Evidence, release_id
@@ -30,7 +40,7 @@ BELIEVED = {
     "verdict": "needs both models: `mlops gate` compares them when the change is merged",
     "run": "an address for people; nothing follows from it",
 }
-# Whose word each field is; `metrics` stands for each of them.
+# Whose word each field is; `metrics` and `exports` stand for each of them.
 _WHERE = {
     "id": "its commit",
     "dvc_lock_sha256": LOCK.as_posix(),
@@ -38,6 +48,7 @@ _WHERE = {
     "model.version": f"{PYPROJECT} and the count of commits",
     "model.md5": LOCK.as_posix(),
     "model.judged_md5": LOCK.as_posix(),
+    "exports": f"{LOCK} with {EXPORT_REPORTS}",
     "metrics": METRICS.as_posix(),
 }
 
@@ -93,6 +104,33 @@ def facts(evidence: Evidence) -> Iterator[Fact]:
     yield from _reports(at)
 
 
+def exports(at: Revision) -> dict[str, dict[str, Any]]:
+    """What a commit's model was exported to, by target: see evidence.Export.
+
+    The folder's hash is the lock's, and hashes of files are in the target's report, whose own hash
+    is there, too.
+    """
+    outputs, found = at.outputs, {}
+    for name in _targets(at):
+        folder = outputs.get(EXPORT / name)
+        files = _mapping(at, EXPORT_REPORTS / f"{name}.json").get("files")
+        found[name] = {
+            "md5": folder.md5 if folder else None,
+            "files": {
+                file: told.get("sha256") if isinstance(told, dict) else None
+                for file, told in (files.items() if isinstance(files, dict) else ())
+            },
+        }
+    return found
+
+
+def _targets(at: Revision) -> list[str]:
+    """What params.yaml exports to: dvc.lock keeps what it exported to before."""
+    wanted = _mapping(at, PARAMS).get("export")
+    targets = wanted.get("targets") if isinstance(wanted, dict) else None
+    return [str(name) for name in targets] if isinstance(targets, dict) else []
+
+
 def committed(commit: str) -> datetime:
     """When a commit was made."""
     return moment(git("show", "-s", "--format=%ct", commit))
@@ -132,21 +170,29 @@ def _measured(at: Revision) -> dict[str, object]:
     return {f"metrics.{name}": value for name, value in _mapping(at, METRICS).items()}
 
 
+def _exported(at: Revision) -> dict[str, object]:
+    return flat({"exports": exports(at)})
+
+
 _READERS = {
     _named: ("id", "model.version"),
     _locked: ("dvc_lock_sha256", "model.md5", "model.judged_md5"),
     _data: ("snapshot_sha256",),
     _measured: ("metrics",),
+    _exported: ("exports",),
 }
 
 
 def _reports(at: Revision) -> Iterator[Fact]:
     """The files that evidence is taken from, as the commit's own lock names them."""
+    paths = [METRICS, PROVENANCE]
     try:
         outputs, where = at.outputs, f"{LOCK} of {str(at.commit)[:7]}"
     except InputError as error:
         outputs, where = {}, str(error)
-    for path in (METRICS, PROVENANCE):
+    with suppress(InputError):  # told of `exports` already
+        paths += [EXPORT_REPORTS / f"{name}.json" for name in _targets(at)]
+    for path in paths:
         content, known = at.read_bytes(path), outputs.get(path)
         there = None if content is None else md5(content)
         named = known.md5 if known else None

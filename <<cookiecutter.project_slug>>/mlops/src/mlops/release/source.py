@@ -19,9 +19,9 @@ from ..git.lock import require_fresh
 from ..git.revision import WORKSPACE, Revision, is_clean
 from ..judging.comparison import compare, obtain
 from ..paths import LOCK, METRICS, ONNX, PROVENANCE
-from .evidence import Evidence, Images, Model, release_id
+from .evidence import Evidence, Export, Images, Model, release_id
 from .history import route
-from .lineage import committed, md5, of_commit
+from .lineage import committed, exports, md5, of_commit
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def of_source(found: Source, base: Revision, images: Images, run: str | None) ->
             judged_md5=known["model.judged_md5"],
         ),
         images=images,
+        exports={name: Export.model_validate(each) for name, each in exports(found.at).items()},
         metrics=found.at.load(METRICS),
         **_compared(base),
         run=run,

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ..errors import CheckError, InputError, ProjectError, first_line
 from ..git.revision import Output, Revision, git, is_shallow
-from ..paths import LOCK, ONNX, PARAMS, PROVENANCE, SNAPSHOT
+from ..paths import EXPORT, LOCK, ONNX, PARAMS, PROVENANCE, SNAPSHOT
 from ..project import PYPROJECT
 from ..serving.client import Client
 from .declared import image_names, registry
@@ -190,6 +190,10 @@ def _in_git(evidence: Evidence, base: Revision) -> Iterator[Hop]:
         yield Hop(fact.field, said, "wrong" if fact.problem else "ok", fact.problem)
     try:
         yield _output(ONNX, evidence.model.sha256, "the evidence", commit)
+        for target, export in evidence.exports.items():
+            for name, expected in export.files.items():
+                path = EXPORT / target / name
+                yield _bytes(path.as_posix(), path, None, expected, "the evidence", commit)
         yield from _data(commit)
     except InputError as error:  # a file of the commit that is not what it must be
         yield Hop("data", evidence.snapshot_sha256, "wrong", str(error))

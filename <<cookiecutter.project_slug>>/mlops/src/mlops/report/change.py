@@ -14,6 +14,7 @@ from ..data.contract import load_contract
 from ..data.profile import Change as ColumnChange
 from ..data.profile import changes
 from ..errors import InputError
+from ..experiments.record import Record, fingerprint, noted
 from ..files import digest
 from ..git import lock
 from ..git.engine import MANIFEST, engine
@@ -188,6 +189,19 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Experiments:
+    """What is noted of experiments.
+
+    Attributes:
+        led: those whose settings these are.
+        others: those that were noted since the base, and were not taken.
+    """
+
+    led: list[Record]
+    others: list[Record]
+
+
+@dataclass(frozen=True)
 class Change:
     """The workspace against a base.
 
@@ -218,6 +232,7 @@ class Change:
         fairness: what it does to groups, by column with role sensitive.
         parameters: those that differ; None where there is no base.
         exports: the model for other machines than a server.
+        experiments: those that led to it, and those that were thrown away.
         stages: of the run that made this; empty where its log is not at hand.
         params: of the workspace.
     """
@@ -250,6 +265,7 @@ class Change:
     data: Data | None
     model: Model | None
     exports: list[Exported]
+    experiments: Experiments
     stages: list[Stage]
     lineage: list[Texts]
     params: Params = field(repr=False)
@@ -345,6 +361,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         data=_data(base),
         model=_model(base, found),
         exports=_exports(base, params),
+        experiments=_experiments(base),
         stages=_stages(log),
         lineage=[*_lineage(base, head)],
         params=params,
@@ -408,6 +425,19 @@ def _caveats() -> Iterator[Caveat]:
     of_data = (WORKSPACE.load(VALIDATION) or {}).get("caveats", [])
     for each in [*of_data, *(WORKSPACE.load(CAVEATS) or [])]:
         yield Caveat(**each)
+
+
+def _experiments(base: Revision | None) -> Experiments:
+    """Of settings that are the base's, what is noted since: nothing else led here from there."""
+    before, own = fingerprint(base) if base else None, fingerprint(WORKSPACE)
+    known = {each.name: each for each in noted(base)} if base else {}
+    new = [each for each in noted(WORKSPACE) if known.get(each.name) != each]
+    led = [
+        each
+        for each in (noted(WORKSPACE) if before != own else new)
+        if each.fingerprint is not None and each.fingerprint == own
+    ]
+    return Experiments(led, [each for each in new if each not in led])
 
 
 def _loaded(revision: Revision | None, path: Path) -> Any:

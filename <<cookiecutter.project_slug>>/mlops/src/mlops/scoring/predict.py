@@ -1,4 +1,4 @@
-"""Score a file with the ONNX model, batch by batch, so that memory does not grow with the file."""
+"""Score a file with a model, batch by batch, so that memory does not grow with the file."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from ..data.dialect import Dialect
 from ..data.inputs import columns, model_inputs
 from ..errors import InputError
 from ..files import explain, replacing
-from ..inference import OnnxModel
+from ..inference import OnnxModel, Runnable
 from ..progress import progress
 from .reasons import Reasons
 
@@ -60,7 +60,7 @@ class Tally:
 def predict(
     source: Path,
     target: Path,
-    model: OnnxModel,
+    model: Runnable,
     with_inputs: bool = False,
     lenient: bool = False,
     written: dict[str, str] | None = None,
@@ -111,7 +111,7 @@ class Scorer:
     def __init__(
         self,
         source: Path,
-        model: OnnxModel,
+        model: Runnable,
         with_inputs: bool = False,
         lenient: bool = False,
         written: dict[str, str] | None = None,
@@ -120,7 +120,11 @@ class Scorer:
         """Look at the columns of `source`."""
         self._source, self._model, self._lenient = source, model, lenient
         self._explained = explained
-        self._reasons_of = Reasons(model) if explained else None
+        self._reasons_of: Reasons | None = None
+        if explained:
+            if not isinstance(model, OnnxModel):
+                raise InputError("--explain: asks the ONNX model; leave it out, or --model")
+            self._reasons_of = Reasons(model)
         self._contract = contract = read_as(Contract.parse(model.metadata["contract"]), written)
         self._needed = contract.only(contract.features)
         self._known: dict[str, list[str]] = model.metadata.get("categories", {})
@@ -198,7 +202,7 @@ def _scored(source: Path, scorer: Scorer) -> Iterator[tuple[pa.RecordBatch, floa
         before += batch.num_rows
 
 
-def answers(model: OnnxModel, contract: Contract, typed: pd.DataFrame) -> dict[str, Any]:
+def answers(model: Runnable, contract: Contract, typed: pd.DataFrame) -> dict[str, Any]:
     """What the model says of conformed rows: Arrow arrays, named as in the prediction log."""
     outputs = model.predict(columns(model_inputs(typed, contract)))
     prediction = outputs["prediction"]

@@ -148,6 +148,8 @@ NEVER = float("inf")
 TICK_SECONDS = 1
 # What a client that was refused may go on sending, before it is cut off.
 LINGER_SECONDS = 2
+# Connections beyond the limit that are told so; others are cut off, before files run out.
+TOLD = 32
 # While the server stops: what a connection without a request is given for one that is on its way.
 LAST_SECONDS = 1
 
@@ -202,7 +204,11 @@ class Connection(asyncio.Protocol):
         self._end_in(site.limits.receive_seconds)
         fits = site.held.fits(CONNECTION, large=True)
         site.held.bytes += CONNECTION
-        if not fits or len(site.connections) > site.limits.connections:
+        beyond = len(site.connections) - site.limits.connections
+        if beyond > TOLD:
+            site.turned(503)
+            self._transport.abort()
+        elif beyond > 0 or not fits:
             self._refuse(503, "too many connections; try again in a second", RETRY)
 
     def connection_lost(self, exc: Exception | None) -> None:
