@@ -119,6 +119,7 @@ class Repository:
             "reports/metrics.json": json.dumps(metrics),
             **changes.pop("locked", {}),
         }
+        asked: dict[str, Any] = {"export": {"targets": dict.fromkeys(exports, {})}}
         for target, export in exports.items():
             md5s[f"models/export/{target}"] = export["md5"]
             files = {name: {"sha256": sha256} for name, sha256 in export["files"].items()}
@@ -127,9 +128,9 @@ class Repository:
             {
                 "code": str(made),
                 "pyproject.toml": PYPROJECT,
-                "params.yaml": json.dumps({"export": {"targets": dict.fromkeys(exports, {})}}),
                 "dvc.lock": locked(md5s | {name: _md5(text) for name, text in reports.items()}),
                 **reports,
+                **({"params.yaml": json.dumps(asked)} if exports else {}),
                 **changes.pop("files", {}),
             }
         )

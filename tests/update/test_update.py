@@ -133,7 +133,7 @@ def test_a_changed_engine_is_merged_and_told(begin: Begin) -> None:
         "added: mlops/src/mlops/ours.py",
         "changed: mlops/src/mlops/judging/gate.py",
     ]
-    assert told.stderr == "error: 2 files differ from what version 0.2.0 shipped\n"
+    assert told.stderr == "error: 2 files differ from version 0.2.0\n"
     project.update()
     project.switch()
     text = gate.read_text()
@@ -222,7 +222,7 @@ def test_what_cannot_be_is_a_line(begin: Begin, tmp_path: Path) -> None:
     assert f"error: {nowhere}: the template is to be there" in refused(
         project, "--template", nowhere
     )
-    assert "the template cannot be had" in refused(project, "--template", f"file://{nowhere}")
+    assert "the template cannot be fetched" in refused(project, "--template", f"file://{nowhere}")
     other = tmp_path / "other"
     other.mkdir()
     git(other, "init", "--quiet")

@@ -187,7 +187,11 @@ JOBS: dict[tuple[str, str], list[Row]] = {
             (NOT_TO_ATTEST, "skipped", "skipped", False, False),
         ]
     ],
-    ("deploy", "plan"): [*ON_MAIN, (CLOCK, {}, False, True)],
+    ("deploy", "plan"): [
+        *ON_MAIN,
+        (CLOCK, {}, False, True),
+        (events.schedule(SHA, "23 * * * *"), {}, False, False),
+    ],
     ("deploy", "apply"): [
         (PUSH, {"plan": said("success", environments='["dev"]')}, False, True),
         (PUSH, {"plan": said("success", environments="[]")}, False, False),
@@ -305,11 +309,20 @@ JOBS: dict[tuple[str, str], list[Row]] = {
         for result in ("success", "failure", "cancelled", "skipped")
         for cancelled in (False, True)
     ],
+    ("docs", "publish"): [
+        *[(event, {"build": said("success")}, gone, runs) for event, _, gone, runs in ON_MAIN],
+        (SAME, {"build": said("success")}, False, False),
+        (FORK, {"build": said("success")}, False, False),
+        (PUSH, {"build": said("failure")}, False, False),
+        (PUSH, {"build": said("success")}, True, False),
+    ],
     ("report-cleanup", "remove"): [
         (replace(SAME, payload={**SAME.payload, "action": "closed"}), {}, False, True),
         (FORK, {}, False, False),
     ],
 }
+# The variables that the owner has set where a job runs.
+VARIABLES = {("docs", "publish"): {"DOCS_PAGES": "true"}}
 # The steps with a condition, by what it is: when the job fails before it, and when it is cancelled.
 MADE = {"made": {"outputs": {"save": "true"}}}
 STEPS = {
@@ -422,8 +435,35 @@ def test_a_job_runs_when_it_should(
         needed = jobs[job].get("needs", [])
         assert set(needs) <= {*([needed] if isinstance(needed, str) else needed)}
         text = condition(str(jobs[job]["if"]))
-        answer = evaluate(text, event, cancelled=cancelled, needs=needs)
+        known = VARIABLES.get((workflow, job), {})
+        answer = evaluate(text, event, cancelled=cancelled, needs=needs, vars=known)
         assert answer == runs, (event.name, needs, cancelled)
+
+
+@needs_npm
+@pytest.mark.parametrize(("value", "runs"), [("true", True), ("false", False), ("", False)])
+def test_each_hour_costs_minutes_only_where_that_is_wanted(
+    baked: Callable[..., Path], evaluate: Evaluate, value: str, runs: bool
+) -> None:
+    workflow = Workflow.read(baked() / ".github" / "workflows" / "deploy.yml")
+    crons = [each["cron"] for each in workflow.content["on"]["schedule"]]
+    assert crons == [CLOCK.payload["schedule"], "23 * * * *"]
+    hourly = events.schedule(SHA, crons[1])
+    text = condition(workflow.jobs["plan"]["if"])
+    assert evaluate(text, hourly, vars={"HOURLY": value}) is runs
+    assert evaluate(text, CLOCK, vars={"HOURLY": value}) is True
+
+
+@needs_npm
+@pytest.mark.parametrize("value", [None, "", "false"])
+def test_pages_are_published_only_where_the_owner_says_so(
+    baked: Callable[..., Path], evaluate: Evaluate, value: str | None
+) -> None:
+    known = {} if value is None else {"DOCS_PAGES": value}
+    for root in (baked(), helpers.ROOT):
+        jobs = Workflow.read(root / ".github" / "workflows" / "docs.yml").jobs
+        text = condition(str(jobs["publish"]["if"]))
+        assert not evaluate(text, PUSH, needs={"build": said("success")}, vars=known)
 
 
 @needs_npm
@@ -592,6 +632,8 @@ TAG = replace(FIRST, ref="refs/tags/v0.2.0")
         ("report-cleanup", events.pull_request(action="closed"), True),
         ("report-cleanup", events.pull_request(action="synchronize"), False),
         ("report-cleanup", PUSH, False),
+        ("docs", SAME, False),  # no page changed
+        ("docs", BUTTON, True),
     ],
 )
 def test_an_event_starts_a_workflow(
@@ -632,6 +674,9 @@ def test_a_file_that_was_merged_starts_what_it_matters_to(
     folder = baked() / ".github" / "workflows"
     cd, deploy = (Workflow.read(folder / f"{each}.yml").content["on"] for each in ("cd", "deploy"))
     assert (starts(cd, PUSH, file), starts(deploy, PUSH, file)) == started
+    docs = Workflow.read(folder / "docs.yml").content["on"]
+    for event in (SAME, PUSH):
+        assert starts(docs, event, file) == file.endswith(".md")
     assert not starts(cd, SAME, file)
     assert not starts(deploy, SAME, file)
 

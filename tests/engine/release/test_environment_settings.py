@@ -45,7 +45,7 @@ def test_what_it_says(repository: Repository) -> None:
         (("8001", "http"), "line 2: LISTEN=127.0.0.1:http is not an address and a port"),
         (("REPLICAS=2", "REPLICAS=0"), "line 3: REPLICAS=0 is not a number from 1 to 16"),
         (("CPUS=0.5\n", ""), "CPUS missing"),
-        (("CPUS=0.5", "CPUS=1\nCPUS=2"), "line 5: CPUS stands here twice"),
+        (("CPUS=0.5", "CPUS=1\nCPUS=2"), "line 5: CPUS is listed twice"),
         (("MEMORY=512M", "MEMORY=lots"), "line 5: MEMORY=lots is not a size: 512M, 2G"),
         (("MEMORY=512M", 'MEMORY="512M"'), 'line 5: MEMORY="512M": write NAME=value'),
         (("s3://bucket", "$BUCKET"), "line 6: MLOPS_LOG=$BUCKET/log: write NAME=value"),

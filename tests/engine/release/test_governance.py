@@ -71,11 +71,11 @@ def test_dev_wants_nothing_staging_a_purpose_and_an_owner_prod_all(governed: Rep
     evidence = governed.evidence()
     assert governed.refused(governed.files(evidence, "dev"), keep=True) == []
     assert refused(governed, evidence.release, "staging") == [
-        f"staging: model.yaml: {key}: nothing is said yet" for key in ("problem", "goal", "owner")
+        f"staging: model.yaml: {key}: has no answer yet" for key in ("problem", "goal", "owner")
     ]
     governed.commit(copy(evidence.release, "staging"))
     assert refused(governed, evidence.release, "prod") == [
-        f"prod: model.yaml: {key}: nothing is said yet" for key in governance.EVERYTHING
+        f"prod: model.yaml: {key}: has no answer yet" for key in governance.EVERYTHING
     ]
 
 
@@ -83,7 +83,7 @@ def test_dev_wants_nothing_staging_a_purpose_and_an_owner_prod_all(governed: Rep
 def test_prod_wants_each_key(governed: Repository, key: str) -> None:
     release = governed.live("dev", "staging")
     state(governed, lambda said: said.pop(key))
-    assert refused(governed, release, "prod") == [f"prod: model.yaml: {key}: nothing is said yet"]
+    assert refused(governed, release, "prod") == [f"prod: model.yaml: {key}: has no answer yet"]
 
 
 def test_a_review_that_is_overdue_stops_releases_until_it_is_done(governed: Repository) -> None:
@@ -112,7 +112,7 @@ def test_a_change_does_not_vouch_for_itself(governed: Repository) -> None:
     text = Path("model.yaml").read_text()
     state(governed, lambda said: said.pop("owner"))
     files = copy(release, "prod") | {"model.yaml": text}
-    assert governed.refused(files) == ["prod: model.yaml: owner: nothing is said yet"]
+    assert governed.refused(files) == ["prod: model.yaml: owner: has no answer yet"]
     governed.commit({"model.yaml": text})
     assert refused(governed, release, "prod") == []  # of a commit before it was said again
 
@@ -120,12 +120,12 @@ def test_a_change_does_not_vouch_for_itself(governed: Repository) -> None:
 @pytest.mark.parametrize(
     ("params", "told"),
     [
-        ("source: {path: data/own.csv}", "model.yaml: sources: nothing is said of data/own.csv"),
+        ("source: {path: data/own.csv}", "model.yaml: sources: no answer for data/own.csv"),
         (
             f"source: [{{path: {SOURCE}}}, {{path: b.sql}}]",
-            "nothing is said of b.sql, which params",
+            "no answer for b.sql, which params",
         ),
-        (f"source: {{path: {SOURCE}, joins: {{a: {{path: c}}}}}}", "nothing is said of c, which"),
+        (f"source: {{path: {SOURCE}, joins: {{a: {{path: c}}}}}}", "no answer for c, which"),
         ("source: {}", "params.yaml: source: names none"),
         ("- 1", "params.yaml: source: names none"),
         ("source: [", "params.yaml: cannot be read: "),
@@ -198,7 +198,7 @@ def test_the_status_says_what_is_missing_and_where(governed: Repository) -> None
         return [replace(each, drift=[]) for each in status(head, governed.now)]  # nothing runs here
 
     state(governed, lambda said: (said.pop("owner"), said.pop("risks")))
-    owner, risks = (f"model.yaml: {key}: nothing is said yet" for key in ("owner", "risks"))
+    owner, risks = (f"model.yaml: {key}: has no answer yet" for key in ("owner", "risks"))
     assert [each.unsaid for each in found()] == [[], [owner], [owner, risks]]
     assert not any(each.needs_somebody for each in found())
     state(governed)

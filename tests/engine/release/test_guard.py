@@ -53,7 +53,7 @@ def test_a_release_edited_by_hand_is_refused(repository: Repository) -> None:
     [
         (lambda text: text.replace("RELEASE_ID=", "RELEASE="), "line 1: 'RELEASE=r1' is none of"),
         (lambda text: text.replace("GIT_SHA=", "GIT_SHA=x"), "line 2: GIT_SHA='x"),
-        (lambda text: text + "GIT_SHA=1\n", "line 7: GIT_SHA stands here twice"),
+        (lambda text: text + "GIT_SHA=1\n", "line 7: GIT_SHA is listed twice"),
         (lambda text: "\n".join(text.splitlines()[:-1]) + "\n", "MODEL_MD5 missing"),
         (lambda text: "\n".join(reversed(text.splitlines())) + "\n", "not as `mlops` writes it"),
     ],

@@ -173,7 +173,7 @@ def test_a_commit_of_another_time_is_refused(repository: Repository) -> None:
     late = repository.branch({"a": "1"})
     repository.now = now
     (told,) = repository.judged(early)
-    assert told.startswith(f"commit {early[:7]} is older than {before}, which it stands on; set")
+    assert told.startswith(f"commit {early[:7]} is older than {before}, its parent; set")
     (told,) = repository.judged(late)
     assert told.startswith(f"commit {late[:7]} is of 2030-01-02 00:04, which is to come; set")
     assert len(repository.judged(repository.merged(early))) == 1

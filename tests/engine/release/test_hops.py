@@ -206,7 +206,7 @@ def test_what_cannot_be_had_is_not_checked_and_says_why(traced: Traced) -> None:
     }
     for hop in others.values():
         assert hop.why is not None
-        assert "neither in DVC's cache nor can it be had from the remote" in hop.why
+        assert "neither in DVC's cache nor on the remote" in hop.why
 
 
 def test_sources_of_which_git_has_less(traced: Traced) -> None:
@@ -559,7 +559,7 @@ def test_what_cannot_be_fetched_is_one_line_and_writes_nothing(
 def test_no_remote_is_one_line_and_writes_nothing(shipped: Shipped, tmp_path: Path) -> None:
     shipped.traced.stored.forget(remote=True)
     shutil.rmtree(shipped.traced.stored.folder.parent / "cache")
-    line = r"^models/export/c/model\.c .* had from the remote"
+    line = r"^models/export/c/model\.c .* nor on the remote"
     with pytest.raises(InputError, match=line) as told:
         shipped.fetch(tmp_path / "out")
     assert "\n" not in str(told.value)

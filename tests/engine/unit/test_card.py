@@ -252,6 +252,21 @@ def test_what_nobody_said_or_measured_is_told_so(stored: Stored) -> None:
     assert "not verified" in told
 
 
+def test_a_threshold_is_told_with_what_chose_it(planted: Stored) -> None:
+    assert load_card().threshold is None
+    for wanted, told in (
+        ("f1", " on, which <code>f1</code> chose on the validation rows."),
+        (0.3, " on."),
+    ):
+        planted.params(threshold=wanted)
+        (planted.folder / paths.TRAINING_LOG).mkdir(parents=True, exist_ok=True)
+        planted.write(str(paths.CHOSEN), {"estimator": "linear", "threshold": 0.3})
+        found = card.markdown(load_card())
+        assert f"is predicted from a probability of 0.300{told}" in found
+        text = Page(card.page(load_card())).text
+        assert "It says “large” where it holds that for at least 0.300 likely." in text
+
+
 def test_groups_of_people_are_told_with_whether_it_is_sure(planted: Stored) -> None:
     ends = {"value": 0.2, "low": 0.05, "high": 0.3}
     apart = {"lowest": "old", "highest": "young", "low": 0.3, "high": 0.5, "difference": ends}

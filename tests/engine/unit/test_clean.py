@@ -125,7 +125,7 @@ def test_rows_go_and_are_counted(steps: dict[str, Any], kept: list[int], told: l
             {"kind": "numeric", "spellings": {"a": "b"}},
             "`spellings` is for categorical and boolean",
         ),
-        ({"kind": "categorical", "spellings": {"a": "b", "b": "c"}}, "b stands on both sides"),
+        ({"kind": "categorical", "spellings": {"a": "b", "b": "c"}}, "b is on both sides"),
         ({"kind": "categorical", "spellings": {}}, "spellings: "),
         ({"kind": "numeric", "impute": "0"}, "`impute` is a number, a text, or true or false"),
         ({"kind": "numeric", "impute": True}, "`impute` is a number"),

@@ -86,7 +86,7 @@ def test_this_engine_is_what_its_manifest_says(project: Path) -> None:
     assert engine.engine().summary()[1:] == [
         "template https://example.com/t",
         f"commit {'1' * 40}",
-        "no file differs from what this version shipped",
+        "no file differs from this version",
     ]
     assert changed_engine() == []
 

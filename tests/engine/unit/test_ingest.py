@@ -365,7 +365,7 @@ def test_text_is_cut_into_cells_as_it_lies(
     [
         ({"encoding": "utf-9"}, "dialect.encoding: there is no encoding utf-9"),
         ({"delimiter": ";;"}, "dialect.delimiter: one sign"),
-        ({"header": ["a", "a"]}, "dialect.header: a name stands there twice"),
+        ({"header": ["a", "a"]}, "dialect.header: a name occurs twice"),
         ({"decimal": ";"}, "dialect.decimal: "),
         ({"decimal": ",", "thousands": ","}, "dialect: `decimal` and `thousands` are the same"),
         ({"thousands": "5"}, "dialect.thousands: one sign that is no digit"),

@@ -360,7 +360,7 @@ def test_moments_are_read_as_they_are_written() -> None:
         ),
         (
             {"query": QUERY, "tables": {"a": TABLES["flights"] | {"path": "x://u:p@h/x.csv"}}},
-            "source.tables.a: path: a password stands here",
+            "source.tables.a: path: contains a password",
         ),
         ("data/x.csv", "source: give `path`, or `query` and `tables`"),
     ],

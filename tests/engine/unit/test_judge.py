@@ -212,7 +212,7 @@ def test_nothing_of_the_change_is_made_again(
     planted.push()
     planted.forget(remote=True)
     found = judged("good")
-    assert "neither in DVC's cache nor can it be had" in str(found.refusals["gates"])
+    assert "neither in DVC's cache nor on the remote" in str(found.refusals["gates"])
     assert f"making the model of {head[:7]}" not in capsys.readouterr().err
 
 

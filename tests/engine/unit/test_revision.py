@@ -119,7 +119,7 @@ def test_what_is_nowhere_is_told_with_who_can_help(stored: Stored, tmp_path: Pat
     commit = stored.made()
     stored.forget()
     wanted = (
-        rf"models/model\.onnx of {commit} is neither in DVC's cache nor can it be had from the "
+        rf"models/model\.onnx of {commit} is neither in DVC's cache nor on the "
         r"remote \(.+\); whoever made it runs `uv run dvc push`"
     )
     with pytest.raises(InputError, match=wanted):

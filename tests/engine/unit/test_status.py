@@ -51,7 +51,7 @@ WRONG: dict[str, Any] = {
     "quarantined": "it leaks",
     "drift": ["runs r0"],
     "live": Watched(Path("page"), "2030-01-07", "2030-01-01", {"roc_auc": 0.6}, ["drift carrier"]),
-    "unsaid": ["model.yaml: owner: nothing is said yet"],
+    "unsaid": ["model.yaml: owner: has no answer yet"],
 }
 
 
@@ -62,7 +62,7 @@ def test_what_is_wrong_leads_with_what_helps(monkeypatch: pytest.MonkeyPatch) ->
         "✗ prod: runs r0 → mlops apply prod",
         "✗ prod: alarms until 2030-01-07: drift carrier → look at page",
         "✗ prod: on hold: incident 7 → mlops unhold prod",
-        "✗ prod: model.yaml: owner: nothing is said yet",
+        "✗ prod: model.yaml: owner: has no answer yet",
         "",
     ]
     heading, dev, prod = lines[6:]

@@ -92,16 +92,28 @@ def _described(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class About:
-    """What pyproject.toml says of the project; where it says nothing, the folder has the name."""
+    """What pyproject.toml says of the project; where it says nothing, the folder has the name.
+
+    Attributes:
+        name, version: of the project.
+        repository: its address on the web; None where none is given.
+    """
 
     name: str
     version: str
+    repository: str | None = None
 
 
 def about() -> About:
     """The project's name and version, which it has wherever it was cloned to."""
-    said = table(_described(Path()), "project") or {}
-    return About(said.get("name", Path.cwd().name), said.get("version", "0.1.0"))
+    said = _described(Path())
+    project = table(said, "project") or {}
+    urls = table(said, "project", "urls") or {}
+    return About(
+        project.get("name", Path.cwd().name),
+        project.get("version", "0.1.0"),
+        urls.get("Repository"),
+    )
 
 
 def package() -> str | None:

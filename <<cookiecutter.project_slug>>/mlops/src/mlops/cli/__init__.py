@@ -15,6 +15,7 @@ from .. import project
 from ..errors import DEBUG_VARIABLE, run
 from . import (
     data,
+    docs,
     environment,
     experiments,
     github,
@@ -34,7 +35,7 @@ SECTIONS = {
     "Release": "build release promote rollback hold unhold quarantine",
     "Production": "status apply stop trace fetch audit monitor feedback retrain",
     "Checks in CI": "lock guard judge",
-    "Set up": "github engine update",
+    "Set up": "github docs engine update",
 }
 
 
@@ -60,7 +61,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-GROUPS = (data, model, experiments, serve, release, environment, monitor, retrain, github, update)
+GROUPS = (
+    data,
+    model,
+    experiments,
+    serve,
+    release,
+    environment,
+    monitor,
+    retrain,
+    github,
+    docs,
+    update,
+)
 for group in GROUPS:
     app.add_typer(group.app)
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from ..config.section import Task
+from ..paths import DATA_PAGE
+from .options import Json, print_json
 
 Order = Literal["day-first", "month-first"]
 Target = Annotated[str | None, typer.Option(help="The column to predict; none to cluster.")]
@@ -126,3 +128,38 @@ def data_import(
         typer.echo(f"  {note}")
     typer.echo("Next: read contract.yaml; set task and source in params.yaml, then")
     typer.echo("  uv run dvc repro")
+
+
+@data.command("show")
+def data_show(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = DATA_PAGE,
+    json: Json = False,
+) -> None:
+    """Show the data on one page, before any training.
+
+    Distributions, missing values, the relation to the target, suspected leaks and duplicates. Reads
+    at most 100,000 rows of the snapshot. The page needs no network; keep it out of Git.
+
+    \b
+    mlops data show
+    mlops data show --json
+    """
+    from ..config.params import load_params
+    from ..data.contract import load_contract
+    from ..files import write_text
+    from ..learning.survey import load_rows, survey
+    from ..project import about
+    from ..report.data import doubts, headline, page
+
+    contract, task = load_contract(), load_params().task
+    contract.check_task(task)
+    raw, total = load_rows()
+    found = survey(raw, total, contract, task)
+    if json:
+        print_json(found)
+        return
+    write_text(output, page(found, about().name))
+    typer.echo(headline(found))
+    for column, why in doubts(found)[:10]:
+        typer.echo(f"  {column}: {why}" if column is not None else f"  {why}")
+    typer.echo(output)

@@ -133,9 +133,9 @@ def trace(
 ) -> None:
     """Trace what runs back to the raw data.
 
-    Exit code 3 when a step is wrong. The model, the snapshot and what DVC keeps of the raw data are
-    fetched and hashed. What cannot be had is not checked, and says why. The evidence sheet has, of
-    each step, who brought it when and by which pull request, as Git tells.
+    Exit code 3 when a step is wrong. The model, the snapshot and DVC's copy of the raw data are
+    fetched and hashed. A step whose file cannot be fetched is not checked, and says why. The
+    evidence sheet has, of each step, who brought it when and by which pull request, as Git tells.
 
     \b
     mlops trace prod

@@ -20,7 +20,7 @@ def github(
     """Set up the repository on GitHub.
 
     Rules, environments, labels and variables, as .github/settings.yaml declares them. Exit code 3
-    when something is not enforced, which is listed with what to do instead.
+    when a rule cannot be enforced; each is listed with an alternative.
 
     \b
     mlops github --dry-run

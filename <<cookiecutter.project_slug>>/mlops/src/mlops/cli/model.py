@@ -125,7 +125,7 @@ def batch(
 ) -> None:
     """Score many rows in partitions; resumes when rerun.
 
-    What is there already stays if its file and the model are the same. Exit code 2 when a file
+    Existing partitions stay if their file and the model are the same. Exit code 2 when a file
     cannot be scored; the others are. With --lenient, rows that break the contract are scored and
     counted, and the exit code is 4.
 
@@ -321,10 +321,9 @@ def card(
     """Write the model card, as Markdown and as a page.
 
     For people: what the model does, how often it is wrong and for whom, what it must not be used
-    for, what it is made from. From committed files alone, so that the same commit makes the same
-    card; `mlops judge` refuses one that is stale. With --json, its facts are printed and nothing is
-    written; with --annex, technical documentation of the commit that is checked out, which is no
-    legal advice.
+    for, its data and code. Written from committed files alone, so that the same commit makes the
+    same card; `mlops judge` refuses a stale one. With --json, its facts are printed and nothing is
+    written; with --annex, the technical documentation of the last commit, which is no legal advice.
 
     \b
     mlops card
@@ -350,6 +349,17 @@ def card(
             typer.echo(path)
 
 
+def _opened(model: Path) -> "Runnable":
+    """The model in a file of any form; ONNX, the usual one, without what others import."""
+    from ..inference import OnnxModel
+
+    if model.suffix == ".onnx":
+        return OnnxModel(model)
+    from ..export.targets import opened
+
+    return opened(model)
+
+
 def _annex(json: bool) -> None:
     """Print the technical documentation of the last commit."""
     from ..card import load_card
@@ -364,17 +374,6 @@ def _annex(json: bool) -> None:
         print_json(points)
     else:
         typer.echo(annex.markdown(points, load_card(at).name), nl=False)
-
-
-def _opened(model: Path) -> "Runnable":
-    """The model in a file of any form; ONNX, the usual one, without what others import."""
-    from ..inference import OnnxModel
-
-    if model.suffix == ".onnx":
-        return OnnxModel(model)
-    from ..export.targets import opened
-
-    return opened(model)
 
 
 def _written(decimal: str | None, thousands: str | None) -> dict[str, str]:

@@ -42,7 +42,7 @@ def engine(
         )
     if check and (count := len(found.differences.lines())):
         files = "1 file differs" if count == 1 else f"{count} files differ"
-        raise CheckError(f"{files} from what version {found.version} shipped")
+        raise CheckError(f"{files} from version {found.version}")
 
 
 @app.command()

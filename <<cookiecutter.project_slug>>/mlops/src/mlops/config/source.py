@@ -41,7 +41,7 @@ class Source(Section):
     def _no_password(self) -> Self:
         for key, address in (("path", self.path), ("database", self.database or "")):
             if re.search(r"://[^/@:]*:[^/@$]+@", address):
-                raise ValueError(f"{key}: a password stands here; write $VARIABLE in its place")
+                raise ValueError(f"{key}: contains a password; write $VARIABLE in its place")
         return self
 
     @model_validator(mode="after")

@@ -118,7 +118,7 @@ class Column(BaseModel):
             if self.kind not in ("categorical", "boolean"):
                 raise ValueError("`spellings` is for categorical and boolean columns")
             if again := {*self.spellings} & {*self.spellings.values()}:
-                raise ValueError(f"`spellings`: {', '.join(sorted(again))} stands on both sides")
+                raise ValueError(f"`spellings`: {', '.join(sorted(again))} is on both sides")
         if self.impute is None:
             return
         suits = {"numeric": float | int, "categorical": str, "boolean": bool}.get(self.kind)

@@ -43,7 +43,7 @@ def _unit(sign: str) -> str:
 
 def _names(value: Any) -> Any:
     if isinstance(value, list) and len(set(map(str, value))) < len(value):
-        raise ValueError("a name stands there twice")
+        raise ValueError("a name occurs twice")
     return value
 
 

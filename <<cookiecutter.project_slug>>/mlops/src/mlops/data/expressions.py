@@ -391,7 +391,7 @@ class _Reader:
     def _fill(self, arguments: list[ast.expr]) -> Term:
         terms = [self._term(each) for each in arguments]
         if len(terms) != 2:
-            raise InputError("fill(…) takes what may be missing, and what stands in its place")
+            raise InputError("fill(…) takes a value that may be missing, and its replacement")
         return _alike("fill", "fill(…)", (), *terms)
 
 

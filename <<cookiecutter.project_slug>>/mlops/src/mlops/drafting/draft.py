@@ -688,7 +688,7 @@ def init(
         dialect, assumed, semicolons = _dialect(parts[0], wanted)
         table, whole = ingest.head(parts, Dialect(**dialect), MOST_BYTES)
     if not whole:
-        assumed.append(f"only the first {table.num_rows:,} rows were looked at")
+        assumed.append(f"only the first {table.num_rows:,} rows were read")
     check_names(table.column_names, wanted)
     looked = look(table, wanted, semicolons)
     of_target = next((each for each in looked if each.name == target), None)

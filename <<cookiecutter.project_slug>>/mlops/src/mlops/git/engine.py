@@ -68,7 +68,7 @@ class Engine:
             f"engine {self.version}",
             f"template {self.template or 'not recorded'}",
             f"commit {self.commit or 'not recorded'}",
-            *(lines or ["no file differs from what this version shipped"]),
+            *(lines or ["no file differs from this version"]),
         ]
 
 

@@ -166,7 +166,7 @@ class Revision:
             DVCFileSystem(".", rev=self.commit).get_file(path.as_posix(), str(copy))
         except Exception as error:  # every store has exceptions of its own
             raise InputError(
-                f"{path} of {where} is neither in DVC's cache nor can it be had from the remote "
+                f"{path} of {where} is neither in DVC's cache nor on the remote "
                 f"({first_line(error)}); whoever made it runs `uv run dvc push`"
             ) from error
         return copy

@@ -58,7 +58,7 @@ def _volume(target: Target, path: str) -> Iterator[Place]:
         containers = [c for each in compose.generations(target.stack) for c in each.containers]
     except (CheckError, InputError) as error:
         raise InputError(
-            f"{target.environment}: its log cannot be had, unless --log names it: {error}"
+            f"{target.environment}: its log cannot be reached, unless --log names it: {error}"
         ) from None
     if not containers:
         raise InputError(
@@ -68,7 +68,7 @@ def _volume(target: Target, path: str) -> Iterator[Place]:
         try:
             docker("cp", f"{containers[0]}:{path}/.", folder)
         except CheckError as error:
-            raise InputError(f"{target.environment}: its log cannot be had: {error}") from None
+            raise InputError(f"{target.environment}: its log cannot be reached: {error}") from None
 
         def keep() -> None:
             docker("cp", f"{Path(folder, FOLDER)}", f"{containers[0]}:{path}")

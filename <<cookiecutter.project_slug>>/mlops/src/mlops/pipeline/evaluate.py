@@ -28,6 +28,7 @@ from ..learning.metrics import STABILITY, catalogue, rounded, score
 from ..learning.model import Model, Outputs
 from ..learning.naive import naive_answers, naive_scores
 from ..learning.outcomes import outcomes
+from ..learning.threshold import check_worth
 from ..paths import (
     CANDIDATE,
     CANDIDATE_ONNX,
@@ -50,6 +51,7 @@ from . import stage
 def evaluate() -> None:
     """Write the metrics, the slices, the plots and the predictions of the test rows."""
     params, contract, model = load_params(), load_contract(), Model.load(CANDIDATE)
+    check_worth(model.threshold, params.evaluate.value)
     test = pd.read_parquet(PARTS["test"])
     inputs = model_inputs(test, contract)
     space = model.pipeline[:-1].transform(inputs) if params.task == "clustering" else None

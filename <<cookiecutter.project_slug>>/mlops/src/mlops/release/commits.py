@@ -71,7 +71,7 @@ def remembered(base: Revision, head: Revision, now: datetime) -> Iterator[str]:
             continue
         # Machines that merge have clocks of their own, and what they merged is told by its commits.
         if len(before) == 1 and commit.made < before[0].made:
-            yield f"commit {commit} is older than {before[0]}, which it stands on; {_AGAIN}"
+            yield f"commit {commit} is older than {before[0]}, its parent; {_AGAIN}"
         if commit.name != head.commit:
             yield from _passing(commit, base, final.kept)
 

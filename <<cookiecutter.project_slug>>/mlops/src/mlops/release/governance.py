@@ -59,9 +59,7 @@ def lacking(wanted: Iterable[str], at: Revision, made: Revision, today: date) ->
     except InputError as error:
         return str(error).splitlines()
     lines = [
-        f"{STATEMENT}: {key}: nothing is said yet"
-        for key in keys
-        if getattr(statement, key) is None
+        f"{STATEMENT}: {key}: has no answer yet" for key in keys if getattr(statement, key) is None
     ]
     for key, check in _CHECKS.items():
         if key in keys and getattr(statement, key) is not None:
@@ -102,7 +100,7 @@ def _without_terms(
         yield f"{PARAMS}: source: names none, so that {STATEMENT} may not name all"
     for path in taken:
         if path not in (statement.sources or {}):
-            yield f"{STATEMENT}: sources: nothing is said of {path}, which {PARAMS} takes"
+            yield f"{STATEMENT}: sources: no answer for {path}, which {PARAMS} uses"
 
 
 def _paths(source: Any) -> Iterator[str]:

@@ -91,7 +91,7 @@ def load(environment: str, at: Revision) -> Settings:
         if not line or line.startswith("#"):
             continue
         name, equals, value = line.partition("=")
-        problem = f"{name} stands here twice" if name in found else _problem(name, equals, value)
+        problem = f"{name} is listed twice" if name in found else _problem(name, equals, value)
         if problem:
             mistakes.append(f"{path} line {number}: {printable(problem)}")
         found[name] = value

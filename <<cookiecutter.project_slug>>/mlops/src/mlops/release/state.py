@@ -63,7 +63,7 @@ class Release:
             if not equals or name not in _FACTS:
                 raise InputError(f"{where}: {line!r:.60} is none of {'=, '.join(_FACTS)}=")
             if name in found:
-                raise InputError(f"{where}: {name} stands here twice")
+                raise InputError(f"{where}: {name} is listed twice")
             pattern, what = _FACTS[name]
             may_be_empty = name.endswith("_IMAGE")
             if not (pattern.fullmatch(value) or (may_be_empty and not value)):

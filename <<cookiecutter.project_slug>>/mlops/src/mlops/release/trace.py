@@ -166,7 +166,7 @@ def _labelled(what: str, image: str, wanted: dict[str, str]) -> Iterator[Hop]:
         yield Hop(what, image, "not checked", f"its registry was not asked: {first_line(error)}")
         return
     except (ValueError, KeyError, TypeError, AttributeError):
-        yield Hop(what, image, "not checked", "its registry does not say what it is made of")
+        yield Hop(what, image, "not checked", "its registry does not list its contents")
         return
     for label, value in wanted.items():
         if not labels.get(label):

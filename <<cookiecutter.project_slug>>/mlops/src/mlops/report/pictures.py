@@ -7,23 +7,26 @@ from ..errors import InputError
 from ..files import read_json
 from ..git.revision import WORKSPACE, Revision
 from ..learning import plots
-from ..paths import PLOTS
+from ..paths import PLOTS, PRUNING
 from .change import Change
 
+SIZES = plots.Plot(
+    "scatter", "bytes", "metric", "Smaller models", "bytes", "metric of the validation rows"
+)
 # Columns of each model in the picture of their importance, most important first.
 COLUMNS = 8
 
 
 def draw(change: Change, folder: Path) -> list[str]:
     """Draw each plot with both models in it; return their names."""
+    drawn = _pruned(folder)
     found = change.comparison.answers
     if found is None:
-        return []
+        return drawn
     sides = (
         (change.base, Revision(change.base_commit), found.champion),
         ("this", WORKSPACE, found.challenger),
     )
-    drawn = []
     for name, plot in plots.PLOTS[change.params.task].items():
         data: plots.Records = []
         for rev, revision, side in sides:
@@ -36,6 +39,22 @@ def draw(change: Change, folder: Path) -> list[str]:
             plots.draw(folder / f"{name}.png", name, plot, data)
             drawn.append(name)
     return drawn
+
+
+def _pruned(folder: Path) -> list[str]:
+    """The models that `train.prune` tried: their size against their metric."""
+    tried = WORKSPACE.load(PRUNING) or []
+    data = [
+        {
+            "rev": "taken" if each["kept"] else "tried",
+            "bytes": each["size"],
+            "metric": each["metric"],
+        }
+        for each in tried
+    ]
+    if data:
+        plots.draw(folder / "pruning.png", "pruning", SIZES, data)
+    return ["pruning"] if data else []
 
 
 def _measured(revision: Revision, name: str) -> plots.Records:

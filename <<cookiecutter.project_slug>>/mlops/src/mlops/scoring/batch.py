@@ -122,7 +122,7 @@ def batch(
 ) -> Done:
     """Write the predictions for all rows of `source` to the folder `target`, in the same order.
 
-    What is there already stays if it was made of the same file by the same model. What cannot be
+    Existing partitions stay if the same model made them from the same file. What cannot be
     scored does not keep the rest from being scored.
 
     Args:
@@ -170,7 +170,7 @@ def _files(source: Path, target: Path) -> dict[str, Path]:
     if source.is_file():
         return {source.name: source}
     if target.resolve().is_relative_to(source.resolve()):
-        raise InputError(f"{target}: lies in {source}, and would be scored the next time")
+        raise InputError(f"{target}: is in {source}, and would be scored the next time")
     found = {
         each.relative_to(source).as_posix(): each
         for each in source.rglob("*")

@@ -116,7 +116,7 @@ def clone(address: str, folder: Path) -> Template:
         git("clone", "--quiet", "--no-checkout", "--", where, str(folder))
     except InputError as error:
         raise InputError(
-            f"{address}: the template cannot be had ({error}); "
+            f"{address}: the template cannot be fetched ({error}); "
             "give where it is now: mlops update --template ADDRESS"
         ) from None
     return Template(address, folder)

@@ -39,9 +39,9 @@ def _leaks(data: pd.DataFrame, contract: Contract) -> Iterator[Caveat]:
     if len(known) < FEW_ROWS:
         return
     some = known.iloc[np.unique(np.linspace(0, len(known) - 1, min(ROWS, len(known))).astype(int))]
-    target = _indicators(some[contract.target])
+    target = indicators(some[contract.target])
     for name in contract.features:
-        share = explained(_codes(some[name]), target)
+        share = explained(codes(some[name]), target)
         if share >= LEAK:
             yield Caveat(
                 "leak",
@@ -74,7 +74,7 @@ def explained(codes: np.ndarray, target: np.ndarray) -> float:
     return 1 - left / whole if whole > 0 else 0.0
 
 
-def _indicators(target: pd.Series) -> np.ndarray:
+def indicators(target: pd.Series) -> np.ndarray:
     """A column a class, or the rank of a number, which no outlier rules."""
     if pd.api.types.is_float_dtype(target):
         return target.rank().to_numpy(dtype="float64")[:, None]
@@ -82,7 +82,7 @@ def _indicators(target: pd.Series) -> np.ndarray:
     return np.eye(codes.max() + 1)[codes] if codes.max() < MANY_CLASSES else codes[:, None] * 1.0
 
 
-def _codes(values: pd.Series) -> np.ndarray:
+def codes(values: pd.Series) -> np.ndarray:
     """A column as numbers from 0: bins of as many rows, or the values themselves.
 
     What is infinite has no place among bins, and is as good as missing.
