@@ -5,21 +5,14 @@ from pathlib import Path
 
 import pytest
 from engine import made
+from engine.export.settings import SETTINGS
 
 import mlops
-from mlops.config.export import C, Coreml, Int8, Tflite
 from mlops.errors import InputError
 from mlops.export.targets import TARGETS
 from mlops.learning.conversion import to_onnx
 
 PAGE = Path(mlops.__file__).parents[2] / "docs/export.md"
-SETTINGS = {
-    "c": C(),
-    "coreml": Coreml(),
-    "onnx-int8": Int8(metric_loss=0.1),
-    "tflite": Tflite(),
-    "tflite-int8": Int8(metric_loss=0.1),
-}
 # What a refusal says, and what the table says of it. Each names what takes the model instead.
 REASONS = {
     r"cannot be written (it makes": "no trees",

@@ -17,6 +17,7 @@ from ..data.inputs import columns, model_inputs
 from ..data.profile import Change as ColumnChange
 from ..data.profile import changes
 from ..errors import InputError, ProjectError
+from ..export.specification import Specification
 from ..export.targets import TARGETS, opened
 from ..files import digest
 from ..git import lock
@@ -572,6 +573,8 @@ def _seconds(target: str) -> float | None:
     try:
         model = opened(file)
     except (InputError, ProjectError):  # no runtime, or no compiler
+        return None
+    if isinstance(model, Specification):  # it is read, not run
         return None
     contract = Contract.parse(model.metadata["contract"])
     row = next(pq.ParquetFile(rows).iter_batches(batch_size=1)).to_pandas()
