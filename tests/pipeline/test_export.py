@@ -70,9 +70,16 @@ def test_every_task_is_exported_to_c(small: Reproduced, tmp_path: Path, task: st
 
 
 def test_the_page_is_right(small: Reproduced, tmp_path: Path) -> None:
-    """Its program, compiled by its command, says what scikit-learn says."""
+    """Its program, compiled by its command, says what scikit-learn says, also of a pruned model."""
     project = small("classification").copy(tmp_path / "project")
+    whole = (project.folder / "models/model.onnx").stat().st_size
+    project.set("params.yaml", train__prune={"metric": "roc_auc", "metric_loss": 0.02}, gates={})
     exported(project, {"c": {}})
+    assert (project.folder / "models/model.onnx").stat().st_size < whole
+    (kept,) = (each for each in project.read("reports/train/pruning.json") if each["kept"])
+    assert project.read("reports/train/params.yaml").items() >= kept["settings"].items()
+    project.commit()
+    assert "reports/train/pruning.json" in project.git("ls-files", "reports")
     page = (project.folder / PAGE).read_text(encoding="utf-8")
     (program,) = re.findall(r"```c\n(.*?)```", page, re.DOTALL)
     (command,) = re.findall(r"^cc .*$", page, re.MULTILINE)

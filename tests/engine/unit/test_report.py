@@ -448,6 +448,17 @@ def test_what_each_target_costs_is_told(planted: Stored) -> None:
     _check(text)
 
 
+def test_a_threshold_is_told_with_what_chose_it(planted: Stored) -> None:
+    planted.params(threshold="f1")
+    (planted.folder / paths.TRAINING_LOG).mkdir(parents=True, exist_ok=True)
+    planted.write(str(paths.CHOSEN), {"estimator": "linear", "threshold": 0.3})
+    _, text = _report("HEAD")
+    told = "from a probability of 0.300 on, which <code>f1</code> chose on the validation rows."
+    assert told in text
+    assert "chosen threshold" in text
+    _check(text)
+
+
 def test_a_changed_engine_is_told(planted: Stored) -> None:
     found = report("HEAD", paths.REPORT, None)
     names = [f"changed: mlops/{name}" for name in HOSTILE * 2]
@@ -552,3 +563,16 @@ def test_groups_are_told_with_how_far_they_are_apart(stored: Stored) -> None:
         assert "further apart than by the champion, 0.1" in page.text
         assert ("may be more than is allowed" in page.text) == is_told
         assert "1,200" in page.text
+
+
+def test_sizes_that_were_tried_are_drawn(planted: Stored) -> None:
+    """With the one that was taken apart from the others."""
+    tried = [
+        {"settings": {}, "size": 2000, "metric": 0.7, "kept": False},
+        {"settings": {"max_iter": 10}, "size": 500, "metric": 0.69, "kept": True},
+    ]
+    write_json(paths.PRUNING, tried)
+    page = _check(_report("main")[1])
+    assert "pruning.png" in page.pictures
+    write_json(paths.PRUNING, [])
+    assert "pruning.png" not in _check(_report("main")[1]).pictures

@@ -7,7 +7,7 @@ import typer
 from .options import Json, print_json
 
 # Trials of searches in the list, unless all are asked for.
-FEW = 10
+FEW = 5
 
 app = typer.Typer()
 experiments = typer.Typer(

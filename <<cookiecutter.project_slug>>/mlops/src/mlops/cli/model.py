@@ -313,6 +313,9 @@ def card(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 3 where it is stale.")
     ] = False,
+    annex: Annotated[
+        bool, typer.Option("--annex", help="Print what Annex IV of the EU's AI Act asks for.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write the model card, as Markdown and as a page.
@@ -320,15 +323,22 @@ def card(
     For people: what the model does, how often it is wrong and for whom, what it must not be used
     for, what it is made from. From committed files alone, so that the same commit makes the same
     card; `mlops judge` refuses one that is stale. With --json, its facts are printed and nothing is
-    written.
+    written; with --annex, technical documentation of the commit that is checked out, which is no
+    legal advice.
 
     \b
     mlops card
     mlops card --check
+    mlops card --annex > annex.md
     """
     from ..card import load_card
     from ..report import card as face
 
+    if check and annex:
+        raise InputError("--check or --annex: give one of them")
+    if annex:
+        _annex(json)
+        return
     if check and (lines := face.stale()):
         raise CheckError("\n".join(lines))
     if json:
@@ -349,6 +359,22 @@ def _opened(model: Path) -> "Runnable":
     from ..export.targets import opened
 
     return opened(model)
+
+
+def _annex(json: bool) -> None:
+    """Print the technical documentation of the last commit."""
+    from ..card import load_card
+    from ..git.revision import Revision
+    from ..report import annex
+
+    at = Revision.of("HEAD")
+    if at is None:
+        raise InputError("nothing is committed")
+    points = annex.annex(at)
+    if json:
+        print_json(points)
+    else:
+        typer.echo(annex.markdown(points, load_card(at).name), nl=False)
 
 
 def _written(decimal: str | None, thousands: str | None) -> dict[str, str]:

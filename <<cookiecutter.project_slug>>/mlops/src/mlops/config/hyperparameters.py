@@ -100,20 +100,20 @@ class BoostingRegressorParams(BoostingParams):
 class Boosted(Section):
     """Hyperparameters that LightGBM and XGBoost call alike."""
 
-    n_estimators: Count = 100
-    subsample: PositiveShare = 1.0
-    colsample_bytree: PositiveShare = 1.0
+    n_estimators: Annotated[Count, searched(50, 400, log=True)] = 100
+    subsample: Annotated[PositiveShare, searched(0.5, 1)] = 1.0
+    colsample_bytree: Annotated[PositiveShare, searched(0.3, 1)] = 1.0
 
 
 class LightGbmParams(Boosted):
     """Hyperparameters of `lightgbm`, by its names. Categories are one-hot encoded."""
 
-    learning_rate: Positive = 0.1
-    num_leaves: Annotated[int, Field(ge=2)] = 31
+    learning_rate: Annotated[Positive, searched(0.02, 0.3, log=True)] = 0.1
+    num_leaves: Annotated[int, Field(ge=2), searched(4, 64, log=True)] = 31
     max_depth: Annotated[int, Field(ge=-1)] = -1
-    min_child_samples: Count = 20
+    min_child_samples: Annotated[Count, searched(5, 200, log=True)] = 20
     reg_alpha: NotNegative = 0.0
-    reg_lambda: NotNegative = 0.0
+    reg_lambda: Annotated[NotNegative, searched(1e-3, 100, log=True)] = 0.0
 
 
 class LightGbmClassifierParams(LightGbmParams, Weighted):
@@ -138,11 +138,11 @@ class LightGbmRegressorParams(LightGbmParams):
 class XgboostParams(Boosted):
     """Hyperparameters of `xgboost`, by its names. Categories are one-hot encoded."""
 
-    learning_rate: Positive = 0.3
-    max_depth: Count = 6
-    min_child_weight: NotNegative = 1.0
+    learning_rate: Annotated[Positive, searched(0.02, 0.3, log=True)] = 0.3
+    max_depth: Annotated[Count, searched(2, 8)] = 6
+    min_child_weight: Annotated[NotNegative, searched(0.1, 100, log=True)] = 1.0
     reg_alpha: NotNegative = 0.0
-    reg_lambda: NotNegative = 1.0
+    reg_lambda: Annotated[NotNegative, searched(1e-3, 100, log=True)] = 1.0
 
 
 class XgboostClassifierParams(XgboostParams, Weighted):

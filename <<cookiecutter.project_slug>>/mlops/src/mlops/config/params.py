@@ -42,11 +42,24 @@ class Params(Terms):
             mistakes.append("train.calibration: probabilities are of a classification only")
         if self.train.reweigh and self.task != "classification":
             mistakes.append("train.reweigh: rows are weighed by classes, for classification only")
+        mistakes += self._threshold_mistakes()
         if self.evaluate.value and (misfit := self.evaluate.value.misfit(self.task)):
             mistakes.append(f"evaluate.value: {misfit}")
         if mistakes:
             raise ValueError("\n".join(dict.fromkeys(mistakes)))  # a key: once, not for each value
         return self
+
+    def _threshold_mistakes(self) -> list[str]:
+        threshold, value = self.train.threshold, self.evaluate.value
+        if threshold is None:
+            return []
+        if self.task != "classification":
+            return ["train.threshold: classes are predicted in a classification only"]
+        if threshold == "value" and value is None:
+            return ["train.threshold: evaluate.value says of no prediction what it is worth"]
+        if value and value.threshold is not None:
+            return ["evaluate.value.threshold: train.threshold decides; leave one of them out"]
+        return []
 
     @cached_property
     def _known(self) -> dict[str, type[Section]]:

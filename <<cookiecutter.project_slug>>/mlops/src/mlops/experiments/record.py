@@ -25,6 +25,8 @@ Kind = Literal["planned", "dvc", "trial"]
 SUFFIX = ".yaml"
 # Where DVC keeps experiments, by the commit that each was made from.
 REFS = "refs/exps/"
+# What DVCLive logs of a learning curve, beside the metrics.
+CURVE = {"step", "loss"}
 # Of a commit.
 SHORT = 7
 
@@ -214,7 +216,7 @@ def _numbers(at: Revision, path: Path) -> dict[str, float]:
     return {
         str(key): significant(value)
         for key, value in found.items()
-        if isinstance(value, int | float) and key != "step"
+        if isinstance(value, int | float) and key not in CURVE
     }
 
 

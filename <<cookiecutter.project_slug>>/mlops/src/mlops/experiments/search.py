@@ -289,6 +289,7 @@ class _Run:
                 is_over = number >= count or spent >= seconds
                 if is_over and role is None:
                     return False
+                told(number, min(1.0, max(number / count, spent / seconds)))
                 if configuration is not None:
                     choices = self._space.choices(configuration) or {}
                 elif drawn := self._study.next():
@@ -300,7 +301,6 @@ class _Run:
                 self._add(trial)
                 log = replace(self._log, trials=self.trials)
                 write_json(self._file, LOG.dump_python(log, mode="json"))
-                told(number + 1, min(1.0, max((number + 1) / count, spent / seconds)))
 
     def _add(self, trial: Trial) -> None:
         self.trials.append(trial)

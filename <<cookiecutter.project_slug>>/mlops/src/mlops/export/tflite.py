@@ -286,7 +286,13 @@ def _folded(name: str, table: str | None = None) -> Callable[[Writer, Step], Non
 
 def _alike(writer: Writer, step: Step) -> None:
     """Cast between numbers with a point, Identity: the same tensor. Of labels, their number."""
-    writer.follow(step.outputs[0], writer.place(step.taken()))
+    (made,), taken = step.outputs, step.taken()
+    place = writer.place(taken)
+    if (taken.kind, made.kind) == ("truth", "integer"):
+        types = writer.schema.TensorType
+        settings = {"inDataType": types.BOOL, "outDataType": types.INT32}
+        place = writer.operator("CAST", [place], made.shape, "integer", ("CastOptions", settings))
+    writer.follow(made, place)
 
 
 def _reshape(writer: Writer, step: Step) -> None:
@@ -455,6 +461,7 @@ WRITERS: dict[str, Callable[[Writer, Step], None]] = {
     "Div": _simple("DIV", "DivOptions"),
     "Exp": _simple("EXP"),
     "Gather": _gather,
+    "GreaterOrEqual": _simple("GREATER_EQUAL", "GreaterEqualOptions"),
     "Identity": _alike,
     "Imputer": _imputer,
     "LinearClassifier": _linear_classifier,

@@ -57,6 +57,21 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """From which probability on the second of two classes is predicted.
+
+    Attributes:
+        at: the probability, a float32, in which ONNX compares.
+        by: the metric that chose it; None where params.yaml says the number.
+        worth: what predictions were worth then, as evaluate.value has it; None by another metric.
+    """
+
+    at: float
+    by: str | None = None
+    worth: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Model:
     """A trained pipeline and the names of what goes in and comes out.
 
@@ -69,6 +84,8 @@ class Model:
         interval: half the width of the prediction interval, in the target's unit; None without one.
         categories: those that training saw, by feature.
         background: made rows that answers are explained against; empty without.
+        threshold: from which probability on the second of two classes is predicted; None for the
+            likelier.
     """
 
     task: Task
@@ -79,6 +96,7 @@ class Model:
     interval: float | None = None
     categories: dict[str, list[str]] = field(default_factory=dict)
     background: dict[str, list[Any]] = field(default_factory=dict)
+    threshold: Threshold | None = None
 
     @property
     def declared(self) -> Declared | None:
@@ -91,7 +109,7 @@ class Model:
 
         Raises InputError where the owner's features are not what a model can take.
         """
-        return outputs(self.task, self.pipeline, self.interval, inputs)
+        return outputs(self.task, self.pipeline, self.interval, inputs, self.threshold)
 
     def save(self, path: Path = MODEL) -> None:
         """Write the model with joblib. It stays in this pipeline; ONNX is what is served."""
@@ -120,9 +138,15 @@ def is_refitted() -> bool:
 
 
 def outputs(
-    task: Task, pipeline: Pipeline, interval: float | None, inputs: pd.DataFrame
+    task: Task,
+    pipeline: Pipeline,
+    interval: float | None,
+    inputs: pd.DataFrame,
+    threshold: Threshold | None = None,
 ) -> Outputs:
     """What a pipeline says of `inputs`, with the interval around a number where there is one.
+
+    With a threshold the second class is predicted where its probability is at least that.
 
     Raises InputError where the owner's features are not what a model can take.
     """
@@ -130,6 +154,9 @@ def outputs(
         found = {"prediction": pipeline.predict(inputs)}
         if task == "classification":
             found["probability"] = pipeline.predict_proba(inputs)
+            if threshold is not None:
+                is_second = found["probability"][:, 1] >= threshold.at
+                found["prediction"] = pipeline.classes_[is_second.astype(int)]
         if task == "clustering":
             found["distances"] = pipeline.transform(inputs)
     if (made := len(found["prediction"])) != len(inputs):

@@ -31,6 +31,7 @@ from ..learning.naive import NaiveScores
 from ..paths import (
     CANDIDATE_ONNX,
     CAVEATS,
+    CHOSEN,
     CONTRACT,
     EXPORT_REPORTS,
     FAIRNESS,
@@ -48,14 +49,12 @@ from ..paths import (
     SLICES,
     SNAPSHOT,
     SPLIT,
-    TRAINING_LOG,
     VALIDATION,
 )
 from ..pipeline import TOOK
 
 # Uncommitted files that are named; more are counted.
 NAMED = 3
-CHOSEN = TRAINING_LOG / "params.yaml"
 
 
 @dataclass(frozen=True)
@@ -223,6 +222,7 @@ class Change:
         files: those that differ from the base, with those that Git does not know.
         uncommitted: those that differ from the commit, so that the commit makes another model.
         refit: whether what is served was trained on all rows, and the verdict is on how it is made.
+        threshold: from which probability the second class is predicted; None for the likelier.
         caveats: what makes the numbers doubtful.
         cleaned: what was done to rows before anything learned from them.
         folds: the mean and the standard deviation of each metric over the folds, and their number;
@@ -255,6 +255,7 @@ class Change:
     files: list[str]
     uncommitted: list[str]
     refit: bool
+    threshold: float | None
     caveats: list[Caveat]
     cleaned: list[Step]
     folds: dict[str, tuple[float, float, int]]
@@ -348,6 +349,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         files=_files(base),
         uncommitted=[*map(str, uncommitted(Path()))] if head else [],
         refit=refitted_from(WORKSPACE) is not None,
+        threshold=_threshold(params),
         caveats=[*_caveats()],
         cleaned=[Step(**each) for each in (WORKSPACE.load(VALIDATION) or {}).get("clean", [])],
         folds=_folds(),
@@ -407,6 +409,13 @@ def _short(name: str) -> str:
 def changed_engine() -> list[str]:
     """What differs from the engine that was shipped; nothing where none is here."""
     return engine().differences.lines() if MANIFEST.is_file() else []
+
+
+def _threshold(params: Params) -> float | None:
+    if params.train.threshold is None:
+        return None
+    found: float | None = (WORKSPACE.load(CHOSEN) or {}).get("threshold")
+    return found
 
 
 def _folds() -> dict[str, tuple[float, float, int]]:
@@ -522,8 +531,9 @@ def _is_doubtful(parity: Parity, by: Any, ratio: Any) -> bool:
 
 
 def _parameters(params: Params, base: Revision) -> Iterator[Texts]:
-    # What training used is what params.yaml says, unless a search chose.
-    searched = [CHOSEN] if params.train.search.trials else []
+    # What training used is what params.yaml says, unless it chose.
+    is_chosen = params.train.search.trials or isinstance(params.train.threshold, str)
+    searched = [CHOSEN] if is_chosen else []
     for path in (PARAMS, CONTRACT, FEATURES, *searched):
         before, after = (_flat(side.load(path) or {}) for side in (base, WORKSPACE))
         for key in dict.fromkeys([*before, *after]):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -35,7 +36,7 @@ def show(found: list[Experiment]) -> None:
         table.add_row(
             record.name,
             f"{record.made}{state}",
-            "\n".join(f"{_short(key)} {value}" for key, value in record.params.items()),
+            ", ".join(f"{_short(key)} {_value(each)}" for key, each in record.params.items()),
             _scores(record.scores),
             _scores(record.test),
             "\n".join(filter(None, told)),
@@ -45,8 +46,13 @@ def show(found: list[Experiment]) -> None:
 
 
 def _short(key: str) -> str:
-    """A setting's name as far as it tells it from others."""
-    return key.removeprefix("estimators.").removeprefix("train.").removeprefix(f"{FEATURES}: ")
+    """A setting's name as far as it tells it from others of the same experiment."""
+    _, _, name = key.removeprefix("estimators.").rpartition(f"{FEATURES}: ")
+    return name.removeprefix("train.").removeprefix("columns.").removeprefix("features.")
+
+
+def _value(value: Any) -> str:
+    return digits(value) if isinstance(value, float) else str(value)
 
 
 def write() -> Path:

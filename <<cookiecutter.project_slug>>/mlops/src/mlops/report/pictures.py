@@ -7,28 +7,31 @@ from ..errors import InputError
 from ..files import read_json
 from ..git.revision import WORKSPACE, Revision
 from ..learning import plots
-from ..paths import PLOTS
+from ..paths import PLOTS, PRUNING
 from .change import Change
 
+SIZES = plots.Plot(
+    "scatter", "bytes", "metric", "Smaller models", "bytes", "metric of the validation rows"
+)
 # Columns of each model in the picture of their importance, most important first.
 COLUMNS = 8
 
 
 def draw(change: Change, folder: Path) -> list[str]:
     """Draw each plot with both models in it; return their names."""
+    drawn = _pruned(folder)
     found = change.comparison.answers
     if found is None:
-        return []
+        return drawn
     sides = (
         (change.base, Revision(change.base_commit), found.champion),
         ("this", WORKSPACE, found.challenger),
     )
-    drawn = []
     for name, plot in plots.PLOTS[change.params.task].items():
         data: plots.Records = []
         for rev, revision, side in sides:
-            if name == "importance":
-                records = _importance(revision)[:COLUMNS]
+            if name in plots.MEASURED:
+                records = _measured(revision, name)
             else:
                 records = plots.records(name, side.scored, side.classes)
             data += [{"rev": rev, **each} for each in records]
@@ -38,11 +41,28 @@ def draw(change: Change, folder: Path) -> list[str]:
     return drawn
 
 
-def _importance(revision: Revision) -> plots.Records:
+def _pruned(folder: Path) -> list[str]:
+    """The models that `train.prune` tried: their size against their metric."""
+    tried = WORKSPACE.load(PRUNING) or []
+    data = [
+        {
+            "rev": "taken" if each["kept"] else "tried",
+            "bytes": each["size"],
+            "metric": each["metric"],
+        }
+        for each in tried
+    ]
+    if data:
+        plots.draw(folder / "pruning.png", "pruning", SIZES, data)
+    return ["pruning"] if data else []
+
+
+def _measured(revision: Revision, name: str) -> plots.Records:
     """What `evaluate` measured; nothing where it cannot be had, since it is no verdict."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = revision.fetch(PLOTS / "importance.json", Path(folder))
+            path = revision.fetch(PLOTS / f"{name}.json", Path(folder))
         except InputError:
             return []
-        return list(read_json(path))
+        found = list(read_json(path))
+        return found[:COLUMNS] if name == "importance" else found
