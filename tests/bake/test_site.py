@@ -48,6 +48,7 @@ def check(site: Site, output: Path) -> None:
     for path in output.rglob("*.html"):
         html = path.read_text(encoding="utf-8")
         assert re.findall(r"<(?:script|img)[^>]*src=\"?https?:[^>]*", html) == []
+        assert 'data-md-component="source"' not in html  # it asks GitHub's API for stars
         assert re.findall(r"<link[^>]*rel=\"?stylesheet\"?[^>]*href=\"?https?:[^>]*", html) == []
     markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
     for page in pages(site.entries):

@@ -358,7 +358,7 @@ def test_a_review_that_was_overdue_on_that_day(lively: Repository) -> None:
     lively.commit({str(policy_path("dev")): "requires: null\ngovernance: [owner]\n"})
     lively.now += DAY
     (found,) = audited(lively, "2030-02-02").answering
-    assert step(found.incidents, "governance").value == "model.yaml: owner: nothing is said yet"
+    assert step(found.incidents, "governance").value == "model.yaml: owner: has no answer yet"
     (before,) = audited(lively, "2030-01-20").answering
     assert "governance" not in {hop.what for hop in before.incidents}
 

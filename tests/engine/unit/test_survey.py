@@ -102,10 +102,12 @@ def test_people_are_not_singled_out() -> None:
             "who": [f"p{i}" for i in range(100)],
             "faith": ["a"] * 60 + ["b"] * 37 + ["c"] * 3,
             "age": [*range(20, 119), 119],
+            "secret": ["s1", "s2"] * 50,
             "late": [True, False] * 50,
         }
     )
     contract = contract_of(
+        secret=TEXT | {"redact": True},
         size=NUMBER,
         who={"kind": "categorical", "role": "id"},
         faith={"kind": "categorical", "role": "sensitive"},
@@ -115,6 +117,7 @@ def test_people_are_not_singled_out() -> None:
     found = of(data, contract)
     assert column(found, "who").bars == []
     assert column(found, "who").distinct == 100
+    assert (column(found, "secret").bars, column(found, "secret").distinct) == ([], 2)
     assert [bar.label for bar in column(found, "faith").bars] == ["a", "b", "1 others"]
     assert (column(found, "faith").bars[2].share, column(found, "faith").bars[2].target) == (
         0,

@@ -55,7 +55,7 @@ class Surveyed:
         missing, unreadable: shares of the rows, from 0 to 1.
         distinct: how many values it has.
         bars: of numbers and moments from low to high, of categories the most frequent; none of a
-            column whose only role is id.
+            column whose only role is id, or that the contract redacts.
         low, middle, high: the least, the median and the greatest value; None of categories.
         is_clipped: whether the outermost bars hold all that lies beyond.
         explained: the share of the target's variance that it explains by itself; None where it is
@@ -211,7 +211,7 @@ def _surveyed(
     is_clipped = False
     is_sensitive = "sensitive" in column.role
     least = SMALLEST_GROUP if is_sensitive else 1
-    if len(known) and column.role != ["id"]:
+    if len(known) and column.role != ["id"] and not column.redact:
         truth = None if target is None or name == contract.target else target[known.index]
         if column.kind in ("numeric", "datetime"):
             bars, is_clipped = _histogram(known, truth, least)

@@ -158,10 +158,10 @@ def _configuration(site: Site) -> str:
     """The settings; JSON is YAML, but for the names of two functions."""
     settings = {
         "site_name": site.name,
-        "repo_url": site.web,
         "docs_dir": "docs",
         "site_dir": "site",
-        "nav": _navigation(site.entries),
+        # Not as `repo_url`, of which each page would ask GitHub for stars and releases.
+        "nav": [*_navigation(site.entries), {"Repository": site.web}],
         **SETTINGS,
     }
     mermaid = (
