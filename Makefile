@@ -7,7 +7,7 @@ DEMO := build/demo/flight-delays
 # One more than two cores: tests wait for servers and containers.
 WORKERS := 3
 
-.PHONY: help demo picture docs check test test-long lint bench
+.PHONY: help demo edge picture docs check test test-long lint bench
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
@@ -20,6 +20,9 @@ picture: demo ## Draw docs/comment-*.png from the report of the demo; needs Chro
 
 docs: $(UV) ## Build the documentation site: build/docs/index.html
 	uv run python docs/site.py
+
+edge: $(UV) ## Export small models to every target, run C on an emulated Cortex-M4, and print what each takes
+	PYTHONPATH=tests uv run python -m bench.edge
 
 check: lint ## Lint, types, hooks, rendering and the quick tests of the engine: after every change
 	uv run pytest --numprocesses $(WORKERS) --dist loadgroup -m "not slow and not long" $(PYTEST_ARGS) tests/engine tests/hooks tests/bake

@@ -39,14 +39,6 @@ def test_every_model_without_trees_says_the_same(what: str, name: str, tmp_path:
     assert {*groups} >= {"test", "missing", "unknown", "extremes"}
 
 
-@pytest.mark.parametrize(("what", "name"), [pair for pair in made.PAIRS if pair[1] in TREES])
-def test_trees_are_refused(what: str, name: str, tmp_path: Path) -> None:
-    converted = to_onnx(made.trained(what, name), made.contract(what))
-    with pytest.raises(InputError, match=r"TreeEnsemble\w+ cannot be written .* export them to c$"):
-        TARGET.make(converted, "made", tmp_path, Tflite())
-    assert [*tmp_path.iterdir()] == []
-
-
 @pytest.mark.parametrize("kind", ["month", "ratio"])
 def test_what_the_format_has_not_is_named(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

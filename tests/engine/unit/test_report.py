@@ -3,6 +3,7 @@ become Markdown or HTML, or make the report too long to be a comment."""
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -442,8 +443,17 @@ def test_what_each_target_costs_is_told(planted: Stored) -> None:
     for target in ("onnx-int8", "c"):  # the second one is asked for no more
         write_json(paths.EXPORT_REPORTS / f"{target}.json", told)
     _, text = _report("HEAD")
-    row = "| <code>onnx-int8</code> | – | 2,000 bytes | 0.25 | 0.690 | +0.00800 to +0.0120 |"
+    row = "| <code>onnx-int8</code> | – | 2,000 bytes | – | 0.25 | 0.690 | +0.00800 to +0.0120 |"
     assert row in text
+    assert "flash" not in text
+    # With the model itself at hand, and bounded.
+    folder = paths.EXPORT / "onnx-int8"
+    folder.mkdir(parents=True)
+    shutil.copy(paths.ONNX, folder / "model.onnx")
+    told["footprint"] = {"flash": 30000, "ram": 500}
+    write_json(paths.EXPORT_REPORTS / "onnx-int8.json", told)
+    _, text = _report("HEAD")
+    assert re.search(r"bytes \| \d\.\d\d ms \| 30,000 \| 500 \| 0\.25 \|", text)
     assert "<code>c</code>" not in text
     _check(text)
 

@@ -14,9 +14,13 @@ class C(Section):
 
     Attributes:
         table_kb: what its tables may take of flash, in units of 1,024 bytes.
+        flash_kb: what code and tables may take of a Cortex-M4's flash, in the same.
+        ram_kb: what a call may take of its memory, in the same.
     """
 
     table_kb: Positive | None = None
+    flash_kb: Positive | None = None
+    ram_kb: Positive | None = None
 
 
 class Int8(Section):

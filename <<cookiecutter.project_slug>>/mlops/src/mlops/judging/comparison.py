@@ -16,7 +16,7 @@ from ..data.inputs import columns, model_inputs
 from ..data.membership import memberships
 from ..errors import InputError
 from ..git.revision import WORKSPACE, Output, Revision, is_clean
-from ..inference import OnnxModel
+from ..inference import OnnxModel, Runnable
 from ..learning.answers import answers
 from ..learning.metrics import Scored
 from ..learning.model import Model
@@ -375,10 +375,10 @@ def _side(
 ) -> Side:
     scored = answers(model, contract, test, space)
     one = columns(model_inputs(test[:1], Contract.parse(model.metadata["contract"])))
-    return Side(scored, model.metadata.get("classes") or [], _latency(model, one))
+    return Side(scored, model.metadata.get("classes") or [], latency(model, one))
 
 
-def _latency(model: OnnxModel, row: dict[str, np.ndarray], turns: int = 200) -> float:
+def latency(model: Runnable, row: dict[str, np.ndarray], turns: int = 200) -> float:
     """Median seconds to answer one row."""
     taken = []
     for _ in range(turns):

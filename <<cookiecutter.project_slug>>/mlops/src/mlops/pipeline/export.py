@@ -15,10 +15,12 @@ from typing import Any
 import onnx
 import pandas as pd
 
+from ..config.export import C
 from ..config.params import Params, load_params
 from ..data.contract import Contract, load_contract
 from ..data.inputs import model_inputs
 from ..errors import CheckError, InputError
+from ..export.footprint import check
 from ..export.targets import TARGETS, Target
 from ..files import replacing, sha256, significant, write_json
 from ..inference import OnnxModel, Runnable
@@ -66,6 +68,7 @@ def export(name: str) -> None:
         folder.mkdir()
         converted = onnx.load(ONNX)
         final = exam.made(converted, folder)
+        taken = check(folder / "model.c", exam.settings) if isinstance(exam.settings, C) else None
         with tempfile.TemporaryDirectory() as other:
             # What is served may have learned from the test rows: its candidate did not.
             candidate = onnx.load(CANDIDATE_ONNX)
@@ -81,6 +84,7 @@ def export(name: str) -> None:
         }
         found = {
             "files": files,
+            "footprint": asdict(taken) if taken else None,
             "groups": {group: asdict(each[1]) for group, each in groups.items()},
             "metrics": {metric: asdict(cost) for metric, cost in costs.items()},
         }

@@ -7,19 +7,24 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
 
+import pyarrow.parquet as pq
+
 from ..config.fairness import Parity
 from ..config.params import Params, load_params
 from ..data.clean import Step
-from ..data.contract import load_contract
+from ..data.contract import Contract, conform, load_contract
+from ..data.inputs import columns, model_inputs
 from ..data.profile import Change as ColumnChange
 from ..data.profile import changes
-from ..errors import InputError
+from ..errors import InputError, ProjectError
 from ..experiments.record import Record, fingerprint, noted
+from ..export.specification import Specification
+from ..export.targets import TARGETS, opened
 from ..files import digest
 from ..git import lock
 from ..git.engine import MANIFEST, engine
 from ..git.revision import WORKSPACE, Revision, git, uncommitted
-from ..judging.comparison import Comparison, compare, refitted_from
+from ..judging.comparison import Comparison, compare, latency, refitted_from
 from ..judging.fairness import FairnessFile
 from ..judging.gate import Breach, broken
 from ..judging.paired import Compared, judged
@@ -33,6 +38,7 @@ from ..paths import (
     CAVEATS,
     CHOSEN,
     CONTRACT,
+    EXPORT,
     EXPORT_REPORTS,
     FAIRNESS,
     FEATURES,
@@ -149,12 +155,17 @@ class Exported:
         size: of its files together, in bytes.
         difference: the largest from scikit-learn, as Model.parity.
         costs: by metric its value, and the low and the high end of what it loses against ONNX.
+        latency: the median of seconds to answer a row here; None where its runtime is not.
+        footprint: what it takes of a microcontroller, in bytes, by `flash` and `ram`; None where
+            nothing bounds it.
     """
 
     target: str
     size: Numbers
     difference: float
     costs: dict[str, tuple[float, float, float]]
+    latency: float | None
+    footprint: dict[str, int] | None
 
 
 @dataclass(frozen=True)
@@ -589,8 +600,26 @@ def _exports(base: Revision | None, params: Params) -> list[Exported]:
                 for metric, cost in told["metrics"].items()
             }
             size = Numbers(_bytes(_loaded(base, path)), _bytes(told))
-            found.append(Exported(target, size, _worst(told) or 0.0, costs))
+            worst, taken = _worst(told) or 0.0, told.get("footprint")
+            found.append(Exported(target, size, worst, costs, _seconds(target), taken))
     return found
+
+
+def _seconds(target: str) -> float | None:
+    """How long an exported model takes for a test row; None where one of both is not here."""
+    file, rows = EXPORT / target / TARGETS[target].file, PARTS["test"]
+    if not file.is_file() or not rows.is_file():
+        return None
+    try:
+        model = opened(file)
+    except (InputError, ProjectError):  # no runtime, or no compiler
+        return None
+    if isinstance(model, Specification):  # it is read, not run
+        return None
+    contract = Contract.parse(model.metadata["contract"])
+    row = next(pq.ParquetFile(rows).iter_batches(batch_size=1)).to_pandas()
+    known = columns(model_inputs(conform(row, contract.only(contract.features)), contract))
+    return latency(model, known)
 
 
 def _bytes(told: Any) -> int | None:
