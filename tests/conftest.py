@@ -54,7 +54,7 @@ ALONE |= {f"pipeline/test_{each}.py": each for each in ("extend", "failures", "o
 # others take the same path, and are left to `make test-long`. A test, and what in its name is kept.
 REPEATED = {
     "pipeline/test_estimators.py::test_estimator_survives_export": (
-        *("classification-linear", "regression-forest", "clustering-kmeans"),
+        *("classification-linear", "regression-lightgbm", "clustering-kmeans"),
     ),
     **dict.fromkeys(
         (

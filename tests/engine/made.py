@@ -50,6 +50,8 @@ HYPERPARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
             "min_samples_leaf": 5,
             "l2_regularization": 1.0,
         },
+        "lightgbm": {"learning_rate": 0.2, "n_estimators": 15, "num_leaves": 7},
+        "xgboost": {"n_estimators": 15, "max_depth": 3},
         "forest": {
             "n_estimators": 8,
             "max_depth": 6,

@@ -101,7 +101,11 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
     def evidence(self, **changes: Any) -> Evidence:
-        """The evidence of a release of a commit made for it, which says the same."""
+        """The evidence of a release of a commit made for it, which says the same.
+
+        Of `changes`, `locked` are further files that its lock names, as the lock has them, and
+        `files` what is committed beside, or in their place.
+        """
         made = len(self.ids) + 1
         metrics = changes.pop("metrics", {"roc_auc": 0.7})
         exports = changes.pop("exports", {})
@@ -113,6 +117,7 @@ class Repository:
         reports = {
             "data/raw/provenance.json": json.dumps({"snapshot_sha256": "1" * 64}),
             "reports/metrics.json": json.dumps(metrics),
+            **changes.pop("locked", {}),
         }
         for target, export in exports.items():
             md5s[f"models/export/{target}"] = export["md5"]
@@ -125,6 +130,7 @@ class Repository:
                 "params.yaml": json.dumps({"export": {"targets": dict.fromkeys(exports, {})}}),
                 "dvc.lock": locked(md5s | {name: _md5(text) for name, text in reports.items()}),
                 **reports,
+                **changes.pop("files", {}),
             }
         )
         self.ids[f"r{made}"] = f"{self.now:%Y%m%d-%H%M}-{commit[:7]}"

@@ -41,6 +41,7 @@ def save(model: Model, contract: Contract, path: Path) -> Path:
         "categories": model.categories,
         "contract": contract.model_dump(mode="json", exclude_defaults=True),
         "example": example(model, contract),
+        "background": model.background,
     }
     converted = to_onnx(model, contract)
     told = {name: json.dumps(fact) for name, fact in facts.items() if fact is not None}

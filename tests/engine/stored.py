@@ -40,6 +40,7 @@ SMALL = (
     paths.INTERVALS,
     paths.OUTCOMES,
     paths.IMPORTANCE,
+    paths.DEPENDENCE,
     paths.NAIVE,
     paths.FAIRNESS,
     paths.SLICES,
@@ -110,12 +111,14 @@ def _examined(what: str, how: str, test: pd.DataFrame) -> dict[Path, Any]:
         paths.INTERVALS: intervals(catalogue(params.task), scored, params.compare),
         paths.OUTCOMES: outcomes(params.task, scored, model.classes or []),
         paths.IMPORTANCE: IMPORTANCE,
+        paths.DEPENDENCE: [],
         paths.FAIRNESS: {},
         paths.NAIVE: naive_scores(params.task, naive, None),
         paths.SLICES: slices(params.task, scored, test, contract, params.evaluate),
         paths.PARITY: {"tolerance": 1e-4, "groups": {"test": {"difference": 1e-7}}},
         paths.PROVENANCE: {"snapshot_sha256": "0" * 64},
         paths.PLOTS / "importance.json": IMPORTANCE,
+        paths.PLOTS / "dependence.json": [],
     }
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from github.hub import Hub
 from pipeline.running import Project, Reproduced, Run
 from workflows.events import REPOSITORY
-from workflows.github import TOKEN, serve
+from workflows.github import PERSON, serve
 
 SETTINGS = ".github/settings.yaml"
 TOOLS = ("gh", "openssl")
@@ -21,10 +21,15 @@ MISSING = [tool for tool in TOOLS if not shutil.which(tool)]
 
 @dataclass(frozen=True)
 class Desk:
-    """Where somebody types `mlops github`."""
+    """Where somebody types `mlops github`.
+
+    Attributes:
+        settings: of the environment, beside those by which `gh` finds the stand-in.
+    """
 
     project: Project
     hub: Hub
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def environ(self) -> dict[str, str]:
         """Return what makes `gh` ask the stand-in, with a login that it knows."""
@@ -34,7 +39,11 @@ class Desk:
         (config / "config.yml").write_text(text, encoding="utf-8")
         # A job of CI has a login of its own.
         ours = {name: "" for name in os.environ if name.startswith(("GH_", "GITHUB_"))}
-        return ours | {"GH_CONFIG_DIR": str(config), "GH_TOKEN": TOKEN}
+        return ours | {"GH_CONFIG_DIR": str(config), "GH_TOKEN": PERSON} | dict(self.settings)
+
+    def type(self, command: str) -> str:
+        """Run a line as a shell does, and return what it prints."""
+        return self.project.run("bash", "-ec", command, env=self.environ()).stdout
 
     def mlops(self, *arguments: str, code: int = 0, **env: str) -> Run:
         """Run the command, and forget which requests came before it."""

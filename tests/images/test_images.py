@@ -178,7 +178,8 @@ for package in ("mlops", "{PACKAGE}"):
     assert python_in(engine, serving, code, "--user=0").splitlines() == [
         *["[]"] * 3,
         "['.venv', 'models', 'src']",
-        "['__init__.py', 'data', 'errors.py', 'inference.py', 'project.py', 'serving']",
+        "['__init__.py', 'data', 'errors.py', 'inference.py', 'printable.py', 'project.py', "
+        "'scoring', 'serving']",
         "['__init__.py', 'hooks.py']",
     ]
 

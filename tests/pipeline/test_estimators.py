@@ -11,6 +11,8 @@ from pipeline.running import STAGES, Project, Reproduced, each_task
 SEARCHES: dict[str, dict[str, list[Any]]] = {
     "linear": {"C": [0.1, 1.0, 10.0]},
     "boosting": {"max_leaf_nodes": [3, 7], "learning_rate": [0.05, 0.1]},
+    "lightgbm": {"num_leaves": [3, 7], "subsample": [0.7, 1.0]},
+    "xgboost": {"max_depth": [2, 4], "n_estimators": [20, 40]},
     "forest": {"max_depth": [3, 6], "max_features": ["sqrt", 0.5]},
     "mlp": {"hidden_layer_sizes": [[8], [16, 8]], "early_stopping": [True, False]},
     "kmeans": {"n_clusters": [3, 4, 6]},
@@ -22,11 +24,12 @@ SEARCHES: dict[str, dict[str, list[Any]]] = {
     "quantile": {"alpha": [0.01, 0.1]},
     "extratrees": {"max_depth": [3, 6], "max_features": ["sqrt", 0.5]},
 }
+TREES = ["boosting", "lightgbm", "xgboost", "forest", "extratrees"]
 ESTIMATORS = {
-    "classification": ["linear", "elasticnet", "boosting", "forest", "extratrees", "mlp"],
+    "classification": ["linear", "elasticnet", *TREES, "mlp"],
     "regression": [
         *("linear", "elasticnet", "poisson", "gamma", "tweedie", "quantile"),
-        *("boosting", "forest", "extratrees", "mlp"),
+        *(*TREES, "mlp"),
     ],
     "clustering": ["kmeans", "mixture"],
 }
@@ -72,7 +75,7 @@ def test_estimator_survives_export(project: Project, task: str, estimator: str) 
         assert logged[key] in values
     parity = project.read("reports/parity.json")
     assert parity["within_tolerance"]
-    assert ("thresholds" in parity["groups"]) == (estimator in ("boosting", "forest", "extratrees"))
+    assert ("thresholds" in parity["groups"]) == (estimator in TREES)
     assert project.run("mlops", "predict", "data/small.parquet", "-o", "out.csv").returncode == 0
     lines = (project.folder / "out.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 2001

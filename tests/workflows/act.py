@@ -1,7 +1,8 @@
 """Execute a workflow with `act`, on this machine and in a clean environment.
 
-act ignores permissions, concurrency, filters of `on:` and time limits: other tests look at those.
-Actions are stand-ins: folders below `actions/`, one for each `uses:` of the workflow.
+act ignores permissions: each job begins by writing its own to a file, where the stand-ins look
+(permissions.py). act also ignores concurrency, filters of `on:` and time limits: other tests look
+at those. Actions are stand-ins: folders below `actions/`, one for each `uses:` of the workflow.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from workflows.events import Event
 from workflows.github import TOKEN
 
 ACTIONS = Path(__file__).with_name("actions")
+SHELL = Path(__file__).with_name("shell")
 BUILD = Path(__file__).parents[2] / "build"
 TOOLS = ("act", "gh", "jq", "node", "openssl", "uv")
 LIMIT = 900
@@ -112,10 +114,44 @@ class Workflow:
         }
         return self.with_jobs(jobs)
 
+    def permissions(self, job: str, event: Event) -> dict[str, str]:
+        """Return what the token of a job may do in a run for an event.
+
+        Runs for a fork or for Dependabot only read, whatever the workflow says.
+        """
+        told = self.jobs[job].get("permissions", self.content.get("permissions"))
+        assert isinstance(told, dict), f"{job}: permissions are not told one by one"
+        if event.is_of_strangers:
+            return dict.fromkeys(told, "read")
+        return told
+
+    def without(self, job: str, permission: str) -> Workflow:
+        """Return the workflow with a job that lacks a permission."""
+        kept = dict(self.jobs[job]["permissions"])
+        kept.pop(permission)
+        return self.with_jobs({**self.jobs, job: {**self.jobs[job], "permissions": kept}})
+
+    def announced(self, event: Event) -> Workflow:
+        """Return the workflow with jobs that begin by saying who they are and what they may."""
+        jobs = {}
+        for name, job in self.jobs.items():
+            about = {
+                "name": f"{self.content['name']}/{name}",
+                "permissions": self.permissions(name, event),
+            }
+            run = f"cat > \"$STANDIN_JOB\" <<'END'\n{json.dumps(about)}\nEND"
+            first = {"name": "Announce", "shell": "bash", "run": run}
+            jobs[name] = {**job, "steps": [first, *job["steps"]]}
+        return self.with_jobs(jobs)
+
     def only(self, job: str, result: str = "success") -> Workflow:
         """Return the workflow with one job as it is; those that it needs just have a result."""
         needs = self.jobs[job].get("needs", [])
-        done = {"runs-on": "ubuntu-latest", "steps": [{"run": f"[ {result} = success ]"}]}
+        done = {
+            "runs-on": "ubuntu-latest",
+            "permissions": {},
+            "steps": [{"run": f"[ {result} = success ]"}],
+        }
         names = [needs] if isinstance(needs, str) else needs
         return self.with_jobs({**dict.fromkeys(names, done), job: self.jobs[job]})
 
@@ -201,7 +237,8 @@ def run(
         secrets: theirs, beside the job's token.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = workflow.one_by_one().write(folder / "workflow.yml")
+    workflow = workflow.one_by_one().announced(event)
+    path = workflow.write(folder / "workflow.yml")
     payload = folder / "event.json"
     payload.write_text(json.dumps(event.payload), encoding="utf-8")
     labels = {job["runs-on"] for job in workflow.jobs.values()}
@@ -231,7 +268,7 @@ def run(
     command += [f"--secret={name}={value}" for name, value in (secrets or {}).items()]
     with subprocess.Popen(
         command,
-        env={**environ, "PATH": tools_path(environ["PATH"])},
+        env={**environ, "PATH": os.pathsep.join([str(SHELL), tools_path(environ["PATH"])])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

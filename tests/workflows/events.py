@@ -27,6 +27,16 @@ class Event:
     payload: dict[str, Any]
     repository: str = REPOSITORY
 
+    @property
+    def is_of_strangers(self) -> bool:
+        """Whether it is a pull request of a fork or of Dependabot, whose runs get less."""
+        request = self.payload.get("pull_request")
+        if request is None:
+            return False
+        source = request["head"]["repo"]
+        is_fork = source is None or source["full_name"] != self.repository
+        return is_fork or request["user"]["login"] == "dependabot[bot]"
+
 
 def _repository(name: str = REPOSITORY, *, fork: bool = False) -> dict[str, Any]:
     owner, _, short = name.partition("/")
@@ -111,6 +121,6 @@ def dispatch(sha: str = ZEROS, branch: str = "main", **inputs: str) -> Event:
     return Event("workflow_dispatch", f"refs/heads/{branch}", sha, payload)
 
 
-def schedule(sha: str = ZEROS) -> Event:
-    """It is time; nothing else is told."""
-    return Event("schedule", "refs/heads/main", sha, {"schedule": "23 * * * *"})
+def schedule(sha: str = ZEROS, cron: str = "53 6 * * *") -> Event:
+    """It is time; nothing but which line of the workflow says so is told."""
+    return Event("schedule", "refs/heads/main", sha, {"schedule": cron})

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,6 +39,9 @@ def verify(arguments: list[str]) -> str | None:
     asked = parser.parse_args(arguments)
     if not os.environ.get("GH_TOKEN"):
         return "To use GitHub CLI in a GitHub Actions workflow, set the GH_TOKEN environment"
+    granted = [os.environ["STANDIN_PERMISSIONS"], "attestations: read"]
+    if subprocess.run(granted, check=False).returncode:
+        return "HTTP 403: Resource not accessible by integration"
     wanted = {
         "type": PROVENANCE,
         "digest": asked.subject.partition("@")[2],

@@ -2,6 +2,8 @@
 
 `gh` is served, unencrypted, over a Unix socket; CML over TLS on localhost, with a certificate made
 here, and below `/api/v3`, as on GitHub Enterprise. Branches are those of a bare repository.
+
+No request gets an answer that GitHub's description does not have, nor one whose token may not.
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from workflows import permissions
+from workflows.rest import endpoint
+
+# That of a running job, that of an app, which says what it was asked for, and a person's login.
 TOKEN = "made-up-token"  # noqa: S105
+APP_TOKEN = "made-up-app-token"  # noqa: S105
+PERSON = "made-up-login"
+BOT, APP, GRACE = "github-actions[bot]", "mlops[bot]", "grace"
+LOGINS = {TOKEN: BOT, APP_TOKEN: APP, PERSON: GRACE}
 LONGEST = 65_536
 Answer = tuple[int, Any]
 
@@ -35,7 +45,12 @@ class Call:
     query: dict[str, str]
     body: dict[str, Any]
     agent: str
-    login: str = ""
+    token: str = ""
+
+    @property
+    def login(self) -> str:
+        """Whose token it came with; nobody's where GitHub does not know it."""
+        return LOGINS.get(self.token.partition(":")[0], "")
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -54,7 +69,6 @@ class GitHub:
         comments: those of each issue or pull request, oldest first.
         calls: every request so far.
         faults: the status to answer a method with, instead of an answer.
-        tokens: what lets in, with the name of whom it lets in.
     """
 
     repository: str
@@ -64,7 +78,11 @@ class GitHub:
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
-    tokens: dict[str, str] = field(default_factory=lambda: {TOKEN: "github-actions[bot]"})
+
+    @property
+    def running(self) -> Path:
+        """Where the running job has its name and its permissions."""
+        return self.folder / "job.json"
 
     @property
     def socket(self) -> Path:
@@ -81,7 +99,38 @@ class GitHub:
     def add_comments(self, number: int, *bodies: str) -> None:
         """Let others have commented."""
         for body in bodies:
-            self._create(number, body, "grace")
+            self._create(number, body, GRACE)
+
+    def reply(self, call: Call) -> Answer:
+        """Answer a request that may be refused."""
+        refusal = self._refusal(call)
+        if refusal is None:
+            return self.answer(call)
+        self.calls.append(call)
+        return refusal
+
+    def _refusal(self, call: Call) -> Answer | None:
+        if not call.login:
+            return 401, {"message": "Bad credentials"}
+        if call.path == "/graphql":
+            return None if self._may(call, *_graphql(call.body)) else _FORBIDDEN
+        asked = endpoint(call.method, call.path)
+        if asked is None:
+            return 404, {"message": f"{call}: rest_update.py has no such request"}
+        if not self._may(call, asked.permissions):
+            return _FORBIDDEN
+        if mistake := asked.mistake(call.query, call.body):
+            return 422, {"message": f"Invalid request. {asked.name}: {mistake}"}
+        return None
+
+    def _may(self, call: Call, *needs: list[str]) -> bool:
+        """Tell whether a token has, of each of the needs, one of the permissions."""
+        if call.token == PERSON:
+            return True
+        if call.token == TOKEN:
+            return all(permissions.may(self.running, enough) for enough in needs)
+        asked = dict(each.split("=") for each in call.token.partition(":")[2].split(","))
+        return all(permissions.covers(asked, enough) for enough in needs)
 
     def answer(self, call: Call) -> Answer:
         """Answer a request as GitHub does."""
@@ -128,7 +177,7 @@ class GitHub:
     def _post(self, call: Call, number: str) -> Answer:
         if refused := self._refused(call):
             return refused
-        return 201, self._create(int(number), call.body["body"], "github-actions[bot]")
+        return 201, self._create(int(number), call.body["body"], call.login)
 
     def _patch(self, call: Call, identity: str) -> Answer:
         for comment in (each for found in self.comments.values() for each in found):
@@ -172,6 +221,19 @@ class GitHub:
         )
 
 
+_FORBIDDEN: Answer = (403, {"message": permissions.REFUSAL})
+
+
+def _graphql(body: dict[str, Any]) -> list[list[str]]:
+    """Return what it takes to ask something of GraphQL, of which GitHub has no description.
+
+    To read a pull request, and to have it merge itself. What there is to ask, anybody may.
+    """
+    if "enablePullRequestAutoMerge" in body["query"]:
+        return [["pull-requests: write"], ["contents: write"]]
+    return [] if "__type(" in body["query"] else [["pull-requests: read"]]
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     github: GitHub
@@ -185,12 +247,9 @@ class _Handler(BaseHTTPRequestHandler):
             query={name: values[-1] for name, values in parse_qs(url.query).items()},
             body=json.loads(text) if text else {},
             agent=self.headers.get("User-Agent", ""),
-            login=self.github.tokens.get(
-                (self.headers.get("Authorization") or "").split(" ")[-1], ""
-            ),
+            token=(self.headers.get("Authorization") or "").split(" ")[-1],
         )
-        answer = self.github.answer(call) if call.login else (401, {"message": "Bad credentials"})
-        status, content = answer
+        status, content = self.github.reply(call)
         data = b"" if content is None else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")

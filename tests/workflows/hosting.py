@@ -15,12 +15,8 @@ from datetime import datetime
 from typing import Any
 
 import yaml
-from workflows.github import TOKEN, Answer, Call, GitHub
+from workflows.github import Answer, Call, GitHub
 from workflows.world import git
-
-APP_TOKEN = "made-up-app-token"  # noqa: S105
-APP = "mlops[bot]"
-BOT = "github-actions[bot]"
 
 
 @dataclass
@@ -42,9 +38,6 @@ class Hosting(GitHub):
     merges_alone: bool = True
     dispatches: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.tokens = {TOKEN: BOT, APP_TOKEN: APP}
 
     def open_pulls(self) -> dict[str, dict[str, Any]]:
         """Return the open pull requests by their branch."""
@@ -71,7 +64,7 @@ class Hosting(GitHub):
         git(folder, "merge", "--quiet", "--no-ff", "--message", message, f"origin/{branch}")
         git(folder, "push", "--quiet", "origin", "HEAD:main", f":{branch}")
         shutil.rmtree(folder)
-        pull["state"] = "closed"
+        pull |= {"state": "closed", "merged_at": "2030-01-01T00:00:00Z"}
         return before
 
     def answer(self, call: Call) -> Answer:
@@ -81,6 +74,7 @@ class Hosting(GitHub):
             ("GET", "", lambda call: (200, {"visibility": self.visibility})),
             ("GET", "/pulls", self._list_pulls),
             ("POST", "/pulls", self._open_pull),
+            ("PATCH", "/pulls/([0-9]+)", self._patch_pull),
             ("GET", "/issues", self._list_issues),
             ("POST", "/issues", self._open_issue),
             ("PATCH", "/issues/([0-9]+)", self._patch_issue),
@@ -97,13 +91,17 @@ class Hosting(GitHub):
         return super().answer(call)
 
     def _list_pulls(self, call: Call) -> Answer:
-        assert call.query["state"] == "open"
-        found = self.open_pulls()
+        found = [each for each in reversed(self.pulls) if each["state"] == call.query["state"]]
         if "head" in call.query:
             owner, _, branch = call.query["head"].partition(":")
             assert owner == self.repository.partition("/")[0]
-            found = {name: each for name, each in found.items() if name == branch}
-        return 200, [*found.values()]
+            found = [each for each in found if each["head"]["ref"] == branch]
+        return 200, found
+
+    def _patch_pull(self, call: Call, number: str) -> Answer:
+        (pull,) = (each for each in self.pulls if each["number"] == int(number))
+        pull.update(call.body)
+        return 200, pull
 
     def _open_pull(self, call: Call) -> Answer:
         branch, base = call.body["head"], call.body["base"]
@@ -125,6 +123,7 @@ class Hosting(GitHub):
                 "head": {"ref": branch},
                 "user": {"login": call.login},
                 "auto_merge": None,
+                "merged_at": None,
             }
         )
         return 201, self.pulls[-1]

@@ -225,7 +225,8 @@ def _leaves(command: Any, names: list[str]) -> Iterator[tuple[str, Any]]:
 
 
 def _options(top: Any, command: Any) -> set[str]:
-    named = {opt for each in command.params for opt in each.opts if opt.startswith("-")}
+    every = (opt for each in command.params for opt in (*each.opts, *each.secondary_opts))
+    named = {opt for opt in every if opt.startswith("-")}
     return {*named, *top.context_settings["help_option_names"]}
 
 
@@ -245,6 +246,21 @@ def every_job_is_bounded_and_named(file: File) -> Iterator[str]:
             yield f"{name}: timeout-minutes is no whole number"
         if not isinstance(job.get("permissions", {}), dict):
             yield f"{name}: permissions are not told one by one"
+
+
+@rule
+def runs_of_a_branch_do_not_displace_those_of_another(file: File) -> Iterator[str]:
+    """GitHub cancels whoever waits in a group when another run comes: each branch has its own.
+
+    A run of another branch than main does nothing in most workflows, and would displace one that
+    does.
+    """
+    group = str(file.content.get("concurrency", {}).get("group", ""))
+    of_one = {"github.ref", "github.run_id", "github.event.pull_request.number"}
+    if "workflow_dispatch" in file.content["on"] and not any(
+        re.search(rf"\$\{{\{{ {re.escape(each)} ", group) for each in of_one
+    ):
+        yield f"concurrency: {group} is that of every branch"
 
 
 @rule

@@ -100,6 +100,7 @@ def test_a_better_model_is_reported_with_pictures_and_may_be_merged(world: World
     assert "✅ Better: " in comment(world)
     assert len(world.github.bodies(1)) == 1
     assert git(world.origin, "rev-list", "--count", "report-pictures/1") == "1"
+    assert world.unneeded("ci") == []
 
 
 def test_a_worse_model_cannot_be_merged(world: World) -> None:
@@ -320,14 +321,17 @@ The end.
 """
 
 
-def comment_job(world: World, cml: str = "works", **files: bytes) -> Outcome:
+def comment_job(
+    world: World, cml: str = "works", workflow: Workflow | None = None, **files: bytes
+) -> Outcome:
     """Run it with the files as the report; two underscores in a name stand for a dot."""
     folder = world.artifacts / "report"
     folder.mkdir(parents=True, exist_ok=True)
     content = {"report__md": REPORT, "roc__png": PNG}
     for name, data in {**content, **files}.items():
         (folder / name.replace("__", ".")).write_bytes(data)
-    return world.run_on(events.pull_request(), world.workflow().only("comment"), cml)
+    jobs = workflow or world.workflow()
+    return world.run_on(events.pull_request(), jobs.only("comment"), cml)
 
 
 def test_a_comment_that_is_cmls_stays_cmls(world: World) -> None:
@@ -445,13 +449,18 @@ def test_what_is_no_report_gets_nowhere(world: World, what: str) -> None:
     assert world.branches() == before
 
 
+def test_a_job_that_may_not_comment_fails_and_says_so(world: World) -> None:
+    workflow = world.workflow().without("comment", "pull-requests").only("comment")
+    done = comment_job(world, workflow=workflow)
+    assert done.jobs["comment"] == "failure"
+    assert "Resource not accessible by integration (HTTP 403)" in done.log("comment", COMMENT)
+    assert world.github.bodies(1) == []
+
+
 def test_pictures_that_are_refused_are_left_out(world: World) -> None:
-    hook = world.origin / "hooks" / "pre-receive"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
-    hook.chmod(0o755)
-    done = comment_job(world)
+    done = comment_job(world, workflow=world.workflow().without("comment", "contents"))
     assert done.jobs["comment"] == "success", done.told
+    assert "Permission to the repository denied" in done.log("comment")
     assert "the pictures could not be published" in done.log("comment")
     assert "Well done" in comment(world)
     assert "The end." in comment(world)
@@ -518,6 +527,7 @@ def test_the_pictures_go_when_the_pull_request_closes(world: World) -> None:
         assert "report-pictures/1" not in world.branches()
     assert "report-pictures/11" in world.branches()
     assert [call.method for call in world.github.calls] == ["GET", "DELETE", "GET"]
+    assert world.unneeded("report-cleanup") == []
 
 
 def test_pictures_that_cannot_be_removed_are_a_failure(world: World) -> None:

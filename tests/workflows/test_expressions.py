@@ -187,7 +187,11 @@ JOBS: dict[tuple[str, str], list[Row]] = {
             (NOT_TO_ATTEST, "skipped", "skipped", False, False),
         ]
     ],
-    ("deploy", "plan"): [*ON_MAIN, (CLOCK, {}, False, True)],
+    ("deploy", "plan"): [
+        *ON_MAIN,
+        (CLOCK, {}, False, True),
+        (events.schedule(SHA, "23 * * * *"), {}, False, False),
+    ],
     ("deploy", "apply"): [
         (PUSH, {"plan": said("success", environments='["dev"]')}, False, True),
         (PUSH, {"plan": said("success", environments="[]")}, False, False),
@@ -427,6 +431,19 @@ def test_a_job_runs_when_it_should(
 
 
 @needs_npm
+@pytest.mark.parametrize(("value", "runs"), [("true", True), ("false", False), ("", False)])
+def test_each_hour_costs_minutes_only_where_that_is_wanted(
+    baked: Callable[..., Path], evaluate: Evaluate, value: str, runs: bool
+) -> None:
+    workflow = Workflow.read(baked() / ".github" / "workflows" / "deploy.yml")
+    crons = [each["cron"] for each in workflow.content["on"]["schedule"]]
+    assert crons == [CLOCK.payload["schedule"], "23 * * * *"]
+    hourly = events.schedule(SHA, crons[1])
+    text = condition(workflow.jobs["plan"]["if"])
+    assert evaluate(text, hourly, vars={"HOURLY": value}) is runs
+    assert evaluate(text, CLOCK, vars={"HOURLY": value}) is True
+
+
 @pytest.mark.parametrize("text", STEPS)
 def test_a_step_runs_when_it_should(evaluate: Evaluate, text: str) -> None:
     failed, cancelled = STEPS[text]

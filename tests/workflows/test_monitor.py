@@ -182,6 +182,7 @@ def test_people_are_told_once_of_each_problem_and_when_it_is_over(watched: Watch
     assert github.open_issues() == []
     assert {each["state"] for each in github.issues} == {"closed"}
     assert len(github.dispatches) == 2
+    assert watched.unneeded("monitor") == []
 
 
 def test_who_may_write_runs_no_code_of_the_project(baked: Callable[..., Path]) -> None:
@@ -198,7 +199,8 @@ def test_who_may_write_runs_no_code_of_the_project(baked: Callable[..., Path]) -
 
 def test_no_two_runs_look_for_an_issue_at_once(baked: Callable[..., Path]) -> None:
     workflow = Workflow.read(baked() / ".github/workflows/monitor.yml")
-    assert workflow.content["concurrency"] == {"group": "monitor", "cancel-in-progress": False}
+    group = "monitor-${{ github.ref }}"
+    assert workflow.content["concurrency"] == {"group": group, "cancel-in-progress": False}
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import helpers
 import pytest
+from github.conftest import Desk
 from images.engine import Builder, Engine
-from pipeline.running import QUICK, STAGES, Project
+from pipeline.running import QUICK, STAGES, Project, one_line
 from workflows import events
 from workflows.act import Outcome, needs_act
 from workflows.events import REPOSITORY
-from workflows.github import serve
-from workflows.hosting import APP, BOT, Hosting
+from workflows.fresh import Fresh
+from workflows.github import APP, BOT, serve
+from workflows.hosting import Hosting
 from workflows.releases import Machines, Releases, settle
 from workflows.world import git, hub
 
@@ -196,6 +198,7 @@ def test_from_a_merge_to_prod_and_back(world: Releases) -> None:
     for each in ("dev", "staging", "prod"):
         assert f"Too few rows to judge {each}" in done.summaries["watch"]
     assert world.github.open_issues() == []
+    assert world.unneeded("cd") == []
 
 
 def test_what_must_not_be_served_is_not(world: Releases, tmp_path: Path) -> None:
@@ -270,6 +273,7 @@ def test_what_must_not_be_served_is_not(world: Releases, tmp_path: Path) -> None
     all_well(done)
     assert "dev is on hold: it could not be deployed: https://" in done.summaries["propose"]
     assert {*world.github.open_pulls()} == {f"promote/staging/{first}"}
+    assert world.unneeded("deploy") == []
 
 
 def image_less(world: Releases) -> str:
@@ -289,6 +293,15 @@ def test_without_images_a_process_serves_and_people_promote_and_go_back(bare: Re
     assert done.steps["apply"][VERIFY] == "skipped"
     assert bare.answers("dev") == first
     pull = bare.github.open_pulls()[f"promote/staging/{first}"]
+
+    # Somebody closes it: the next run does not bring it back, and a person may.
+    pull["state"] = "closed"
+    done = bare.go("deploy", events.schedule(bare.commit("main")))
+    all_well(done)
+    assert bare.github.open_pulls() == {}
+    assert "somebody closed it, so that it is not proposed again" in done.summaries["propose"]
+    assert f"reopen {pull['html_url']}" in done.summaries["propose"]
+    pull["state"] = "open"
     bare.merge(pull["head"]["ref"])
 
     bare.change({"note.txt": "another commit\n"})
@@ -300,19 +313,20 @@ def test_without_images_a_process_serves_and_people_promote_and_go_back(bare: Re
 
     # The reason is a person's, and is not run.
     asked = {"environment": "staging", "release": "", "reason": '$(touch /tmp/oh) `id`; "wrong"'}
-    done = bare.go("rollback", events.dispatch(bare.commit("main"), **asked), app=True)
+    done = bare.go("rollback", events.dispatch(bare.commit("main"), **asked))
     all_well(done)
     back = bare.github.open_pulls()[f"rollback/staging/{first}"]
-    assert back["user"]["login"] == APP
+    assert back["user"]["login"] == BOT
     assert f"Reason: {asked['reason']}" in back["body"]
     bare.merge(f"rollback/staging/{first}")
     done = bare.go("promote", events.dispatch(bare.commit("main"), environment="staging"))
     assert done.jobs == {"promote": "failure"}
     assert "staging is on hold: $(touch /tmp/oh) `id`" in done.log("promote")
 
-    done = bare.go("rollback", events.dispatch(bare.commit("main"), **asked))
+    done = bare.go("rollback", events.dispatch(bare.commit("main"), **asked), app=True)
     assert done.jobs == {"rollback": "failure"}
     assert "no earlier release to go back to" in done.log("rollback")
+    assert bare.unneeded("promote") == bare.unneeded("rollback") == []
 
 
 def test_what_cannot_be_attested_or_released_is_told(bare: Releases) -> None:
@@ -339,3 +353,81 @@ def test_a_refused_pull_request_is_a_failure_that_says_why(bare: Releases) -> No
     told = f"promote/staging/{first} is pushed, and has no pull request yet"
     assert told in done.log("promote")
     assert "Resource not accessible by integration" in done.log("promote")
+
+
+PROPOSING = " --evidence build/release/evidence.json"
+
+
+@pytest.fixture
+def beginner(begun: tuple[Project, Path], tmp_path: Path) -> Iterator[tuple[Releases, Desk]]:
+    """Somebody with a first model, who has nothing on GitHub yet, and what is to become of it."""
+    project, store = begun
+    github = Fresh(REPOSITORY, hub(tmp_path), tmp_path / "api")
+    clone = project.copy(tmp_path / "project")
+    config = tmp_path / "gitconfig"
+    there = f'[url "file://{github.origin.parents[1]}/"]\n\tinsteadOf = https://github.com/\n'
+    config.write_text(there, encoding="utf-8")
+    with serve(github):
+        world = Releases(tmp_path, clone, github, store)
+        yield world, Desk(clone, github, {"GIT_CONFIG_GLOBAL": str(config)})
+
+
+def proposed(world: Releases) -> Outcome:
+    """Run cd's job that proposes a release: all of it but the images, which are built before."""
+    workflow = world.workflow("cd").changing("propose", PROPOSE, PROPOSING, "")
+    (world.artifacts / "release").mkdir(parents=True, exist_ok=True)
+    (world.artifacts / "release" / "note.txt").touch()
+    return world.run_on(world.pushed(), workflow.only("propose"))
+
+
+def test_new_repository_is_told_what_it_lacks_and_then_has_it(
+    beginner: tuple[Releases, Desk],
+) -> None:
+    """The commands of the README: a private repository, which GitHub Free gives little."""
+    world, desk = beginner
+    readme = (world.project.folder / "README.md").read_text(encoding="utf-8")
+    block = readme.partition("## On GitHub\n\n```bash\n")[2].partition("```")[0]
+    *_, create, settle_it = block.splitlines()
+    assert create == "gh repo create flight-story --private --source . --push"
+    assert settle_it == "uv run mlops github"
+    assert "there is no remote" in one_line(desk.mlops(code=2))
+    assert REPOSITORY in desk.type(create.replace("flight-story", REPOSITORY))
+    assert world.commit("main") == world.project.git("rev-parse", "HEAD").strip()
+
+    # Nothing is set up yet: no workflow may open a pull request.
+    done = proposed(world)
+    assert done.jobs["propose"] == "failure"
+    for told in (done.log("propose", PROPOSE), done.summaries["propose"]):
+        assert "is pushed, and has no pull request yet: GitHub Actions is not permitted" in told
+        assert "an administrator runs `uv run mlops github`" in told
+
+    # It does what this plan has, and says what it does not have, with what to do instead.
+    settled = desk.mlops(code=3)
+    assert "~ workflows: can_approve_pull_request_reviews: false -> true" in settled.stdout
+    assert "gh variable set APP_ID" in settled.stdout
+    assert "images are attested with GitHub Enterprise Cloud only" in settled.stdout
+    assert "not enforced: rulesets: Upgrade to GitHub Pro" in settled.stderr
+    assert "instead: make the repository public or take GitHub Pro" in settled.stderr
+
+    done = proposed(world)
+    all_well(done)
+    ((branch, pull),) = world.github.open_pulls().items()
+    assert pull["user"]["login"] == BOT
+    assert pull["html_url"] in done.summaries["propose"]
+    assert "waits until somebody with write access lets it start" in done.log("propose")
+    world.project.git("remote", "set-url", "origin", str(world.origin))
+    world.merge(branch)
+    assert world.facts("dev")["RELEASE_ID"] == branch.removeprefix("release/")
+
+
+def test_repository_born_as_master_is_told_the_commands_that_rename_it(
+    beginner: tuple[Releases, Desk],
+) -> None:
+    world, desk = beginner
+    desk.type("git branch -m main master")
+    desk.type(f"gh repo create {REPOSITORY} --public --source . --push")
+    told, _, commands = one_line(desk.mlops(code=2)).partition(" follow main: ")
+    assert "its default branch is master" in told
+    desk.type(commands)
+    assert world.commit("main") == world.commit("master")
+    assert f"{REPOSITORY} is as .github/settings.yaml says" in desk.mlops().stdout

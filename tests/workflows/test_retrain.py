@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from pipeline.running import Reproduced
 from workflows import events
 from workflows.act import Outcome, needs_act
 from workflows.events import REPOSITORY
-from workflows.github import serve
-from workflows.hosting import APP, BOT, Hosting
+from workflows.github import BOT, serve
+from workflows.hosting import Hosting
 from workflows.releases import Releases
 from workflows.world import hub
 
@@ -35,9 +35,24 @@ def importing(started: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> 
     return warehouse
 
 
+# What a repository says of its store, by where that is.
+STORES = {
+    "gs": {"GCP_PROVIDER": "projects/1/providers/github", "GCP_SERVICE_ACCOUNT": "me@example.com"},
+    "s3": {"AWS_ROLE": "arn:aws:iam::1:role/write", "AWS_REGION": "eu-central-1"},
+}
+
+
 @pytest.fixture
-def world(importing: Warehouse, tmp_path: Path) -> Iterator[Releases]:
-    """It on GitHub."""
+def world(
+    importing: Warehouse,
+    baked: Callable[..., Path],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[Releases]:
+    """It on GitHub, with the workflows of a project whose store is a cloud's.
+
+    The store itself is a folder: what the logins leave in the job is as in the real ones.
+    """
     project = importing.copy(tmp_path)
     origin = hub(tmp_path)
     project.git("remote", "add", "origin", str(origin))
@@ -45,7 +60,9 @@ def world(importing: Warehouse, tmp_path: Path) -> Iterator[Releases]:
     github = Hosting(REPOSITORY, origin, tmp_path / "api")
     github.issues.append({"number": 1, "title": "drift in prod", "state": "open", "labels": []})
     with serve(github):
-        yield Releases(tmp_path, project, github, tmp_path / "store")
+        world = Releases(tmp_path, project, github, tmp_path / "store")
+        world.adopt(baked(data_remote=request.param))
+        yield world
 
 
 @pytest.fixture
@@ -54,10 +71,11 @@ def warehouse(world: Releases, tmp_path: Path) -> Warehouse:
     return Warehouse(tmp_path / "warehouse", world.project)
 
 
-def retrained(world: Releases, app: bool = False, **inputs: str) -> Outcome:
+def retrained(world: Releases, **inputs: str) -> Outcome:
     """Run the workflow as monitor starts it, and let GitHub remember the run."""
     asked = {"reason": "drift in prod", "issues": "1"} | inputs
-    done = world.go("retrain", events.dispatch(world.commit("main"), **asked), app=app)
+    every = {name: value for store in STORES.values() for name, value in store.items()}
+    done = world.go("retrain", events.dispatch(world.commit("main"), **asked), variables=every)
     world.github.add_run("retrain.yml", done.jobs, datetime.now(UTC))
     return done
 
@@ -67,16 +85,17 @@ def told(world: Releases) -> str:
     return world.github.bodies(1)[-1].splitlines()[0]
 
 
+@pytest.mark.parametrize("world", ["gs"], indirect=True)
 def test_better_model_is_proposed_once_and_passes_ci(world: Releases, warehouse: Warehouse) -> None:
     warehouse.add(taught=True)
     reason = 'drift in prod: "$(touch /tmp/oh)" `id`'
-    done = retrained(world, app=True, reason=reason)
+    done = retrained(world, reason=reason)
     every = dict.fromkeys(("plan", "propose", "retrain", "tell"), "success")
     assert done.jobs == every, done.told
     ((branch, pull),) = world.github.open_pulls().items()
     assert branch.startswith("retrain/")
     assert pull["title"] == TITLE + branch[len("retrain/") :][:10]
-    assert pull["user"]["login"] == APP
+    assert pull["user"]["login"] == BOT
     assert pull["body"].startswith(f"Why: {reason}. Made by https://")
     assert "### ✅ Better: " in pull["body"]
     assert "<img" not in pull["body"]
@@ -109,8 +128,10 @@ def test_better_model_is_proposed_once_and_passes_ci(world: Releases, warehouse:
     done = world.go("retrain", workflow=storm, event=events.schedule(world.commit("main")))
     assert done.jobs["retrain"] == "success"
     assert "no fresh data" in done.log("retrain", TRAIN)
+    assert world.unneeded("retrain") == []
 
 
+@pytest.mark.parametrize("world", ["s3"], indirect=True)
 def test_nothing_is_proposed_that_is_not_better(world: Releases, warehouse: Warehouse) -> None:
     done = retrained(world)
     assert done.jobs == {"plan": "success", "retrain": "success", "propose": "skipped"} | {

@@ -56,6 +56,20 @@ def test_actions_of_the_bake_pin_theirs(baked: Callable[..., Path], remote: str)
         assert [*actions_are_pinned(File(path.read_text(encoding="utf-8")))] == []
 
 
+def test_uv_is_of_one_version_wherever_it_is_fetched(baked: Callable[..., Path]) -> None:
+    root = baked()
+    action = yaml.safe_load((root / ".github/actions/setup/action.yml").read_text("utf-8"))
+    (version,) = (
+        step["with"]["version"]
+        for step in action["runs"]["steps"]
+        if step.get("uses", "").startswith("astral-sh/setup-uv@")
+    )
+    images = [*(root / "deploy" / "images").glob("*.Dockerfile")]
+    assert len(images) == 2
+    for image in images:
+        assert f"/uv:{version}@sha256:" in image.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("remote", REMOTES)
 def test_an_action_is_given_the_inputs_that_it_has(baked: Callable[..., Path], remote: str) -> None:
     root = baked(data_remote=remote)
@@ -70,9 +84,10 @@ SOUND = """
 name: sound
 on:
   pull_request:
+  workflow_dispatch:
 permissions: {}
 concurrency:
-  group: sound
+  group: sound-${{ github.ref }}
 jobs:
   first:
     name: first
@@ -126,11 +141,13 @@ MISTAKES = [
     ("commands_exist", "--base", "--against"),
     ("commands_exist", "mlops gate --base", "mlops data init --base"),
     ("every_job_is_bounded_and_named", "permissions: {}", "permissions: read-all"),
-    ("every_job_is_bounded_and_named", "concurrency:\n  group: sound\n", ""),
+    ("every_job_is_bounded_and_named", "concurrency:\n  group: sound-${{ github.ref }}\n", ""),
     ("every_job_is_bounded_and_named", "    timeout-minutes: 5\n", ""),
     ("every_job_is_bounded_and_named", "timeout-minutes: 5", "timeout-minutes: 0.5"),
     ("every_job_is_bounded_and_named", "    name: first\n", ""),
     ("every_job_is_bounded_and_named", "    permissions:\n      contents: read\n", ""),
+    ("runs_of_a_branch_do_not_displace_those_of_another", "sound-${{ github.ref }}", "sound"),
+    ("runs_of_a_branch_do_not_displace_those_of_another", "github.ref }", "github.actor }"),
     ("no_code_of_others_gets_secrets", "pull_request:", "pull_request_target:"),
     ("actions_are_pinned", "@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7"),
     ("actions_are_pinned", " # v7.0.1", ""),

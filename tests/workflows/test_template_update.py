@@ -13,8 +13,8 @@ from update.worlds import Versions, git, replace
 from workflows import events
 from workflows.act import Outcome, needs_act
 from workflows.events import REPOSITORY
-from workflows.github import serve
-from workflows.hosting import APP, Hosting
+from workflows.github import APP, serve
+from workflows.hosting import Hosting
 from workflows.releases import Releases
 from workflows.world import hub
 
@@ -48,12 +48,19 @@ def world(started: Reproduced, versions: Versions, tmp_path: Path) -> Iterator[R
         yield Releases(tmp_path, project, github, tmp_path / "store")
 
 
-def asked(world: Releases, **inputs: str) -> Outcome:
+def asked(world: Releases, app: bool = True, **inputs: str) -> Outcome:
     """Run the workflow as a person starts it."""
-    return world.go("template-update", events.dispatch(world.commit("main"), **inputs), app=True)
+    return world.go("template-update", events.dispatch(world.commit("main"), **inputs), app=app)
 
 
 def test_newer_template_is_proposed_once(world: Releases, versions: Versions) -> None:
+    # It changes a workflow, which the token of a job may never do.
+    done = asked(world, to=versions.new, app=False)
+    assert done.jobs == {"update": "success", "propose": "failure"}, done.told
+    assert "create or update workflow `.github/workflows/ci.yml`" in done.log("propose")
+    assert "takes an app with the permission Workflows: write" in done.log("propose")
+    assert world.branches() == {"main"}
+
     done = asked(world, to=versions.new)
     assert done.jobs == {"update": "success", "propose": "success"}, done.told
     ((branch, pull),) = world.github.open_pulls().items()
@@ -88,6 +95,7 @@ def test_newer_template_is_proposed_once(world: Releases, versions: Versions) ->
     done = asked(world, to=versions.new)
     assert done.jobs == {"update": "success", "propose": "skipped"}, done.told
     assert "up to date: 9.0.0" in done.summaries["update"]
+    assert world.unneeded("template-update") == []
 
 
 def test_template_that_is_not_there_fails(world: Releases, versions: Versions) -> None:

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,8 +21,11 @@ from workflows import events
 from workflows.act import Outcome, Workflow, run
 from workflows.events import REPOSITORY, Event
 from workflows.github import GitHub
+from workflows.permissions import UNASKED, unneeded
 
 CML = Path(__file__).with_name("cml_stand_in.py")
+PUSH = Path(__file__).with_name("push_stand_in.py")
+PERMISSIONS = Path(__file__).with_name("permissions.py")
 STORE = "store"
 
 
@@ -43,6 +47,8 @@ def hub(folder: Path) -> Path:
     origin = folder / "hub" / f"{REPOSITORY}.git"
     origin.mkdir(parents=True)
     git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
+    (origin / "hooks").mkdir(exist_ok=True)
+    shutil.copy(PUSH, origin / "hooks" / "update")
     return origin
 
 
@@ -126,12 +132,45 @@ class World:
         shutil.rmtree(merging)
         return events.pull_request(number, sha, head=head)
 
-    def run(self, event: Event, workflow: Workflow | None = None, cml: str = "works") -> Outcome:
+    def unneeded(self, name: str) -> list[str]:
+        """Return the permissions of a workflow's jobs without which nothing would be refused.
+
+        What is asked nowhere, for a reason, is left out.
+        """
+        jobs, running = self.workflow(name).jobs, self.github.running
+        found = [
+            f"{name}/{job}: {permission}"
+            for job in jobs
+            for permission in unneeded(running, f"{name}/{job}", jobs[job]["permissions"])
+        ]
+        return [each for each in found if each not in UNASKED]
+
+    def adopt(self, root: Path) -> None:
+        """Have main be with what another bake has for GitHub."""
+        folder = self.project.folder / ".github"
+        shutil.rmtree(folder)
+        shutil.copytree(root / ".github", folder)
+        self.project.commit()
+        self.project.git("push", "--quiet", "origin", "HEAD:main")
+
+    def run(
+        self,
+        event: Event,
+        workflow: Workflow | None = None,
+        cml: str = "works",
+        variables: Mapping[str, str] | None = None,
+    ) -> Outcome:
         """Run a workflow, all of ci by default, for an event."""
         shutil.rmtree(self.artifacts, ignore_errors=True)
-        return self.run_on(event, workflow or self.workflow(), cml)
+        return self.run_on(event, workflow or self.workflow(), cml, variables)
 
-    def run_on(self, event: Event, workflow: Workflow, cml: str = "works") -> Outcome:
+    def run_on(
+        self,
+        event: Event,
+        workflow: Workflow,
+        cml: str = "works",
+        variables: Mapping[str, str] | None = None,
+    ) -> Outcome:
         """Run a workflow where artifacts of the same run may lie already."""
         return run(
             workflow,
@@ -140,6 +179,7 @@ class World:
             checkout=self.project.folder,
             environ=self.environ() | {"STANDIN_CML": cml},
             server=self.github.url,
+            variables=variables,
         )
 
     def environ(self) -> dict[str, str]:
@@ -183,6 +223,8 @@ class World:
             # A job's own home may not be where Git looks: the picture must reach `origin` from any.
             "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
             "NODE_EXTRA_CA_CERTS": str(self.github.certificate),
+            "STANDIN_JOB": str(self.github.running),
+            "STANDIN_PERMISSIONS": str(PERMISSIONS),
             "STANDIN_ARTIFACTS": str(self.artifacts),
             "STANDIN_CACHE": str(self.caches),
             "STANDIN_CML_SCRIPT": str(CML),

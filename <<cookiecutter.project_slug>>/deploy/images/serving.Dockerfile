@@ -40,8 +40,9 @@ RUN find .venv/lib \( -name tests -o -name '*.pyi' -o -name '*.pyx' -o -name '*.
         -o -path '*/onnxruntime/quantization' -o -path '*/onnxruntime/tools' \
         -o -path '*/onnxruntime/transformers' -o -name 'libonnxruntime.so.*' \
     \) -prune -exec rm -r {} +
-COPY mlops/src/mlops/__init__.py mlops/src/mlops/errors.py mlops/src/mlops/inference.py mlops/src/mlops/project.py src/mlops/
+COPY mlops/src/mlops/__init__.py mlops/src/mlops/errors.py mlops/src/mlops/inference.py mlops/src/mlops/printable.py mlops/src/mlops/project.py src/mlops/
 COPY mlops/src/mlops/data/__init__.py mlops/src/mlops/data/reading.py src/mlops/data/
+COPY mlops/src/mlops/scoring/__init__.py mlops/src/mlops/scoring/explaining.py mlops/src/mlops/scoring/reasons.py src/mlops/scoring/
 COPY mlops/src/mlops/serving src/mlops/serving
 # Yours: what is done before and after the model.
 COPY src/<<cookiecutter.package_name>>/__init__.py src/<<cookiecutter.package_name>>/hooks.py src/<<cookiecutter.package_name>>/

@@ -20,7 +20,7 @@ from mlops.paths import FEATURES
 from mlops.pipeline.verify import compare, edge_cases
 
 TARGET = TARGETS["tflite"]
-TREES = ("boosting", "forest", "extratrees")
+TREES = ("boosting", "lightgbm", "xgboost", "forest", "extratrees")
 ROWS = 100
 
 

@@ -33,6 +33,7 @@ ALARMS = {
     "contract": Alarm(Kind.CONTRACT, "wind", "not in `range`: 3 of 500 rows"),
     "log": Alarm(Kind.LOG, "2030-01-01/a.parquet", "0 rows read, then it is empty"),
     "fairness": Alarm(Kind.FAIRNESS, "sex", "selection_rate by sex: 0.2 apart, 0.1 allowed"),
+    "caller": Alarm(Kind.CALLER, "shop", "asked for 7 rows, and nobody declared it"),
     "review": Alarm(Kind.REVIEW, "decay", "its review is due on 2030-02-01"),
     "feedback": Alarm(Kind.FEEDBACK, "000001-a.parquet", "it is empty"),
 }

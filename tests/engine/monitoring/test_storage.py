@@ -50,6 +50,11 @@ def put(storage: Storage, day: float, table: pa.Table | None = None, name: str =
     storage.write(path, rows(day) if table is None else table)
 
 
+def test_files_of_rows_are_not_for_everybody(tmp_path: Path) -> None:
+    Storage(str(tmp_path / "log")).write("a/b.parquet", rows(0))
+    assert oct((tmp_path / "log" / "a" / "b.parquet").stat().st_mode & 0o777) == "0o640"
+
+
 def read(storage: Storage, period: Period = PERIOD) -> tuple[list[float], Account]:
     """The column `size` of the rows that count, and what became of all."""
     account, found = Account([0] * period.windows), []

@@ -316,10 +316,10 @@ def test_what_comes_to_the_remote_at_that_moment_is_not_replaced(
 
     look = module._at_remote
 
-    def looked(proposal: Proposal) -> str:
+    def looked(ref: str) -> str:
         """Nothing yet; and then somebody pushes."""
         monkeypatch.setattr(module, "_at_remote", look)
-        repository.git("push", "--quiet", "origin", f"{theirs}:{proposal.ref}")
+        repository.git("push", "--quiet", "origin", f"{theirs}:{ref}")
         return ""
 
     monkeypatch.setattr(module, "_at_remote", looked)

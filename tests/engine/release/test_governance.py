@@ -19,8 +19,9 @@ from mlops.monitoring.result import Feedback, Result, WindowResult
 from mlops.release import governance
 from mlops.release.state import Policy, Release, environments, policy_path
 from mlops.release.status import Status, status
+from mlops.report import monitoring
 from mlops.report.notes import notes
-from mlops.statement import Statement
+from mlops.statement import Statement, parse_statement
 
 SOURCE = "data/example/flights.parquet"
 RUNBOOK = "mlops/docs/on-call.md"
@@ -74,11 +75,11 @@ def test_dev_wants_nothing_staging_a_purpose_and_an_owner_prod_all(governed: Rep
     ]
     governed.commit(copy(evidence.release, "staging"))
     assert refused(governed, evidence.release, "prod") == [
-        f"prod: model.yaml: {key}: nothing is said yet" for key in Statement.model_fields
+        f"prod: model.yaml: {key}: nothing is said yet" for key in governance.EVERYTHING
     ]
 
 
-@pytest.mark.parametrize("key", Statement.model_fields)
+@pytest.mark.parametrize("key", governance.EVERYTHING)
 def test_prod_wants_each_key(governed: Repository, key: str) -> None:
     release = governed.live("dev", "staging")
     state(governed, lambda said: said.pop(key))
@@ -185,7 +186,8 @@ def test_the_projects_environments_want_what_the_manual_says(
     wanted = {name: each.policy.governance for name, each in environments(Revision(None)).items()}
     assert wanted["dev"] == []
     assert wanted["staging"] == ["problem", "goal", "owner"]
-    assert wanted["prod"] == [*Statement.model_fields]
+    assert wanted["prod"] == governance.EVERYTHING
+    assert {*Statement.model_fields} - {*wanted["prod"]} == {"callers"}
 
 
 def test_the_status_says_what_is_missing_and_where(governed: Repository) -> None:
@@ -285,3 +287,31 @@ def test_monitoring_tells_what_is_due_and_what_cannot_be_read(governed: Reposito
     governed.commit({"model.yaml": "owner: TODO\n"})
     (line,) = told("prod")
     assert line.startswith("review: model.yaml: model.yaml: owner: 'TODO' says nothing")
+
+
+def test_a_caller_that_nobody_declared_is_a_line_and_an_alarm(governed: Repository) -> None:
+    """By the log; a statement that names no callers at all is a note, and no alarm."""
+    window = WindowResult("2030-01-01T00:00:00Z", "2030-01-08T00:00:00Z", 0, 0, too_few=True)
+    account = Account([9], rows=9, callers={"desk": 6, "shop": 3})
+    found = Result(
+        *("prod", "r1", "made@v1.0.0", "0" * 40, "2030-01-08T00:00:00Z", "log", (1, 1), {}),
+        *(account, Feedback(0, 0, 0, 0, []), [window], []),
+    )
+
+    def told(callers: dict[str, str] | None) -> Result:
+        state(governed, lambda said: said.update(callers=callers))
+        return run._with_callers(found, Revision(governed.git("rev-parse", "HEAD")))
+
+    (use, *_) = parse_statement(Path("model.yaml").read_text()).intended or []
+    result = told({"desk": use})
+    (alarm,) = result.alarms
+    assert str(alarm) == (
+        "caller: shop: asked for 3 rows, and `callers` in model.yaml names no such caller: find "
+        "out for which use"
+    )
+    line = monitoring.markdown(result)
+    assert "Callers: desk (6 rows), shop (3 rows, not declared)." in line
+    assert len(told({}).alarms) == 2
+    assert told({"desk": use, "shop": use}).alarms == []
+    result = told(None)
+    assert (result.alarms, "desk, shop" in result.notes[0]) == ([], True)

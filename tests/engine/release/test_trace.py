@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,25 @@ def test_the_evidence_sheet_has_every_hop(released: Released) -> None:
         assert each["commit"][:12] in text
     released.mlops("trace", "dev", "--html", "--strict", code=3)
     assert "give one of them" in released.mlops("trace", "dev", "--html", "--md", code=2).stderr
+
+
+def test_an_audit_of_today_goes_from_who_approved_it_to_the_data(released: Released) -> None:
+    seconds = int(released.git("log", "-1", "--format=%ct"))
+    today = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+    found = json.loads(released.mlops("audit", "dev", "--at", today, "--json").stdout)
+    (answering,) = found["answering"]
+    assert answering["release"] == released.evidence.stem
+    evidence = json.loads(released.evidence.read_text())
+    assert {each["what"] for each in answering["measured"]} == evidence["metrics"].keys()
+    unchecked = {"approved", "alarms"}  # nobody signs here, and nothing was monitored
+    for part in ("came", "measured", "incidents", "lineage"):
+        for each in answering[part]:
+            expected = "not checked" if each["what"] in unchecked else "ok"
+            assert each["state"] == expected, each
+    assert answering["lineage"][-1]["what"] == f"source {SAMPLE}"
+    done = released.mlops("audit", "dev", "--at", today, "--md", "--strict", code=3)
+    assert f"## {released.evidence.stem}" in done.stdout
+    assert "0 are wrong and 2 were not checked" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def test_requests_that_go_through_the_model_together_have_their_own_counts(serve
 def test_what_the_contract_calls_missing_is_missing(served: Start) -> None:
     server, (row,) = served("binary"), _rows("binary", 1)
     known = server.ask("POST", "/predict", row | {"colour": None})[1]["predictions"]
-    for text in ("NA", "null", "", "#N/A"):
+    for text in ("NA", "null", "", "#N/A", "n/a"):
         told = server.ask("POST", "/predict", row | {"colour": text})[1]
         assert told["predictions"] == known
         assert "unknown_categories" not in told

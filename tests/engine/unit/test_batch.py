@@ -24,7 +24,6 @@ from mlops.files import read_json, sha256
 from mlops.inference import OnnxModel
 from mlops.learning.conversion import to_onnx
 from mlops.pipeline.convert import metadata
-from mlops.scoring import batch as module
 from mlops.scoring.batch import KEY, Done, batch
 from mlops.scoring.predict import Scorer, predict
 
@@ -38,7 +37,8 @@ PARTITIONS = [f"{name}.parquet" for name in [*PARTITIONS, "d.csv.gz/00000"]]
 @pytest.fixture(autouse=True)
 def _in_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "BATCH_ROWS", 70)  # so that a partition takes several batches
+    # So that a partition takes several batches.
+    monkeypatch.setattr("mlops.scoring.predict.BATCH_ROWS", 70)
     Path("data/raw").mkdir(parents=True)
     Path("data/raw/provenance.json").write_text('{"snapshot_sha256": ""}')
     _model("good")
@@ -154,7 +154,7 @@ owner, name = {
     "writing": (batch, "_facts"),
     "renaming": (pathlib.Path, "replace"),
 }[where]
-batch.BATCH_ROWS = 70
+predict.BATCH_ROWS = 70
 real = getattr(owner, name)
 def counted(*arguments):
     global left

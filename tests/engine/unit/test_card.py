@@ -142,6 +142,34 @@ def test_the_plain_page_tells_how_often_it_is_wrong_and_for_whom(planted: Stored
         assert jargon not in plain
 
 
+def test_the_plain_page_draws_how_the_strongest_inputs_move_it(planted: Stored) -> None:
+    state(STATEMENT)
+    write_json(
+        paths.DEPENDENCE,
+        [
+            {"column": column, "value": value, "answer": answer, "class": "true"}
+            for column, told in (
+                ("size", {"-3": 0.1, "0": 0.4, "5": 0.9}),
+                ("colour", {"blue": 0.2, "<b>": 0.3}),
+                ("wet", {"true": 0.5}),
+            )
+            for value, answer in told.items()
+        ],
+    )
+    number, text = card._moves(load_card())
+    assert number.points == [(0, 0), (0.375, pytest.approx(0.375)), (1, 1)]
+    assert (number.of, number.low, number.high, number.ends) == (
+        *("large", "10 of 100", "90 of 100"),
+        ("-3", "5"),
+    )
+    assert (text.points, [each.told for each in text.bars]) == ([], ["20 of 100", "30 of 100"])
+    made_of = card.documents(load_card())
+    page = Page(made_of[paths.CARD_PAGE])
+    assert page.tags.count("polyline") == 1
+    assert "large: 10 of 100 to 90 of 100" in page.text
+    assert "| size | -3 | true | 0.100 |" in made_of[paths.CARD]
+
+
 def test_dots_of_a_picture_are_a_hundred() -> None:
     for counts in ([1, 1, 1], [3086, 914], [2910, 177, 176, 737], [1, 0, 999]):
         dots = card._apportioned(counts)
@@ -222,6 +250,21 @@ def test_what_nobody_said_or_measured_is_told_so(stored: Stored) -> None:
     told = card.markdown(load_card())
     assert "`model.yaml` says nothing of it yet." in told
     assert "not verified" in told
+
+
+def test_a_threshold_is_told_with_what_chose_it(planted: Stored) -> None:
+    assert load_card().threshold is None
+    for wanted, told in (
+        ("f1", " on, which <code>f1</code> chose on the validation rows."),
+        (0.3, " on."),
+    ):
+        planted.params(threshold=wanted)
+        (planted.folder / paths.TRAINING_LOG).mkdir(parents=True, exist_ok=True)
+        planted.write(str(paths.CHOSEN), {"estimator": "linear", "threshold": 0.3})
+        found = card.markdown(load_card())
+        assert f"is predicted from a probability of 0.300{told}" in found
+        text = Page(card.page(load_card())).text
+        assert "It says “large” where it holds that for at least 0.300 likely." in text
 
 
 def test_groups_of_people_are_told_with_whether_it_is_sure(planted: Stored) -> None:

@@ -64,6 +64,17 @@ def test_what_is_right_is_read(tmp_path: Path, what: str) -> None:
         ({"train.search.space": {"linear": {"C": [1, 0]}}}, ["train.search.space.linear.C: "]),
         ({"train.search.space": {"linear": {"c": [1]}}}, ["train.search.space.linear.c: unk"]),
         ({"train.search.space": {"svm": {"C": [1]}}}, ["train.search.space: 'svm' is no est"]),
+        ({"search": {"trials": 0}}, ["search.trials: input should be greater than or equal to 1"]),
+        ({"search": {"minutes": 0}}, ["search.minutes: input should be greater than 0, not 0"]),
+        ({"search": {"estimators": []}}, ["search.estimators: list should have at least 1 item"]),
+        ({"search": {"estimators": ["svm"]}}, ["search.estimators: 'svm' is no estimator for cl"]),
+        ({"search": {"space": {"svm": {}}}}, ["search.space: 'svm' is no estimator for classif"]),
+        ({"search": {"space": {"linear": {"c": [1]}}}}, ["search.space.linear.c: unknown key"]),
+        ({"search": {"encodings": ["ordinal"]}}, ["search.encodings.0: input should be 'one_hot'"]),
+        (
+            {"search": {"space": {"linear": {"C": {"low": 0, "high": 9}}}}},
+            ["search.space.linear.C: input should be greater than 0"],
+        ),
         (
             {"gates": {"f1": {}}},
             ["gates.f1: give at least one of min, max, regression, naive"],

@@ -99,9 +99,42 @@ def test_a_draft_holds_for_its_data() -> None:
     assert contract.columns["plan: no, yes"].allowed == ["#1", "NO", "basic"]
 
 
+def test_the_gate_has_a_value_even_for_a_class_that_is_rare() -> None:
+    data = _data().assign(stars=["five"] * 3 + ["one", "two", "three"] * 19)
+    _init(data, "stars")
+    assert [*load_params().gates] == ["log_loss"]
+
+
+def test_columns_called_like_what_the_model_says_are_left_out() -> None:
+    contract = _init(_data().assign(prediction=1.5 * np.arange(ROWS), lower="a"), "churned")
+    assert not contract.columns.keys() & {"prediction", "lower"}
+    text = Path("contract.yaml").read_text(encoding="utf-8")
+    assert "left out: the model's own output is called so" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [([1.5] * ROWS, "always 1.5"), (["b"] * ROWS, "always b"), ([None] * ROWS, "missing in every")],
+)
+def test_a_target_that_never_varies_is_refused(values: list[Any], why: str) -> None:
+    before = Path("params.yaml").read_bytes()
+    with pytest.raises(InputError, match=f"^--target stars: {why}"):
+        _init(_data().assign(stars=values), "stars")
+    assert Path("params.yaml").read_bytes() == before
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_numbers_are_told_before_validate_refuses_them() -> None:
+    spent = np.where(np.arange(ROWS) < 2, np.inf, np.arange(ROWS) / 3)
+    path = Path("data/own.csv")
+    _data().assign(**{"spent (€)": spent}).to_csv(path, index=False)
+    done = init(str(path), "churned", None, None, None, force=False)
+    assert [line for line in done.assumed if line.startswith("spent (€): infinite in 2 of 60 rows")]
+
+
 @pytest.mark.parametrize(
     ("target", "task"),
-    [("spent (€)", "regression"), ("zip", "classification"), (None, "clustering")],
+    [("spent (€)", "regression"), ("plan: no, yes", "classification"), (None, "clustering")],
 )
 def test_a_draft_sets_everything_to_the_task(target: str | None, task: Any) -> None:
     contract = _init(_data().dropna(), target)

@@ -23,7 +23,7 @@ from mlops.learning.model import Model
 from mlops.pipeline.train import CALIBRATORS, calibrators, described, fit
 from mlops.pipeline.verify import Parity, compare, edge_cases
 
-TREES = {"boosting", "forest", "extratrees"}
+TREES = {"boosting", "lightgbm", "xgboost", "forest", "extratrees"}
 
 
 def test_the_whole_catalogue_is_tested() -> None:
@@ -110,6 +110,17 @@ def _fitted(what: str, name: str, settings: dict[str, Any], **train: Any) -> Mod
 
 
 SETTINGS: list[tuple[str, str, dict[str, Any]]] = [
+    *(
+        ("amount", "lightgbm", {"objective": objective})
+        for objective in ("regression_l1", "poisson", "gamma", "tweedie")
+    ),
+    ("regression", "lightgbm", {"objective": "quantile", "alpha": 0.9}),
+    *(
+        ("amount", "xgboost", {"objective": objective})
+        for objective in ("reg:absoluteerror", "count:poisson", "reg:gamma", "reg:tweedie")
+    ),
+    ("regression", "xgboost", {"objective": "reg:quantileerror", "quantile_alpha": 0.9}),
+    ("binary", "lightgbm", {"subsample": 0.5, "colsample_bytree": 0.5, "max_depth": 2}),
     *(("amount", "boosting", {"loss": loss}) for loss in ("absolute_error", "poisson", "gamma")),
     ("regression", "boosting", {"loss": "quantile", "quantile": 0.9}),
     ("amount", "tweedie", {"power": 3}),
@@ -118,6 +129,7 @@ SETTINGS: list[tuple[str, str, dict[str, Any]]] = [
         for what, name in (
             *(("binary", "linear"), ("binary", "boosting"), ("multiclass", "forest")),
             *(("multiclass", "elasticnet"), ("binary", "extratrees")),
+            *(("multiclass", "lightgbm"), ("binary", "xgboost"), ("multiclass", "xgboost")),
         )
     ),
     *(
@@ -137,7 +149,10 @@ def test_onnx_says_the_same_of_other_settings(
 
 @pytest.mark.parametrize(
     ("what", "name"),
-    [("binary", "linear"), ("binary", "boosting"), ("multiclass", "forest"), ("multiclass", "mlp")],
+    [
+        *(("binary", "linear"), ("binary", "boosting"), ("multiclass", "forest")),
+        *(("multiclass", "mlp"), ("binary", "xgboost"), ("multiclass", "lightgbm")),
+    ],
 )
 def test_calibration_is_scikit_learns_and_survives(what: str, name: str, tmp_path: Path) -> None:
     model = _fitted(what, name, {}, calibration="sigmoid")
@@ -206,6 +221,10 @@ def test_a_mixture_is_scikit_learns(kind: str) -> None:
         ("gamma", {}, [1, 0], "gamma takes a target above 0, and its least is 0"),
         ("tweedie", {"power": 2}, [1, 0], "tweedie takes a target above 0"),
         ("boosting", {"loss": "gamma"}, [1, 0], "train.estimator boosting: gamma takes a target"),
+        ("lightgbm", {"objective": "poisson"}, [0, -1], "lightgbm: poisson takes a target of at"),
+        ("xgboost", {"objective": "count:poisson"}, [0, -1], "xgboost: poisson takes a target of"),
+        ("xgboost", {"objective": "reg:gamma"}, [1, 0], "xgboost: gamma takes a target above 0"),
+        ("xgboost", {"objective": "reg:tweedie"}, [0, 1], None),
         ("poisson", {}, [0, 1], None),
         ("tweedie", {}, [0, 1], None),
         ("linear", {}, [-1, 1], None),

@@ -1,5 +1,6 @@
 """Explanations: what the definition says, by another computation; reasons in words."""
 
+import json
 from collections.abc import Callable
 from itertools import permutations
 from math import factorial
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 from engine import made
@@ -16,9 +18,10 @@ from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
 from mlops.inference import OnnxModel
 from mlops.learning.background import ROWS, background
-from mlops.scoring.explaining import FEW, Columns, background_of, explain
+from mlops.scoring.batch import batch
+from mlops.scoring.explaining import FEW, Columns, background_of, explain, model_rows
 from mlops.scoring.predict import predict
-from mlops.scoring.reasons import reasons
+from mlops.scoring.reasons import Reasons
 
 Ask = Callable[[pd.DataFrame], np.ndarray]
 
@@ -195,7 +198,7 @@ def told(what: str, folder: Path, change: dict[str, Any], count: int = 3) -> lis
     given = made.contract_of(made.COLUMNS | described | made.TARGETS[what][1])
     model = exported(what, "linear", folder, given)
     data = made.rows(what, 1, seed=9).assign(**change)
-    (found,) = reasons(model, given, data, count)
+    (found,) = Reasons(model).of(columns(model_inputs(data, given)), count)
     return found
 
 
@@ -215,6 +218,44 @@ def test_reasons_are_in_the_contracts_words(tmp_path: Path) -> None:
     joined = " ".join(every)
     assert "wet true" in joined
     assert "colour missing" in joined
+
+
+def test_a_batch_has_the_reasons_that_predict_gives(tmp_path: Path) -> None:
+    """Rows are explained alike, whichever partition they are in; without reasons it is another."""
+    model = exported("binary", "boosting", tmp_path)
+    proto = onnx.load(tmp_path / "binary-boosting.onnx")
+    told = {prop.key: prop.value for prop in proto.metadata_props}
+    told |= {"background": json.dumps(model.metadata["background"]), "project": '"made"'}
+    onnx.helper.set_model_props(proto, told)
+    onnx.save(proto, tmp_path / "model.onnx")
+    made.rows("binary", 7, seed=9).to_parquet(tmp_path / "in.parquet")
+    predict(tmp_path / "in.parquet", tmp_path / "one.parquet", model, lenient=True, explained=2)
+    expected = pd.read_parquet(tmp_path / "one.parquet")
+
+    def scored(explained: int) -> int:
+        source, target, file = (tmp_path / name for name in ("in.parquet", "out", "model.onnx"))
+        return batch(source, target, file, None, 4, True, None, explained).scored
+
+    assert (scored(2), scored(2)) == (2, 0)
+    found = pd.concat(map(pd.read_parquet, sorted((tmp_path / "out").glob("*/*.parquet"))))
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
+    assert scored(1) == 2, "what has other reasons is made again"
+
+
+def test_the_cost_of_an_explanation_is_what_it_says(tmp_path: Path) -> None:
+    """The server takes memory by it, and bounds time."""
+    for count in (1, FEW, FEW + 1, 40):
+        model, row, rows = many(count)
+        asked: list[int] = []
+        answered = model.predict
+
+        def counting(given: Columns, asked: Any = asked, answered: Any = answered) -> Any:
+            asked.append(len(given["x0"]))
+            return answered(given)
+
+        model.predict = counting
+        explain(model, row, rows)
+        assert max(asked) == model_rows(count, ROWS)
 
 
 def test_a_file_is_scored_with_reasons(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def test_a_gate_on_slices_alone_bounds_no_metric() -> None:
 
 def _against(low: float, high: float, name: str = "f1") -> Comparison:
     middle = (low + high) / 2
-    return Comparison("same", metrics={name: Compared(0.5, 0.5 + middle, low, high, "same")})
+    compared = {name: Compared(0.5, 0.5 + middle, low, high, "same")}
+    return Comparison("same", metrics=compared, rows=100)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,8 @@ def test_a_sound_reason_for_no_comparison_is_not_broken(against: Comparison) -> 
 def test_a_metric_without_a_value_to_compare_is_broken() -> None:
     (breach,) = broken(_params(roc_auc={"regression": 9}), {}, {}, _against(0, 1))
     assert breach.told == "roc_auc: has no value to compare on the test rows"
+    alone = Comparison(None, "roc_auc: no value on these test rows", rows=100)
+    assert broken(_params(roc_auc={"regression": 9}), {}, {}, alone) == [breach]
 
 
 @pytest.mark.parametrize(

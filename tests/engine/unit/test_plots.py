@@ -22,7 +22,7 @@ DRAWN = [
     (what, plot)
     for what in made.TARGETS
     for plot in plots.PLOTS[made.task(what)]
-    if plot != "importance"
+    if plot not in plots.MEASURED
 ]
 
 
@@ -74,6 +74,17 @@ def test_importance_is_drawn(tmp_path: Path) -> None:
     plots.write(tmp_path, "importance", plots.IMPORTANCE, data)
     assert read_json(tmp_path / "importance.json") == data
     assert (tmp_path / "importance.png").stat().st_size > 1000
+
+
+def test_dependence_is_drawn_for_numbers_and_words_side_by_side(tmp_path: Path) -> None:
+    data = [
+        {"column": column, "value": value, "answer": answer, "class": "late"}
+        for column, values in (("hour", ("5", "12")), ('Æ "quoted" <b>', ("a", "b")))
+        for value, answer in zip(values, (0.2, 0.4), strict=True)
+    ]
+    plots.write(tmp_path, "dependence", plots.DEPENDENCE, data)
+    assert read_json(tmp_path / "dependence.json") == data
+    assert (tmp_path / "dependence.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,12 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from mlops import paths
 from mlops.data.inputs import model_inputs
+from mlops.errors import InputError
 from mlops.files import read_json, write_json
 from mlops.git.revision import Revision
-from mlops.judging.recount import Recount, contradictions, judged_by, loss, recount
+from mlops.inference import OnnxModel
+from mlops.judging.recount import Details, Recount, contradictions, judged_by, loss, recount
+from mlops.learning.dependence import dependence
 from mlops.learning.metrics import Scored
 
 Begin = Callable[[str], Stored]
@@ -41,7 +46,64 @@ def test_what_is_counted_is_what_scikit_learn_says_of_the_model(begin: Begin, wh
         expected = mean_absolute_error(test["price"], model.pipeline.predict(inputs))
         assert found.metrics["mae"] == pytest.approx(expected, rel=1e-5)
     said = [read_json(path) for path in (paths.METRICS, paths.SLICES, paths.NAIVE, paths.FAIRNESS)]
-    assert [*contradictions(found, *said)] == []
+    metrics, parts, naive, groups = said
+    assert [*contradictions(found, metrics, parts, naive, groups, Details.read())] == []
+
+
+def _widened(told: dict[Path, Any]) -> None:
+    told[paths.INTERVALS]["roc_auc"]["low"] = 0.99
+
+
+def _unnamed(told: dict[Path, Any]) -> None:
+    del told[paths.INTERVALS]["roc_auc"]
+
+
+def _righter(told: dict[Path, Any]) -> None:
+    told[paths.OUTCOMES][1]["right"] += 1
+
+
+def _renamed(told: dict[Path, Any]) -> None:
+    told[paths.OUTCOMES][1]["class"] = "false"
+
+
+def _moved(told: dict[Path, Any]) -> None:
+    told[paths.DEPENDENCE][0]["answer"] = 0.5
+
+
+def _invented(told: dict[Path, Any]) -> None:
+    told[paths.DEPENDENCE].append(
+        {"column": "income", "value": "1", "class": "true", "answer": 0.5}
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_widened, r"low of roc_auc: reports/intervals.json says 0.99, the model says 0\.\d+ of"),
+        (_unnamed, r"low of roc_auc: reports/intervals.json says nothing, the model says 0\.\d+"),
+        (_righter, r"right of class true: reports/outcomes.json says \d+, the model says \d+ of"),
+        (_renamed, r"rows of class true: reports/outcomes.json says nothing, the model says \d+"),
+        (_moved, r"mean true where size is .*: reports/dependence.json says 0.5, the model says 0"),
+        (_invented, r"mean true where income is 1: .* says 0.5, the model says nothing of the"),
+    ],
+)
+def test_what_somebody_wrote_beside_the_metrics_is_refused_with_both_numbers(
+    stored: Stored, change: Callable[[dict[Path, Any]], None], told: str
+) -> None:
+    base = stored.made("good")
+    files = {path: read_json(path) for path in (paths.INTERVALS, paths.OUTCOMES)}
+    model, how = OnnxModel(paths.CANDIDATE_ONNX), stored.params().evaluate
+    files[paths.DEPENDENCE] = dependence(
+        model, made.contract("binary"), rows("binary"), ["size"], how
+    )
+    write_json(paths.DEPENDENCE, files[paths.DEPENDENCE])
+    assert judged_by(stored.params(), Revision.of(base)).contradictions == []
+    change(files)
+    for path, content in files.items():
+        write_json(path, content)
+    found = judged_by(stored.params(), Revision.of(base))
+    lines = [*map(str, found.contradictions)]
+    assert re.search(told, "\n".join(lines)), lines
 
 
 def test_metrics_that_somebody_wrote_do_not_decide(stored: Stored) -> None:
@@ -75,6 +137,18 @@ def test_slices_that_somebody_wrote_do_not_decide(
     write_json(paths.SLICES, parts)
     lines = [*map(str, judged_by(stored.params(), Revision.of(base)).contradictions)]
     assert any(told in line for line in lines), lines
+
+
+def test_intervals_of_a_metric_that_nobody_here_can_count_are_left_out(stored: Stored) -> None:
+    """One of the owner's own, where the judge is another engine."""
+    base = stored.made("good")
+    write_json(paths.INTERVALS, read_json(paths.INTERVALS) | {"own": {"low": 0.1, "high": 0.2}})
+    terms, at = stored.params(), Revision.of(base)
+    assert len(judged_by(terms, at).contradictions) == 2
+    assert judged_by(terms, at, left_out=frozenset({"own"})).contradictions == []
+    write_json(paths.OUTCOMES, [1])
+    with pytest.raises(InputError, match=r"outcomes.json .*: not as the pipeline writes it"):
+        judged_by(terms, at)
 
 
 def test_what_is_all_the_bases_was_judged_there_and_is_not_fetched(stored: Stored) -> None:

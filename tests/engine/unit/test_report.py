@@ -458,6 +458,17 @@ def test_what_each_target_costs_is_told(planted: Stored) -> None:
     _check(text)
 
 
+def test_a_threshold_is_told_with_what_chose_it(planted: Stored) -> None:
+    planted.params(threshold="f1")
+    (planted.folder / paths.TRAINING_LOG).mkdir(parents=True, exist_ok=True)
+    planted.write(str(paths.CHOSEN), {"estimator": "linear", "threshold": 0.3})
+    _, text = _report("HEAD")
+    told = "from a probability of 0.300 on, which <code>f1</code> chose on the validation rows."
+    assert told in text
+    assert "chosen threshold" in text
+    _check(text)
+
+
 def test_a_changed_engine_is_told(planted: Stored) -> None:
     found = report("HEAD", paths.REPORT, None)
     names = [f"changed: mlops/{name}" for name in HOSTILE * 2]

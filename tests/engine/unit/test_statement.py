@@ -45,6 +45,15 @@ def test_a_blank_one_shows_how_a_source_is_named(tmp_path: Path) -> None:
     assert path == 'data/"x": y.csv'
 
 
+def test_a_caller_is_for_one_of_the_intended_uses() -> None:
+    text = "intended: [Planning, Offers]\ncallers: {desk: Planning}\n"
+    assert parse_statement(text).callers == {"desk": "Planning"}
+    assert parse_statement("callers: {}\n").callers == {}
+    for wrong in (text.replace("desk: Planning", "desk: Prices"), "callers: {desk: Planning}\n"):
+        with pytest.raises(InputError, match="callers: desk: '.*' is none of `intended`"):
+            parse_statement(wrong)
+
+
 def test_the_weight_of_a_risk_is_its_likelihood_times_its_impact() -> None:
     risks = dict.fromkeys(("outage", "wrong_predictions", "decay", "lost_knowledge"), RISK)
     found = Statement.model_validate({"risks": risks}).risks

@@ -28,6 +28,8 @@ SPACES: dict[str, dict[str, list[Any]]] = {
     "boosting": {"max_iter": [1, 10], "learning_rate": [0.01, 0.3]},
     "forest": {"max_depth": [1, None], "max_features": ["sqrt", 0.9]},
     "mlp": {"hidden_layer_sizes": [[2], [8, 4]]},
+    "lightgbm": {"n_estimators": [1, 10], "num_leaves": [3, 7]},
+    "xgboost": {"n_estimators": [1, 10], "max_depth": [1, 3]},
     "kmeans": {"n_clusters": [3, 4]},
     "elasticnet": {"l1_ratio": [0.1, 0.9]},
     "extratrees": {"max_depth": [1, None], "max_features": ["sqrt", 0.9]},

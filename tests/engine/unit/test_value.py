@@ -177,9 +177,9 @@ def test_it_goes_with_the_data_that_it_was_for(begin: Begin) -> None:
     stored.edit("params.yaml", lambda params: params["evaluate"].update(value=value))
     stored.write("dvc.yaml", {"stages": {}, "plots": []})
     with pytest.raises(InputError, match=r"dvc\.yaml: stages\.ingest\.deps is missing"):
-        draft.write(load_params().source, "", "regression")
+        draft.write(load_params().source, "", "regression", "mae")
     stored.write("dvc.yaml", {"stages": {"ingest": {"deps": []}}, "plots": []})
-    draft.write(load_params().source, "", "regression")
+    draft.write(load_params().source, "", "regression", "mae")
     assert load_params().evaluate.value is None
 
 

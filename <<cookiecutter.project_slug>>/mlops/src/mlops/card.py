@@ -20,7 +20,9 @@ from .git.revision import WORKSPACE, Revision
 from .paths import (
     CANDIDATE_ONNX,
     CAVEATS,
+    CHOSEN,
     CONTRACT,
+    DEPENDENCE,
     FAIRNESS,
     IMPORTANCE,
     INTERVALS,
@@ -116,10 +118,15 @@ class Card:
         metrics: of the test rows.
         naive: the same of what takes no model, by naive answer.
         gates: what the metrics must keep.
+        threshold: from which probability the second of two classes is predicted; None for the
+            likelier class.
+        decided_by: the metric that chose it; None where params.yaml gives the number.
         outcomes: how many answers are right, or how far off they are: see learning.outcomes.
         slices: metrics by column with role slice and value.
         fairness: what it does to groups: see judging.fairness.
         importance: how much worse it gets without each column, the most important first.
+        dependence: what it answers on average by the value of its strongest inputs: see
+            learning.dependence.
         caveats: what makes numbers doubtful, a line each.
         parity: the largest difference between what was trained and what is served, as a share of
             an output's spread; None where it was not verified.
@@ -144,10 +151,13 @@ class Card:
     metrics: dict[str, Measured]
     naive: dict[str, dict[str, float]]
     gates: dict[str, Gate]
+    threshold: float | None
+    decided_by: str | None
     outcomes: list[dict[str, Any]]
     slices: dict[str, dict[str, dict[str, float]]]
     fairness: dict[str, dict[str, Any]]
     importance: list[dict[str, Any]]
+    dependence: list[dict[str, Any]]
     caveats: list[str]
     parity: float | None
     lineage: Lineage
@@ -185,6 +195,8 @@ def _card(
     declared = parsed(at.read(PYPROJECT) or "")
     about = table(declared, "project") or {}
     provenance, intervals = at.load(PROVENANCE) or {}, at.load(INTERVALS) or {}
+    train = at.load(PARAMS).get("train") or {}
+    decided_by = train.get("threshold")
     return Card(
         name=str(about.get("name") or "model"),
         version=about.get("version"),
@@ -192,7 +204,7 @@ def _card(
         licence=about.get("license"),
         repository=(table(declared, "project", "urls") or {}).get("Repository"),
         task=task,
-        estimator=str((at.load(PARAMS).get("train") or {}).get("estimator", "unknown")),
+        estimator=str(train.get("estimator", "unknown")),
         said=said,
         target=_column(contract, contract.target) if contract.target else None,
         inputs=[_column(contract, name) for name in contract.features],
@@ -209,10 +221,13 @@ def _card(
         },
         naive=at.load(NAIVE) or {},
         gates=gates,
+        threshold=None if decided_by is None else (at.load(CHOSEN) or {}).get("threshold"),
+        decided_by=decided_by if isinstance(decided_by, str) else None,
         outcomes=at.load(OUTCOMES) or [],
         slices=at.load(SLICES) or {},
         fairness=at.load(FAIRNESS) or {},
         importance=at.load(IMPORTANCE) or [],
+        dependence=at.load(DEPENDENCE) or [],
         caveats=[*_caveats(at)],
         parity=_parity(at),
         lineage=_lineage(at, provenance),

@@ -33,6 +33,14 @@ class RowsError(ProjectError):
     exit_code = 4
 
 
+def needs_group(what: str, group: str) -> InputError:
+    """That something needs a dependency group which is not installed."""
+    return InputError(
+        f"{what} needs the dependency group `{group}`: run `uv sync --group {group}`, "
+        f'and add "{group}" to default-groups in pyproject.toml so that CI has it, too'
+    )
+
+
 def first_line(error: Exception) -> str:
     """What `error` says, in a line: every store of data has exceptions of its own."""
     return (str(error).splitlines() or [type(error).__name__])[0]

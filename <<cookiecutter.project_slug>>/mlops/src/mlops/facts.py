@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def _told(value: Any) -> Any:
             return float(value) if math.isfinite(value) else None
         case timedelta():
             return value.total_seconds()
-        case datetime():
+        case date():  # also with a time
             return value.isoformat()
         case Path():
             return value.as_posix()

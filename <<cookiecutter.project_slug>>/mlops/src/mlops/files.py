@@ -93,7 +93,7 @@ def parse(text: str, model: type[Model], path: Path) -> Model:
     # JSON is YAML, but for some characters and long keys.
     if path.suffix == ".json":
         return parse_json(text, model, path)
-    content = _yaml(text, path)
+    content = yaml_content(text, path)
     return _valid({} if content is None else content, model, path)
 
 
@@ -109,7 +109,8 @@ def _valid(content: Any, model: type[Model], path: Path) -> Model:
         raise InputError("\n".join(f"{path}: {line}" for line in explain(error))) from None
 
 
-def _yaml(text: str, path: Path) -> Any:
+def yaml_content(text: str, path: Path) -> Any:
+    """The content of a YAML file's text. Raises InputError where it is not valid."""
     try:
         return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:

@@ -15,6 +15,7 @@ from .errors import CheckError, InputError
 from .git import engine, lock
 from .git.revision import WORKSPACE, Revision, git
 from .judging import comparison
+from .judging.paired import judged
 from .judging.recount import judged_by
 from .learning.metrics import METRICS as OF_ENGINE
 from .learning.metrics import STABILITY, VALUE
@@ -162,7 +163,9 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
     terms = terms.model_copy(update={"gates": known})
     if terms.task == "clustering" and not own:
         notes.append("metrics of clusters are compared, not counted again: that takes own code")
-    against = None if base is None else comparison.compare(terms, base, own)
+    against = None
+    if base is not None:
+        against = comparison.compare(terms, base, own, names=judged(terms))
     found = judged_by(terms, base, own, strange)
     return [*map(str, found.breaches(terms, against))]
 

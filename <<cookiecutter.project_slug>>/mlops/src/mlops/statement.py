@@ -133,6 +133,8 @@ class Statement(Section):
         sources: the terms of each source of params.yaml, by its path.
         regulation: its class in the EU's AI Act (2024/1689).
         retention: how long data, logs and models are kept.
+        callers: who asks the servers, by the name that these know them by, and for which of the
+            intended uses. An environment has to ask for it by name: not every server knows.
         risks: what could go wrong.
         runbook: what to do when it does: a file of the project, or an address.
     """
@@ -152,8 +154,16 @@ class Statement(Section):
     sources: Annotated[dict[str, SourceTerms], Field(min_length=1)] | None = None
     regulation: Literal["minimal", "limited", "high"] | None = None
     retention: Text | None = None
+    callers: dict[str, Text] | None = None
     risks: Risks | None = None
     runbook: Text | None = None
+
+    @model_validator(mode="after")
+    def _callers_have_an_intended_use(self) -> Self:
+        for name, use in (self.callers or {}).items():
+            if use not in (self.intended or []):
+                raise ValueError(f"callers: {name}: {use!r:.90} is none of `intended`")
+        return self
 
     def reviews(self) -> dict[str, date]:
         """When each risk is to be looked at again, by its name."""
@@ -205,6 +215,7 @@ teams: null # {supply: [who hands data in], use: [who uses the answers]}
 # sources: # the terms of each source in params.yaml
 TERMSregulation: null # its class in the EU's AI Act: minimal, limited or high
 retention: null # how long data, logs and models are kept
+callers: null # {shop: one of the intended uses}: who asks, as the server's tokens name them
 
 # risks: # likelihood and impact from 1 to 5; review is the day on which somebody looks again
 #   outage: # it gives no answer

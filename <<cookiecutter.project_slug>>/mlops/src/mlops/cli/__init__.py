@@ -13,14 +13,26 @@ from typer.core import TyperGroup
 
 from .. import project
 from ..errors import DEBUG_VARIABLE, run
-from . import data, environment, github, model, monitor, release, retrain, serve, update
+from . import (
+    data,
+    environment,
+    experiments,
+    github,
+    model,
+    monitor,
+    release,
+    retrain,
+    serve,
+    update,
+)
 
 # The commands by what somebody is about to do; the help lists them so.
 SECTIONS = {
     "Model": "data features summary compare gate report card predict batch",
+    "Experiments": "search experiments",
     "Serve": "serve smoke load",
     "Release": "build release promote rollback hold unhold quarantine",
-    "Production": "status apply stop trace fetch monitor feedback retrain",
+    "Production": "status apply stop trace fetch audit monitor feedback retrain",
     "Checks in CI": "lock guard judge",
     "Set up": "github engine update",
 }
@@ -48,7 +60,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-for group in (data, model, serve, release, environment, monitor, retrain, github, update):
+GROUPS = (data, model, experiments, serve, release, environment, monitor, retrain, github, update)
+for group in GROUPS:
     app.add_typer(group.app)
 
 

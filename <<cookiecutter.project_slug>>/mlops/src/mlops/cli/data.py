@@ -49,7 +49,6 @@ def data_init(
     mlops data init --target churned
     """
     from ..drafting import draft
-    from ..learning.metrics import METRICS
 
     done = draft.init(path, target, time, task, database, force, dates)
     source, chosen = done.source, done.task
@@ -63,8 +62,8 @@ def data_init(
     for caveat in done.caveats:
         typer.echo(f"  caveat: {caveat}")
     typer.echo(
-        f"params.yaml: the source is set; the gate is that {next(iter(METRICS[chosen]))} gets no "
-        "worse; set bounds when you know the metrics"
+        f"params.yaml: the source is set; the gate is that {done.gate} gets no worse; set bounds "
+        "when you know the metrics"
     )
     if done.states_nothing:
         typer.echo("model.yaml: says nothing yet: `mlops status` tells where that matters")

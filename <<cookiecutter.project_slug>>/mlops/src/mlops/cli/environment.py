@@ -1,12 +1,15 @@
 """Environments as they are: what they have, what runs, and where that comes from."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import CheckError, InputError
 from .options import DryRun, Json, Trunk, print_json, trunk
+
+if TYPE_CHECKING:
+    from ..release.trace import Hop
 
 app = typer.Typer()
 
@@ -157,9 +160,57 @@ def trace(
             typer.echo(evidence.page(sheet) if html else evidence.markdown(sheet), nl=False)
     else:
         found = terminal.show_hops(hops)
-    states = [each.state for each in found]
+    _require_right(what, found, strict)
+
+
+@app.command()
+def audit(
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
+    when: Annotated[
+        str, typer.Option("--at", help="A day or a moment: 2027-03-01, 2027-03-01T12:00 (UTC).")
+    ],
+    base: Trunk = None,
+    json: Json = False,
+    markdown: Annotated[bool, typer.Option("--md", help="Print a sheet in Markdown.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 3 also when a step was not checked.")
+    ] = False,
+) -> None:
+    """Show which model answered at a time, and on whose word.
+
+    Of each release that the environment had then: from when to when, who approved it, its metrics
+    with intervals, what went wrong, and the way back to its data as `mlops trace` goes it. Exit
+    code 3 when a step is wrong.
+
+    \b
+    mlops audit prod --at 2027-03-01
+    mlops audit prod --at 2027-03-01T12:30+01:00 --md > audit.md
+    """
+    from datetime import UTC, datetime
+
+    from ..release import audit
+    from ..report import audit as face
+    from ..report import terminal
+
+    if json and markdown:
+        raise InputError("--json or --md: give one of them")
+    at, now = trunk(base), datetime.now(UTC)
+    asked = audit.period(when, now)
+    found = audit.audit(environment, asked, at, now)
+    if json:
+        print_json(found)
+    elif markdown:
+        typer.echo(face.markdown(found, str(asked), at, now), nl=False)
+    else:
+        terminal.show_audit(found)
+    _require_right(f"{environment} on {asked}", found.hops, strict)
+
+
+def _require_right(what: str, hops: "list[Hop]", strict: bool) -> None:
+    """Raise CheckError where a step is wrong or, if `strict`, was not checked."""
+    states = [each.state for each in hops]
     wrong, unchecked = states.count("wrong"), states.count("not checked")
     if wrong or (strict and unchecked):
         raise CheckError(
-            f"{what}: of {len(found)} steps {wrong} are wrong and {unchecked} were not checked"
+            f"{what}: of {len(hops)} steps {wrong} are wrong and {unchecked} were not checked"
         )

@@ -20,6 +20,9 @@ Lenient = Annotated[
     bool,
     typer.Option("--lenient", help="Count rows that break the contract, instead of refusing them."),
 ]
+Explain = Annotated[
+    int, typer.Option(min=0, help="How many reasons to give for each prediction; takes longer.")
+]
 DecimalMark = Annotated[
     str | None, typer.Option("--decimal", help="Of this file, when not the contract's: , or .")
 ]
@@ -73,9 +76,7 @@ def predict(
     lenient: Lenient = False,
     decimal: DecimalMark = None,
     thousands: ThousandsMark = None,
-    explain: Annotated[
-        int, typer.Option(min=0, help="How many reasons to give for each prediction; takes longer.")
-    ] = 0,
+    explain: Explain = 0,
 ) -> None:
     """Score a file with the model.
 
@@ -119,6 +120,7 @@ def batch(
     lenient: Lenient = False,
     decimal: DecimalMark = None,
     thousands: ThousandsMark = None,
+    explain: Explain = 0,
     base: Trunk = None,
 ) -> None:
     """Score many rows in partitions; resumes when rerun.
@@ -130,13 +132,14 @@ def batch(
     \b
     mlops batch data/new data/scored
     mlops batch data/new data/scored --environment prod
+    mlops batch data/new data/scored --explain 3
     """
     from ..paths import ONNX
     from ..scoring import batch
 
     written = _written(decimal, thousands)
     if environment is None:
-        done = batch.batch(source, output, model or ONNX, None, partition_rows, lenient, written)
+        model_file, release = model or ONNX, None
     elif model is not None:
         raise InputError("--model or --environment: give one of them")
     else:
@@ -144,7 +147,9 @@ def batch(
 
         of = target.target(environment, trunk(base))
         model_file, release = process.model_of(of), of.release.id
-        done = batch.batch(source, output, model_file, release, partition_rows, lenient, written)
+    done = batch.batch(
+        source, output, model_file, release, partition_rows, lenient, written, explain
+    )
     typer.echo(
         f"{output}: {done.rows:,} predictions, {done.scored:,} of {done.partitions:,} "
         "partitions made now"
@@ -308,6 +313,9 @@ def card(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 3 where it is stale.")
     ] = False,
+    annex: Annotated[
+        bool, typer.Option("--annex", help="Print what Annex IV of the EU's AI Act asks for.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write the model card, as Markdown and as a page.
@@ -315,15 +323,22 @@ def card(
     For people: what the model does, how often it is wrong and for whom, what it must not be used
     for, what it is made from. From committed files alone, so that the same commit makes the same
     card; `mlops judge` refuses one that is stale. With --json, its facts are printed and nothing is
-    written.
+    written; with --annex, technical documentation of the commit that is checked out, which is no
+    legal advice.
 
     \b
     mlops card
     mlops card --check
+    mlops card --annex > annex.md
     """
     from ..card import load_card
     from ..report import card as face
 
+    if check and annex:
+        raise InputError("--check or --annex: give one of them")
+    if annex:
+        _annex(json)
+        return
     if check and (lines := face.stale()):
         raise CheckError("\n".join(lines))
     if json:
@@ -344,6 +359,22 @@ def _opened(model: Path) -> "Runnable":
     from ..export.targets import opened
 
     return opened(model)
+
+
+def _annex(json: bool) -> None:
+    """Print the technical documentation of the last commit."""
+    from ..card import load_card
+    from ..git.revision import Revision
+    from ..report import annex
+
+    at = Revision.of("HEAD")
+    if at is None:
+        raise InputError("nothing is committed")
+    points = annex.annex(at)
+    if json:
+        print_json(points)
+    else:
+        typer.echo(annex.markdown(points, load_card(at).name), nl=False)
 
 
 def _written(decimal: str | None, thousands: str | None) -> dict[str, str]:

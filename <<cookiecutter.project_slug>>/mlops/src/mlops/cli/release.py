@@ -108,6 +108,10 @@ def release(
 @app.command()
 def promote(
     environment: Annotated[str, typer.Argument(help="The target environment, such as prod.")],
+    unless_closed: Annotated[
+        bool,
+        typer.Option("--unless-closed", help="Unless somebody closed its pull request unmerged."),
+    ] = False,
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -126,7 +130,7 @@ def promote(
     release_id = proposal.trailers["Release-Id"]
     if (evidence := load_evidence(release_id, at)) is not None:  # the guard tells where it is not
         proposal = _with_notes(proposal, target, evidence, at)
-    _propose(proposal, at, dry_run)
+    _propose(proposal, at, dry_run, unless_closed)
 
 
 @app.command()
@@ -234,7 +238,9 @@ def _with_notes(
     return replace(proposal, body=notes(target, evidence, base, datetime.now(UTC)))
 
 
-def _propose(proposal: "Proposal", base: "Revision", dry_run: bool) -> None:
+def _propose(
+    proposal: "Proposal", base: "Revision", dry_run: bool, unless_closed: bool = False
+) -> None:
     from datetime import UTC, datetime
 
     from ..git.revision import git
@@ -248,4 +254,4 @@ def _propose(proposal: "Proposal", base: "Revision", dry_run: bool) -> None:
         if proposal.body:
             typer.echo(proposal.body)
     else:
-        typer.echo(publish(proposal, commit))
+        typer.echo(publish(proposal, commit, unless_closed))

@@ -19,6 +19,9 @@ def retrain(
     check: Annotated[
         bool, typer.Option("--check", help="Only check on GitHub whether one may start now.")
     ] = False,
+    push: Annotated[
+        bool, typer.Option(help="Push the data to DVC's remote, or leave that to `dvc push`.")
+    ] = True,
     output: Annotated[Path, typer.Option(help="The folder of the report.")] = RETRAIN,
 ) -> None:
     """Retrain on fresh data; keep a better model.
@@ -38,7 +41,7 @@ def retrain(
     from ..report.headline import headline
     from ..retrain.fresh import fresh
 
-    with fresh(output / "repro.log") as found:
+    with fresh(output / "repro.log", push) as found:
         change = report.report(
             str(found.head.commit), output / "report", found.log, found.comparison
         )
@@ -47,6 +50,8 @@ def retrain(
         branch = found.commit(reason, verdict)
     typer.echo(verdict)
     typer.echo(f"{output}/report/report.md")
+    if not push:
+        typer.echo(f"First: git switch {branch} && uv run dvc push")
     if "origin" in git("remote").split():
         typer.echo(f"Next: git push origin {branch}, and have it reviewed and merged")
     else:

@@ -13,7 +13,8 @@ from .export import Export
 from .hyperparameters import hyperparameters
 from .monitoring import Monitoring
 from .retraining import Retraining
-from .section import Section
+from .search import Search
+from .section import Domain, Range, Section
 from .source import AnySource
 from .terms import Terms
 from .train import Train
@@ -25,6 +26,7 @@ class Params(Terms):
 
     source: AnySource
     train: Train
+    search: Search = Search()
     estimators: dict[str, dict[str, Any]]
     verify: Verify
     export: Export = Export()
@@ -40,15 +42,29 @@ class Params(Terms):
             mistakes.append("train.calibration: probabilities are of a classification only")
         if self.train.reweigh and self.task != "classification":
             mistakes.append("train.reweigh: rows are weighed by classes, for classification only")
+        mistakes += self._threshold_mistakes()
         if self.evaluate.value and (misfit := self.evaluate.value.misfit(self.task)):
             mistakes.append(f"evaluate.value: {misfit}")
         if mistakes:
             raise ValueError("\n".join(dict.fromkeys(mistakes)))  # a key: once, not for each value
         return self
 
+    def _threshold_mistakes(self) -> list[str]:
+        threshold, value = self.train.threshold, self.evaluate.value
+        if threshold is None:
+            return []
+        if self.task != "classification":
+            return ["train.threshold: classes are predicted in a classification only"]
+        if threshold == "value" and value is None:
+            return ["train.threshold: evaluate.value says of no prediction what it is worth"]
+        if value and value.threshold is not None:
+            return ["evaluate.value.threshold: train.threshold decides; leave one of them out"]
+        return []
+
     @cached_property
     def _known(self) -> dict[str, type[Section]]:
         named = {self.train.estimator, *self.estimators, *self.train.search.space}
+        named |= {*self.search.space, *(self.search.estimators or [])}
         return hyperparameters(self.task, named)
 
     def _unknown_estimators(self) -> Iterator[str]:
@@ -57,6 +73,8 @@ class Params(Terms):
             ("train.estimator", [self.train.estimator]),
             ("estimators", self.estimators),
             ("train.search.space", self.train.search.space),
+            ("search.estimators", self.search.estimators or []),
+            ("search.space", self.search.space),
         ):
             for name in names:
                 if name not in known:
@@ -76,6 +94,11 @@ class Params(Terms):
             for key, values in space.items():
                 for value in values:
                     yield from _mistakes(f"train.search.space.{name}", partial(check, {key: value}))
+        for name, domains in self.search.space.items():
+            check = self._known[name].model_validate
+            for key, domain in domains.items():
+                for value in _ends(domain):
+                    yield from _mistakes(f"search.space.{name}", partial(check, {key: value}))
 
     def hyperparameters(self, name: str, changed: dict[str, Any] | None = None) -> Section:
         """The typed hyperparameters of the estimator `name`, with `changed` ones in their place.
@@ -84,6 +107,14 @@ class Params(Terms):
         """
         model = self._known[name]
         return model.model_validate(self.estimators.get(name, {}) | (changed or {}))
+
+
+def _ends(domain: Domain) -> list[Any]:
+    """Values that tell whether a hyperparameter takes what it may be."""
+    if not isinstance(domain, Range):
+        return domain
+    ends = domain.low, domain.high
+    return [int(each) if each.is_integer() else each for each in ends]
 
 
 def _mistakes(where: str, check: Callable[[], object]) -> list[str]:

@@ -34,6 +34,8 @@ class Train(Section):
         seed: of everything that is drawn.
         interval: the share of rows that a regression's prediction interval is to hold.
         calibration: what is done so that a classifier's probabilities are shares that come true.
+        threshold: of two classes, the second is predicted from this probability on; or the metric
+            by which that is chosen on the validation rows: `value`, `f1`; None for the likelier.
         refit: the final model learns from `all` rows, from the training rows alone (`none`), or
             from all where they have a time (`auto`).
         folds: how often the whole of it, search included, is repeated on other parts of the rows to
@@ -48,6 +50,7 @@ class Train(Section):
     seed: Seed
     interval: Fraction | None = None
     calibration: Literal["sigmoid"] | None = None
+    threshold: Fraction | Annotated[str, Field(min_length=1)] | None = None
     refit: Literal["auto", "all", "none"] = "auto"
     folds: Annotated[int, Field(ge=2)] | None = None
     reweigh: bool = False

@@ -177,7 +177,8 @@ class Contract(BaseModel):
         taken = OUTPUTS & set(self.features)
         if taken:
             raise ValueError(
-                f"columns: {', '.join(sorted(taken))}: the model's output has this name"
+                f"columns: {', '.join(sorted(taken))}: the model's output has this name; rename it "
+                "in the source, or leave it out"
             )
         if not self.features:
             raise ValueError("columns: at least one must have role feature")

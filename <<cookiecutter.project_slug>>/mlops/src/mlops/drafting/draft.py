@@ -27,7 +27,7 @@ from ..config.section import Task
 from ..config.source import AnySource, Source
 from ..data import tables
 from ..data.columns import frame, is_text
-from ..data.contract import Column, Contract, Kind, as_kind, conform, is_missing
+from ..data.contract import OUTPUTS, Column, Contract, Kind, as_kind, conform, is_missing
 from ..data.dialect import Dialect
 from ..data.reading import Reader
 from ..errors import InputError
@@ -55,6 +55,9 @@ OFTEN = 5
 
 # Rows that are looked at closely; how many fit what these seem to be is counted on all.
 LOOKED_AT = 10_000
+
+# A class needs so many test rows for metrics that rank to have a value on them, and on resamples.
+RANKED = 2
 
 # Of a larger source the first so many bytes are looked at.
 MOST_BYTES = 2**29
@@ -114,6 +117,7 @@ class Drafted:
     Attributes:
         assumed: what it took for so, and how sure that is, a line each.
         caveats: what may make numbers doubtful that come of this data.
+        gate: the metric that may get no worse.
         states_nothing: whether model.yaml was of the example, and says nothing now.
     """
 
@@ -122,6 +126,7 @@ class Drafted:
     drafts: list[Draft]
     assumed: list[str]
     caveats: list[Caveat]
+    gate: str
     states_nothing: bool
 
 
@@ -313,7 +318,8 @@ def _column(looked: Looked, wanted: Wanted, task: Task) -> Draft:
     values, kind = looked.values, looked.guess.kind
     gone = int(values.isna().sum())
     keys = {"kind": kind, "role": role, **looked.guess.keys}
-    drafted = Draft(name, keys, _seen(looked), assumed=[*_assumed(looked), *_told_of_texts(looked)])
+    assumed = [*_assumed(looked), *_told_of_texts(looked), *_told_of_infinities(looked)]
+    drafted = Draft(name, keys, _seen(looked), assumed=assumed)
     if role == "target":
         _draft_target(drafted, looked, values, task)
     elif looked.guess.either is not None and role == "time":
@@ -368,6 +374,9 @@ def _draft_target(drafted: Draft, looked: Looked, values: pd.Series, task: Task)
             f"--target {name}: {distinct:,} different texts in {len(values):,} rows, such as "
             f"{_first_text(looked)}: {_what_else(looked)}; a class has at most {MOST_CATEGORIES}"
         )
+    if distinct <= 1:
+        always = f"always {values.dropna().iloc[0]}" if distinct else "missing in every row"
+        raise InputError(f"--target {name}: {always}: there is nothing to learn")
     if gone:
         drafted.assumed.append(
             f"{name}: missing in {gone:,} of {len(values):,} rows; these teach nothing, and "
@@ -463,7 +472,17 @@ def _told_of_texts(looked: Looked) -> Iterator[str]:
                 yield f"{looked.name}: {told} are different values; mend the data if they are not"
 
 
+def _told_of_infinities(looked: Looked) -> Iterator[str]:
+    if looked.guess.kind == "numeric" and (count := int(np.isinf(looked.values).sum())):
+        yield (
+            f"{looked.name}: infinite in {count:,} of {len(looked.values):,} rows, and `validate` "
+            "will refuse these: mend the data, or list how that is written as `missing`"
+        )
+
+
 def _why_left_out(looked: Looked) -> str | None:
+    if looked.name in OUTPUTS:
+        return "the model's own output is called so; rename it in the source to learn from it"
     values = looked.values.dropna()
     if values.empty or (values.iloc[0] == values).all():
         return "it never varies"
@@ -512,13 +531,13 @@ def _scalar(text: str) -> str:
     return text if plain and text.lower() not in words else json.dumps(text, ensure_ascii=False)
 
 
-def write(source: AnySource, contract: str, task: Task) -> None:
+def write(source: AnySource, contract: str, task: Task, gate: str) -> None:
     """Write contract.yaml, and the source and the task into params.yaml and dvc.yaml.
 
     Comments and what does not depend on the data stay. Where the task changes, the estimators, the
     search space, the size of comparisons and the plots become those of the new task. Gates and
-    the value of predictions go, as they were for other data; one gate comes: the task's first
-    metric may not get worse.
+    the value of predictions go, as they were for other data; one gate comes: a metric that may not
+    get worse.
     """
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 100, True
@@ -540,7 +559,7 @@ def write(source: AnySource, contract: str, task: Task) -> None:
         raise InputError(told) from None
     deps[:] = [each for each in deps if not each.startswith("${source.")]
     deps.extend(f"${{{key}}}" for key in source.files or ["source.path"])
-    params["gates"] = _gates(task)
+    params["gates"] = _gates(task, gate)
     params["evaluate"].pop("value", None)  # of other classes, or in another unit
     if changed:
         defaults = {name: model().model_dump() for name, model in HYPERPARAMETERS[task].items()}
@@ -557,15 +576,24 @@ def write(source: AnySource, contract: str, task: Task) -> None:
         write_text(path, stream.getvalue())
 
 
-def _gates(task: Task) -> CommentedMap:
+def _gates(task: Task, metric: str) -> CommentedMap:
     """The first gate of a project: what a worse model is refused by before any bound is known."""
-    from ..learning.metrics import METRICS  # slow to import
-
     not_worse = CommentedMap({"regression": 0})
     if task != "clustering":  # which has no truth to say something naive of
         not_worse["naive"] = 0
     not_worse.fa.set_flow_style()
-    return CommentedMap({next(iter(METRICS[task])): not_worse})
+    return CommentedMap({metric: not_worse})
+
+
+def _gated(task: Task, target: Looked | None) -> str:
+    """The metric of the first gate: the task's first that has a value even for the rarest class."""
+    from ..learning.metrics import METRICS  # slow to import
+
+    if task == "classification":
+        assert target is not None
+        rarest = target.values.value_counts().min() * load_params().split.test
+        return "roc_auc" if rarest >= RANKED else "log_loss"
+    return next(iter(METRICS[task]))
 
 
 def _plots(task: Task) -> list[dict[str, dict[str, str]]]:
@@ -663,7 +691,8 @@ def init(
         assumed.append(f"only the first {table.num_rows:,} rows were looked at")
     check_names(table.column_names, wanted)
     looked = look(table, wanted, semicolons)
-    chosen = task or guess_task(next((each for each in looked if each.name == target), None))
+    of_target = next((each for each in looked if each.name == target), None)
+    chosen = task or guess_task(of_target)
     if (chosen == "clustering") != (target is None):
         raise InputError(f"task {chosen} takes {'no' if chosen == 'clustering' else 'a'} --target")
     drafts = draft(looked, wanted, chosen)
@@ -674,12 +703,13 @@ def init(
     text = contract_text(drafts, place.source.name, dialect) + rules_text(drafts)
     doubtful = caveats_of(table, parse(text, Contract, CONTRACT), chosen)
     states_another = EXAMPLE not in place.source.paths and _is_of_the_example()
+    gate = _gated(chosen, of_target)
     place.settle()
-    write(place.source, text, chosen)
+    write(place.source, text, chosen, gate)
     if states_another:
         write_text(STATEMENT, blank(*place.source.paths))
     assumed += [*_written(looked), *(line for each in drafts for line in each.assumed)]
-    return Drafted(place.source, chosen, drafts, assumed, doubtful, states_another)
+    return Drafted(place.source, chosen, drafts, assumed, doubtful, gate, states_another)
 
 
 def _is_of_the_example() -> bool:

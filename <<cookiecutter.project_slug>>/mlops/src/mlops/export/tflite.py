@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..errors import InputError
+from ..errors import InputError, needs_group
 from ..files import read_bytes
 from ..inference import read_metadata
 from .program import Kind, Program, Step, Value
@@ -76,10 +76,7 @@ def _schema() -> Any:
 
 
 def _absent() -> InputError:
-    return InputError(
-        "export.targets.tflite needs the dependency group `tflite`: run `uv sync --group tflite`, "
-        'and add "tflite" to default-groups in pyproject.toml so that CI has it, too'
-    )
+    return needs_group("export.targets.tflite", "tflite")
 
 
 def _refused(step: Step, how: str = "") -> InputError:
@@ -289,7 +286,13 @@ def _folded(name: str, table: str | None = None) -> Callable[[Writer, Step], Non
 
 def _alike(writer: Writer, step: Step) -> None:
     """Cast between numbers with a point, Identity: the same tensor. Of labels, their number."""
-    writer.follow(step.outputs[0], writer.place(step.taken()))
+    (made,), taken = step.outputs, step.taken()
+    place = writer.place(taken)
+    if (taken.kind, made.kind) == ("truth", "integer"):
+        types = writer.schema.TensorType
+        settings = {"inDataType": types.BOOL, "outDataType": types.INT32}
+        place = writer.operator("CAST", [place], made.shape, "integer", ("CastOptions", settings))
+    writer.follow(made, place)
 
 
 def _reshape(writer: Writer, step: Step) -> None:
@@ -458,6 +461,7 @@ WRITERS: dict[str, Callable[[Writer, Step], None]] = {
     "Div": _simple("DIV", "DivOptions"),
     "Exp": _simple("EXP"),
     "Gather": _gather,
+    "GreaterOrEqual": _simple("GREATER_EQUAL", "GreaterEqualOptions"),
     "Identity": _alike,
     "Imputer": _imputer,
     "LinearClassifier": _linear_classifier,

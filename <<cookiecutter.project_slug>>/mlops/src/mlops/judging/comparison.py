@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -81,7 +82,13 @@ class Comparison:
     answers: Answers | None = field(default=None, repr=False)
 
 
-def compare(terms: Terms, base: Revision | None, own: bool = True) -> Comparison:
+def compare(
+    terms: Terms,
+    base: Revision | None,
+    own: bool = True,
+    *,
+    names: Collection[str] | None = None,
+) -> Comparison:
     """Compare the workspace's model with that of `base`. Fetches only what that needs.
 
     Args:
@@ -89,6 +96,7 @@ def compare(terms: Terms, base: Revision | None, own: bool = True) -> Comparison
         base: where the champion is; None where there is nothing to compare with.
         own: whether the workspace's own code may run. Where it may not, nothing of it is made
             again or unpickled, and clusters are judged by the champion's features.
+        names: of the metrics to compare; None for all.
     """
     challenger = WORKSPACE.outputs.get(onnx_file(WORKSPACE))
     champion = base.outputs.get(onnx_file(base)) if base else None
@@ -137,7 +145,7 @@ def compare(terms: Terms, base: Revision | None, own: bool = True) -> Comparison
             f"{told[0].upper()}{told[1:]}: the {len(test):,} that neither model saw judge."
         )
     both = Answers(_side(old, contract, test, space), _side(new, contract, test, space), test)
-    metrics = paired.judge(terms, both.champion.scored, both.challenger.scored)
+    metrics = paired.judge(terms, both.champion.scored, both.challenger.scored, names=names)
     gated = [metrics[name].verdict for name in judged(terms) if name in metrics]
     return Comparison(
         _together(gated),

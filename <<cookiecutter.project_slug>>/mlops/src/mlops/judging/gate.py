@@ -213,7 +213,7 @@ def _regressions(terms: Terms, against: Comparison) -> Iterator[Breach]:
     }
     if allowed and against.undecided:
         yield Breach(None, "regression", f"champion: not comparable: {against.reason}")
-    if not against.metrics:
+    if against.rows is None:
         return
     metrics = catalogue(terms.task, terms.evaluate.value)
     for name, limit in allowed.items():

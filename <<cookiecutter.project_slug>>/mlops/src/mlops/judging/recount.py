@@ -19,13 +19,29 @@ from ..data.clean import clean
 from ..data.columns import frame
 from ..data.contract import Contract, load_contract
 from ..data.parts import divide
+from ..errors import InputError
 from ..files import flat, read_json
 from ..git.revision import WORKSPACE, Revision
 from ..inference import OnnxModel
 from ..learning.answers import answers
+from ..learning.dependence import Records, dependence
 from ..learning.metrics import STABILITY, Scored, catalogue, errors, rounded, score
 from ..learning.naive import NaiveScores, naive_answers, naive_scores
-from ..paths import FAIRNESS, METRICS, NAIVE, ONNX, PARAMS, PARTS, SLICES, SNAPSHOT
+from ..learning.outcomes import Outcomes, outcomes
+from ..paths import (
+    DEPENDENCE,
+    FAIRNESS,
+    INTERVALS,
+    METRICS,
+    NAIVE,
+    ONNX,
+    OUTCOMES,
+    PARAMS,
+    PARTS,
+    SLICES,
+    SNAPSHOT,
+)
+from .bootstrap import intervals
 from .comparison import Comparison, joblib_file, obtain, onnx_file, refitted_from, space_by
 from .fairness import FairnessFile, Groups, as_file, fairness
 from .gate import Breach, broken
@@ -41,6 +57,67 @@ LOSS, CHANCE = 0.1, 0.01
 
 
 @dataclass(frozen=True)
+class Details:
+    """What the report and the card show beside the metrics.
+
+    Attributes:
+        intervals: where each metric lies.
+        outcomes: how many answers are right, or how far off they are.
+        dependence: what is answered on average by the value of an input.
+    """
+
+    intervals: dict[str, dict[str, float]]
+    outcomes: Outcomes
+    dependence: Records
+
+    @staticmethod
+    def read() -> "Details":
+        """What the files say; nothing where there is none. Raises InputError for another form."""
+        found = Details(
+            WORKSPACE.load(INTERVALS) or {},
+            WORKSPACE.load(OUTCOMES) or [],
+            WORKSPACE.load(DEPENDENCE) or [],
+        )
+        try:
+            found.numbers()
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{INTERVALS}, {OUTCOMES} or {DEPENDENCE}: not as the pipeline writes it "
+                f"({type(error).__name__}: {error}); run `uv run dvc repro`"
+            ) from None
+        return found
+
+    @property
+    def inputs(self) -> list[str]:
+        """Those whose dependence there is."""
+        return [*dict.fromkeys(str(each["column"]) for each in self.dependence)]
+
+    def numbers(self) -> dict[Path, dict[str, float]]:
+        """Each number of outcomes and dependence by what it is of, and ends of intervals."""
+        return {
+            INTERVALS: {
+                f"{end} of {metric}": float(value)
+                for metric, ends in self.intervals.items()
+                for end, value in ends.items()
+            },
+            OUTCOMES: {
+                f"{name} of {kind} {each[kind]}": float(value)
+                for each in self.outcomes
+                for kind in ("class", "cluster", "share")
+                if kind in each
+                for name, value in each.items()
+                if name != kind
+            },
+            DEPENDENCE: {
+                f"mean {each['class']} where {each['column']} is {each['value']}": float(
+                    each["answer"]
+                )
+                for each in self.dependence
+            },
+        }
+
+
+@dataclass(frozen=True)
 class Recount:
     """What the model that is judged says of the test rows.
 
@@ -49,6 +126,8 @@ class Recount:
             None where they cannot be counted without the workspace's own code.
         naive: the metrics of naive answers; worth: how the model compares with the best of them.
         fairness: of groups, as `evaluate` has it.
+        details: intervals, outcomes and partial dependence, this of the inputs that the file has;
+            which inputs are the strongest takes the model that was trained, and is believed.
         strangers: test rows that the split of the snapshot does not put there; None where both are
             the base's.
         lost: how far the model that is served falls behind its candidate, where it was then trained
@@ -60,6 +139,7 @@ class Recount:
     naive: NaiveScores | None = None
     worth: dict[str, Worth] | None = None
     fairness: dict[str, Groups] | None = None
+    details: Details | None = None
     strangers: int | None = None
     lost: tuple[float, float] | None = None
 
@@ -109,7 +189,12 @@ def judged_by(
     told = [
         each
         for each in contradictions(
-            found, said, parts, WORKSPACE.load(NAIVE) or {}, WORKSPACE.load(FAIRNESS) or {}
+            found,
+            said,
+            parts,
+            WORKSPACE.load(NAIVE) or {},
+            WORKSPACE.load(FAIRNESS) or {},
+            Details.read(),
         )
         if each.metric not in left_out
     ]
@@ -154,9 +239,22 @@ def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | 
             naive=naive_scores(terms.task, naive, terms.evaluate.value),
             worth=worth(terms, scored, naive),
             fairness=groups,
+            details=_details(terms, scored, candidate, contract, test),
             strangers=odd,
             lost=lost,
         )
+
+
+def _details(
+    terms: Terms, scored: Scored, candidate: OnnxModel, contract: Contract, test: pd.DataFrame
+) -> Details:
+    """What `evaluate` writes beside the metrics."""
+    names = [name for name in Details.read().inputs if name in contract.features]
+    return Details(
+        intervals(catalogue(terms.task, terms.evaluate.value), scored, terms.compare),
+        outcomes(terms.task, scored, candidate.metadata.get("classes") or []),
+        dependence(candidate, contract, test, names, terms.evaluate),
+    )
 
 
 def loss(candidate: Scored, served: Scored) -> tuple[float, float]:
@@ -176,7 +274,7 @@ def _is_known(terms: Terms, base: Revision, model: Path) -> bool:
     same = (
         base.outputs.get(path) == WORKSPACE.outputs.get(path) for path in (model, ONNX, *_rows())
     )
-    files = [METRICS, SLICES, NAIVE, FAIRNESS]
+    files = [METRICS, SLICES, NAIVE, FAIRNESS, INTERVALS, OUTCOMES, DEPENDENCE]
     # What is not taken from a file was judged then only if it was asked for then.
     if terms.fairness or any(gate.naive is not None for gate in terms.gates.values()):
         files.append(PARAMS)
@@ -213,28 +311,33 @@ def contradictions(
     parts: Slices,
     naive: NaiveScores,
     groups: FairnessFile,
+    details: Details | None = None,
 ) -> Iterator[Breach]:
     """Where the files say otherwise than what was counted, with both numbers."""
     if found.strangers:
-        told = (
+        odd = (
             f"{PARTS['test']}: {found.strangers:,} rows differ from those that split makes of "
             f"{SNAPSHOT}: run `uv run dvc repro`"
         )
-        yield Breach(None, "evidence", told)
+        yield Breach(None, "evidence", odd)
     # An error that is no number is within no bound.
     if found.lost is not None and not found.lost[0] <= found.lost[1]:
         lost, may = found.lost
-        told = (
+        worse = (
             f"{ONNX}, which is served, is not its candidate trained on all rows: its error on the "
             f"test rows is {lost:.4g} larger, {may:.4g} may be; run `uv run dvc repro`"
         )
-        yield Breach(None, "evidence", told)
+        yield Breach(None, "evidence", worse)
     if found.fairness is not None:
         sides = (flat(each) for each in (groups, as_file(found.fairness)))
         yield from _apart(FAIRNESS, "", *map(_numbers, sides))
     if found.metrics is None or found.slices is None:
         return
     yield from _apart(METRICS, "", metrics, found.metrics)
+    if details is not None and found.details is not None:
+        counted_details = found.details.numbers()
+        for file, numbers in details.numbers().items():
+            yield from _apart(file, "", numbers, counted_details[file])
     counted = found.naive or {}
     for answer in dict.fromkeys([*naive, *counted]):
         two = (each.get(answer, {}) for each in (naive, counted))
@@ -256,7 +359,8 @@ def _apart(
         shown = ["nothing" if each is None else f"{each:.6g}" for each in (one, other)]
         who = "a naive answer" if file == NAIVE else "the model"
         told = f"{name}{where}: {file} says {shown[0]}, {who} says {shown[1]} of the test rows"
-        yield Breach(name, "evidence", told, found=other)
+        metric = name.rpartition(" of ")[2] if file == INTERVALS else name
+        yield Breach(metric, "evidence", told, found=other)
 
 
 def _numbers(leaves: dict[str, Any]) -> dict[str, float]:

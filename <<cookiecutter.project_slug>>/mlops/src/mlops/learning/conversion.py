@@ -66,6 +66,8 @@ def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
     converted = _name_inputs(converted, learned.features)
     if declared:
         _add_features(converted, declared)
+    if model.threshold is not None:
+        _add_threshold(converted, model.threshold.at, pipeline.classes_)
     converted.opset_import.sort(key=lambda each: each.domain)  # else in the order of a set
     if model.task == "regression":
         if _predicts_logarithms(pipeline[-1]):
@@ -279,6 +281,56 @@ def _rename_output(graph: onnx.GraphProto, name: str, within: str | None = None)
         for i, edge in enumerate(node.output):
             if edge == name:
                 node.output[i] = within or f"model/{name}"
+
+
+def _add_threshold(converted: onnx.ModelProto, threshold: float, classes: np.ndarray) -> None:
+    """Predict the second of two classes where its probability is at least a threshold.
+
+    The nodes that alone lead to the likelier class are taken out.
+    """
+    graph = converted.graph
+    _rename_output(graph, "prediction")
+    kept = classes.astype("int64") if classes.dtype.kind in "iub" else classes.astype(object)
+    constants = {
+        "second": np.array([1], dtype="int64"),
+        "threshold": np.array([threshold], dtype="float32"),
+        "each": np.array([-1], dtype="int64"),
+        "classes": kept,
+    }
+    for name, value in constants.items():
+        graph.initializer.append(numpy_helper.from_array(value, f"model/decision_{name}"))
+
+    def add(operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        graph.node.append(helper.make_node(operator, inputs, [output], **attributes))
+
+    add(
+        "ArrayFeatureExtractor",
+        ["probability", "model/decision_second"],
+        "model/decision_likely",
+        domain=ML,
+    )
+    add(
+        "GreaterOrEqual",
+        ["model/decision_likely", "model/decision_threshold"],
+        "model/decision_is_second",
+    )
+    add("Cast", ["model/decision_is_second"], "model/decision_column", to=TensorProto.INT64)
+    add("Reshape", ["model/decision_column", "model/decision_each"], "model/decision_place")
+    add("Gather", ["model/decision_classes", "model/decision_place"], "prediction", axis=0)
+    _keep_needed(graph)
+
+
+def _keep_needed(graph: onnx.GraphProto) -> None:
+    """Take out nodes and constants of which no output is made."""
+    needed, kept = {each.name for each in graph.output}, []
+    for node in reversed(graph.node):
+        if needed & {*node.output}:
+            needed |= {*node.input}
+            kept.append(node)
+    constants = [each for each in graph.initializer if each.name in needed]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(kept[::-1])
+    graph.initializer.extend(constants)
 
 
 def _add_interval(converted: onnx.ModelProto, half_width: float) -> None:

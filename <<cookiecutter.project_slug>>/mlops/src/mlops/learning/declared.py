@@ -226,6 +226,20 @@ class Declared:
             index=inputs.index,
         )
 
+    def using(self, file: FeatureFile, path: Path = FEATURES) -> "Declared":
+        """The same features, learned from and encoded otherwise.
+
+        Args:
+            file: differs in `learn` and `encode` alone.
+            path: of the file, for errors.
+        Raises:
+            InputError: it makes no sense, one line a mistake.
+        """
+        mistakes = _mistakes_of_use(self.expressions, file, self.contract)
+        if lines := [f"{path}: {each}" for each in mistakes]:
+            raise InputError("\n".join(lines))
+        return Declared(file, self.contract, self.expressions)
+
     def described(self) -> dict[str, dict[str, Any]]:
         """Each feature for people, and the digest of its meaning: what a model carries of it."""
         said: dict[Term, str] = {}

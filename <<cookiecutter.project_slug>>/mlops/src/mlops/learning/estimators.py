@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ from ..config.hyperparameters import (
     ForestClassifierParams,
     ForestParams,
     KMeansParams,
+    LightGbmClassifierParams,
+    LightGbmRegressorParams,
     LogisticElasticNetParams,
     LogisticRegressionParams,
     LogLinkParams,
@@ -44,17 +47,20 @@ from ..config.hyperparameters import (
     QuantileParams,
     RidgeParams,
     TweedieParams,
+    XgboostClassifierParams,
+    XgboostRegressorParams,
     own_estimators,
 )
 from ..config.section import Section, Task
 from ..data.contract import Contract
-from ..errors import InputError, first_line, own_code
+from ..errors import InputError, first_line, needs_group, own_code
 from ..paths import PARAMS
 from ..project import shown, wrong
-from .declared import load_declared
+from .declared import Declared, load_declared
 from .features import DeclaredFeatures, own_preprocessing, preprocessing
 from .folds import Fold
 from .mixture import Mixture
+from .rounding import round_down
 
 
 def _as_it_is(_: BaseEstimator) -> None:
@@ -68,6 +74,24 @@ def _undrawn(estimator: Callable[..., BaseEstimator]) -> Callable[..., BaseEstim
         return estimator(**settings)
 
     return made
+
+
+def _lightgbm() -> ModuleType:
+    """The module on LightGBM. Raises InputError where that is not installed."""
+    try:
+        from . import lightgbm
+    except ModuleNotFoundError as error:
+        raise needs_group(f"{PARAMS}: train.estimator lightgbm", "lightgbm") from error
+    return lightgbm
+
+
+def _xgboost() -> ModuleType:
+    """The module on XGBoost. Raises InputError where that is not installed."""
+    try:
+        from . import xgboost
+    except ModuleNotFoundError as error:
+        raise needs_group(f"{PARAMS}: train.estimator xgboost", "xgboost") from error
+    return xgboost
 
 
 @dataclass(frozen=True)
@@ -99,12 +123,6 @@ def snap_thresholds(model: BaseEstimator) -> None:
             tree.nodes["num_threshold"] = round_down(tree.nodes["num_threshold"])
 
 
-def round_down(exact: np.ndarray) -> np.ndarray:
-    """The largest float32 that is not above each float64, as float64."""
-    near = exact.astype(np.float32)
-    return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(exact.dtype)
-
-
 # HistGradientBoosting's own `categorical_features` exports wrongly, without an error: for it, too,
 # categories are one-hot encoded.
 CATALOGUE: dict[Task, dict[str, Entry]] = {
@@ -118,6 +136,15 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
             False,
             BoostingClassifierParams,
             snap_thresholds,
+        ),
+        "lightgbm": Entry(
+            lambda **settings: _lightgbm().classifier(**settings),
+            False,
+            LightGbmClassifierParams,
+            lambda model: _lightgbm().snap_thresholds(model),
+        ),
+        "xgboost": Entry(
+            lambda **settings: _xgboost().classifier(**settings), False, XgboostClassifierParams
         ),
         "forest": Entry(RandomForestClassifier, False, ForestClassifierParams),
         "extratrees": Entry(ExtraTreesClassifier, False, ForestClassifierParams),
@@ -135,6 +162,15 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
             False,
             BoostingRegressorParams,
             snap_thresholds,
+        ),
+        "lightgbm": Entry(
+            lambda **settings: _lightgbm().regressor(**settings),
+            False,
+            LightGbmRegressorParams,
+            lambda model: _lightgbm().snap_thresholds(model),
+        ),
+        "xgboost": Entry(
+            lambda **settings: _xgboost().regressor(**settings), False, XgboostRegressorParams
         ),
         "forest": Entry(RandomForestRegressor, False, ForestParams),
         "extratrees": Entry(ExtraTreesRegressor, False, ForestParams),
@@ -156,7 +192,8 @@ def check_target(name: str, hyperparameters: Section, truth: np.ndarray | None) 
         truth: the target, shape (rows,).
     """
     settings = hyperparameters.model_dump()
-    kind = settings.get("loss", name)
+    kind = settings.get("loss", settings.get("objective", name)).removeprefix("reg:")
+    kind = kind.removeprefix("count:")  # as XGBoost has objectives
     if truth is None or kind not in ("poisson", "gamma", "tweedie"):
         return
     least, above = float(truth.min()), kind == "gamma" or settings.get("power", 1) >= 2
@@ -167,13 +204,16 @@ def check_target(name: str, hyperparameters: Section, truth: np.ndarray | None) 
         )
 
 
-def features(contract: Contract, scaled: bool) -> Pipeline:
+def features(contract: Contract, scaled: bool, given: Declared | None = None) -> Pipeline:
     """The steps before an estimator, untrained, from inputs as inputs.model_inputs has them.
 
     `declared` computes what features.yaml says, where it says something; `features` is the owner's
     preprocessing where there is one, else the engine's.
+
+    Args:
+        given: what is declared, in the place of features.yaml.
     """
-    make, declared = own_preprocessing() or preprocessing, load_declared(contract)
+    make, declared = own_preprocessing() or preprocessing, given or load_declared(contract)
     if declared.is_empty:
         return Pipeline([("features", make(contract, scaled))])
     return Pipeline(
@@ -191,6 +231,7 @@ def build(
     contract: Contract,
     seed: int,
     calibration: list[Fold] | None = None,
+    declared: Declared | None = None,
 ) -> Pipeline:
     """An untrained pipeline: the steps of `features`, and `model`; every random choice seeded.
 
@@ -198,6 +239,7 @@ def build(
         calibration: of a classifier, on which rows to learn and by which to calibrate, by turns:
             the probabilities are the mean of as many models, each with a sigmoid behind it (Platt,
             "Probabilistic outputs for support vector machines", 1999). None for none.
+        declared: features, in the place of those of features.yaml.
     """
     entry = catalogue(task)[name]
     settings: dict[str, Any] = hyperparameters.model_dump()
@@ -213,7 +255,7 @@ def build(
         raise wrong("estimators", f"ESTIMATORS: {name}", told)
     if calibration is not None:
         model = CalibratedClassifierCV(model, method="sigmoid", cv=calibration)
-    return Pipeline([*features(contract, entry.scaled).steps, ("model", model)])
+    return Pipeline([*features(contract, entry.scaled, declared).steps, ("model", model)])
 
 
 def finish(task: Task, name: str, pipeline: Pipeline) -> None:

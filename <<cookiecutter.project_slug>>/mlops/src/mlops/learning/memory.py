@@ -16,9 +16,9 @@ from ..paths import CONTRACT, FEATURES
 from .encoders import CategoryEncoder
 
 # Bytes for each encoded value at the peak, as measured. Two float32, as the parts and the whole of
-# the matrix are there at once; boosting makes float64 of it, ridge and k-means centre a copy; the
-# program of quantile regression has each value four times in float64, with its places.
-BYTES = {"boosting": 16, "mixture": 16, "quantile": 470}
+# the matrix are there at once; boosting makes float64 or bins of it, ridge and k-means centre a
+# copy; the program of quantile regression has each value four times in float64, with its places.
+BYTES = {"boosting": 16, "lightgbm": 20, "xgboost": 16, "mixture": 16, "quantile": 470}
 BYTES |= dict.fromkeys(("linear", "elasticnet", "poisson", "gamma", "tweedie", "kmeans"), 12)
 FEWEST_BYTES = 8
 MEMORY = Path("/proc/meminfo")
@@ -126,16 +126,25 @@ def check(needed: Need, have: int | None) -> None:
         needed: by training.
         have: bytes of memory; None where that is not known.
     """
-    size = f"{needed.rows:,} rows × {needed.columns:,} columns when encoded"
-    takes = f"about {_gib(needed.bytes)}"
+    refuse(needed, have)
+    told = f"{_size(needed)}: about {_gib(needed.bytes)} of memory"
+    print(told + (f" of {_gib(have)}" if have is not None else ""))
+
+
+def refuse(needed: Need, have: int | None) -> None:
+    """The same, without a word where there is enough."""
     if have is not None and needed.bytes > have:
         name, width = max(needed.widths.items(), key=lambda each: each[1])
         raise InputError(
-            f"training takes {takes} of memory, {size}, and there is {_gib(have)}; {name} alone "
+            f"training takes about {_gib(needed.bytes)} of memory, {_size(needed)}, and there is "
+            f"{_gib(have)}; {name} alone "
             f"makes {width:,} columns: leave it out of {CONTRACT}, or say in {FEATURES} how "
             "to encode it, such as by `encode: target`: mlops/docs/features.md#encodings"
         )
-    print(f"{size}: {takes} of memory" + (f" of {_gib(have)}" if have is not None else ""))
+
+
+def _size(needed: Need) -> str:
+    return f"{needed.rows:,} rows × {needed.columns:,} columns when encoded"
 
 
 def _gib(size: int) -> str:

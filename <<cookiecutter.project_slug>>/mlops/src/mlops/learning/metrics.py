@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from numbers import Real
 from typing import Literal, get_args
 
@@ -54,12 +54,26 @@ class Scored:
         assert self.classes is not None
         return self.truth == self.classes[1]
 
-    @property
+    @cached_property
     def hits(self) -> np.ndarray:
         """One column a class, 1 where the row is of it, shape (rows, classes)."""
         assert self.truth is not None
         assert self.classes is not None
         return (self.truth[:, None] == self.classes[None, :]).astype(int)
+
+    @cached_property
+    def retrieval(self) -> tuple[float, float, float]:
+        """Precision, recall and F1: of the second class where there are two, else class means."""
+        if self.is_binary:
+            assert self.classes is not None
+            how = {"average": "binary", "pos_label": self.classes[1]}
+        else:
+            how = {"average": "macro", "labels": self.classes}
+        predicted = self.outputs["prediction"]
+        precision, recall, f1, _ = sk.precision_recall_fscore_support(
+            self.truth, predicted, zero_division=0, **how
+        )
+        return precision, recall, f1
 
 
 Better = Literal["higher", "lower"]
@@ -110,20 +124,6 @@ def values(metrics: Mapping[str, Metric], scored: Scored) -> dict[str, float]:
 def rounded(values: dict[str, float]) -> dict[str, float]:
     """Metrics as files have them."""
     return {name: significant(value) for name, value in values.items()}
-
-
-def _averaged(function: Callable[..., float]) -> Callable[[Scored], float]:
-    """Of the second class where there are two, else the mean over classes."""
-
-    def compute(s: Scored) -> float:
-        assert s.classes is not None
-        if s.is_binary:
-            how = {"average": "binary", "pos_label": s.classes[1]}
-        else:
-            how = {"average": "macro", "labels": s.classes}
-        return function(s.truth, s.outputs["prediction"], zero_division=0, **how)
-
-    return compute
 
 
 def _ranked(function: Callable[..., float]) -> Callable[[Scored], float]:
@@ -238,9 +238,9 @@ METRICS: dict[Task, dict[str, Metric]] = {
         "log_loss": Metric("lower", _log_loss),
         "calibration_error": Metric("lower", _calibration_error),
         "accuracy": Metric("higher", lambda s: sk.accuracy_score(s.truth, s.outputs["prediction"])),
-        "precision": Metric("higher", _averaged(sk.precision_score)),
-        "recall": Metric("higher", _averaged(sk.recall_score)),
-        "f1": Metric("higher", _averaged(sk.f1_score)),
+        "precision": Metric("higher", lambda s: s.retrieval[0]),
+        "recall": Metric("higher", lambda s: s.retrieval[1]),
+        "f1": Metric("higher", lambda s: s.retrieval[2]),
     },
     "regression": {
         "mae": Metric("lower", lambda s: sk.mean_absolute_error(s.truth, s.outputs["prediction"])),

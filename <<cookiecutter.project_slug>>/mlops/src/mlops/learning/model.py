@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -15,13 +15,21 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from ..config.section import Task
-from ..errors import ProjectError, first_line, own_code
+from ..errors import ProjectError, first_line, needs_group, own_code
 from ..files import replacing
 from ..paths import CANDIDATE, MODEL
 from ..project import module, shown, wrong
 from .declared import Declared
 from .features import DeclaredFeatures
 from .mixture import Mixture as Mixture  # which a pickle may name: loading depends on it
+
+if TYPE_CHECKING:
+    # Which a pickle may name, too, where their groups are installed: loading depends on them.
+    from . import lightgbm as lightgbm
+    from . import xgboost as xgboost
+
+# Libraries that a pickle may need and that dependency groups of their names bring.
+GROUPS = ("lightgbm", "xgboost")
 
 # Predictions by name, each with a row first: `prediction` (rows,) always; `probability` (rows,
 # classes) for classification; `lower`, `upper` (rows,) where regression has an interval;
@@ -49,6 +57,21 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """From which probability on the second of two classes is predicted.
+
+    Attributes:
+        at: the probability, a float32, in which ONNX compares.
+        by: the metric that chose it; None where params.yaml says the number.
+        worth: what predictions were worth then, as evaluate.value has it; None by another metric.
+    """
+
+    at: float
+    by: str | None = None
+    worth: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Model:
     """A trained pipeline and the names of what goes in and comes out.
 
@@ -61,6 +84,8 @@ class Model:
         interval: half the width of the prediction interval, in the target's unit; None without one.
         categories: those that training saw, by feature.
         background: made rows that answers are explained against; empty without.
+        threshold: from which probability on the second of two classes is predicted; None for the
+            likelier.
     """
 
     task: Task
@@ -71,6 +96,7 @@ class Model:
     interval: float | None = None
     categories: dict[str, list[str]] = field(default_factory=dict)
     background: dict[str, list[Any]] = field(default_factory=dict)
+    threshold: Threshold | None = None
 
     @property
     def declared(self) -> Declared | None:
@@ -83,7 +109,7 @@ class Model:
 
         Raises InputError where the owner's features are not what a model can take.
         """
-        return outputs(self.task, self.pipeline, self.interval, inputs)
+        return outputs(self.task, self.pipeline, self.interval, inputs, self.threshold)
 
     def save(self, path: Path = MODEL) -> None:
         """Write the model with joblib. It stays in this pipeline; ONNX is what is served."""
@@ -92,8 +118,16 @@ class Model:
 
     @staticmethod
     def load(path: Path = MODEL) -> "Model":
-        """Read a model that `save` wrote. Only from files of your own: a pickle can run code."""
-        model = joblib.load(path)
+        """Read a model that `save` wrote. Only from files of your own: a pickle can run code.
+
+        Raises InputError where the library of its estimator is not installed.
+        """
+        try:
+            model = joblib.load(path)
+        except ModuleNotFoundError as error:
+            if error.name not in GROUPS:
+                raise
+            raise needs_group(f"{path}: the estimator", error.name) from error
         assert isinstance(model, Model)
         return model
 
@@ -104,9 +138,15 @@ def is_refitted() -> bool:
 
 
 def outputs(
-    task: Task, pipeline: Pipeline, interval: float | None, inputs: pd.DataFrame
+    task: Task,
+    pipeline: Pipeline,
+    interval: float | None,
+    inputs: pd.DataFrame,
+    threshold: Threshold | None = None,
 ) -> Outputs:
     """What a pipeline says of `inputs`, with the interval around a number where there is one.
+
+    With a threshold the second class is predicted where its probability is at least that.
 
     Raises InputError where the owner's features are not what a model can take.
     """
@@ -114,6 +154,9 @@ def outputs(
         found = {"prediction": pipeline.predict(inputs)}
         if task == "classification":
             found["probability"] = pipeline.predict_proba(inputs)
+            if threshold is not None:
+                is_second = found["probability"][:, 1] >= threshold.at
+                found["prediction"] = pipeline.classes_[is_second.astype(int)]
         if task == "clustering":
             found["distances"] = pipeline.transform(inputs)
     if (made := len(found["prediction"])) != len(inputs):

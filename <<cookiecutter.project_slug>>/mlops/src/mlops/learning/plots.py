@@ -24,6 +24,9 @@ POINTS = 200
 
 Records = list[dict[str, Any]]
 
+# What is measured, and not drawn from outputs.
+MEASURED = ("importance", "dependence")
+
 
 @dataclass(frozen=True)
 class Plot:
@@ -50,6 +53,9 @@ CLUSTERS = Plot("bars", "rows", "cluster", "Rows in each cluster", "rows", "clus
 IMPORTANCE = Plot(
     "bars", "importance", "column", "Importance of each column", "loss when shuffled", "column"
 )
+DEPENDENCE = Plot(
+    "dependence", "value", "answer", "How the strongest columns move it", "value", "mean answer"
+)
 
 PLOTS: dict[Task, dict[str, Plot]] = {
     "classification": {
@@ -58,14 +64,19 @@ PLOTS: dict[Task, dict[str, Plot]] = {
         "precision_recall": PRECISION_RECALL,
         "calibration": CALIBRATION,
         "importance": IMPORTANCE,
+        "dependence": DEPENDENCE,
     },
-    "regression": {"residuals": RESIDUALS, "importance": IMPORTANCE},
+    "regression": {
+        "residuals": RESIDUALS,
+        "importance": IMPORTANCE,
+        "dependence": DEPENDENCE,
+    },
     "clustering": {"clusters": CLUSTERS, "importance": IMPORTANCE},
 }
 
 
 def records(name: str, scored: Scored, classes: list[str]) -> Records:
-    """The data of plot `name` (all but `importance`, which is measured, not drawn from outputs)."""
+    """The data of a plot, but of those in MEASURED."""
     return {
         "confusion": _confusion,
         "roc": _roc,

@@ -1,6 +1,6 @@
 """What people are to know of a window, of the log and of the feedback."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 
 from ..digits import P_SMALLEST, digits, p_value
@@ -65,6 +65,18 @@ def of_reviews(due: Mapping[str, date]) -> Iterator[Alarm]:
             f"its review is due on {day}: look at what happened since the last one, and report "
             "what you found in a pull request that sets the next date in model.yaml",
         )
+
+
+def of_callers(asked: Mapping[str, int], declared: Collection[str]) -> Iterator[Alarm]:
+    """Who asked, by the server's log, and is not among those that model.yaml declares."""
+    for name, rows in asked.items():
+        if name not in declared:
+            yield Alarm(
+                Kind.CALLER,
+                name,
+                f"asked for {rows:,} rows, and `callers` in model.yaml names no such caller: find "
+                "out for which use",
+            )
 
 
 def _told(shift: Shift, what: str) -> str:

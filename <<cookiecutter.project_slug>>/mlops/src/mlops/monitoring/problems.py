@@ -18,6 +18,7 @@ def problems(result: Result) -> dict[Kind, list[Alarm]]:
         Kind.LOG: True,
         Kind.FEEDBACK: True,
         Kind.REVIEW: True,
+        Kind.CALLER: sum(result.account.counted) > 0,
     }
     found: dict[Kind, list[Alarm]] = {kind: [] for kind, yes in looked_for.items() if yes}
     for alarm in result.alarms:

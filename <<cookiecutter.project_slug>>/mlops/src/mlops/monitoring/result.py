@@ -19,6 +19,7 @@ class Kind(StrEnum):
     LOG = "log"
     FEEDBACK = "feedback"
     REVIEW = "review"
+    CALLER = "caller"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from ..release.evidence import load_evidence
 from ..release.governance import reviews_due
 from ..release.state import named
 from ..release.target import target
-from .alarms import of_reviews
+from ..statement import parse_statement
+from .alarms import of_callers, of_reviews
 from .feedback import Imported, store
 from .log import Period
 from .monitor import Monitor
@@ -54,7 +55,7 @@ def run(
     with place(wanted, log) as found:
         known = Monitor(reference(watched, params), params)
         result = replace(known.run(environment, found.storage, period), log=found.name)
-    return _with_reviews(result, environment, at)
+    return _with_callers(_with_reviews(result, environment, at), at)
 
 
 def _with_reviews(result: Result, environment: str, at: Revision) -> Result:
@@ -66,6 +67,23 @@ def _with_reviews(result: Result, environment: str, at: Revision) -> Result:
         alarms = [Alarm(Kind.REVIEW, str(STATEMENT), line) for line in str(error).splitlines()]
     last = replace(result.last, alarms=[*result.last.alarms, *alarms])
     return replace(result, windows=[*result.windows[:-1], last])
+
+
+def _with_callers(result: Result, at: Revision) -> Result:
+    """The same with who asked and was not declared; a statement of none is told, where any ask."""
+    asked = result.account.callers
+    if not asked:
+        return result
+    try:
+        declared = parse_statement(at.read(STATEMENT)).callers
+    except InputError:  # which the alarms of reviews tell, where an environment asks for it
+        return result
+    if declared is None:
+        note = f"{STATEMENT} declares no `callers`, and the log has some: {', '.join(asked)}"
+        return replace(result, notes=[*result.notes, note])
+    last = result.last
+    found = [*last.alarms, *of_callers(asked, declared)]
+    return replace(result, windows=[*result.windows[:-1], replace(last, alarms=found)])
 
 
 def import_feedback(environment: str, at: Revision, file: Path, log: str | None) -> Imported:

@@ -11,6 +11,9 @@ import pyarrow.parquet as pq
 from ..errors import InputError, first_line
 from ..files import TEMPORARY, replacing
 
+# Labels of people are no more everybody's than the rows in the server's log.
+FILE_MODE = 0o640
+
 
 class Unreadable(Exception):
     """A file is there, and is no whole Parquet file."""
@@ -79,6 +82,7 @@ class Storage:
             if self._local:
                 with replacing(Path(self._root) / name) as temporary:
                     temporary.write_bytes(content)
+                    temporary.chmod(FILE_MODE)
             else:
                 self._files.pipe_file(f"{self._root}/{name}", content)
 

@@ -63,6 +63,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "estimator": params.train.estimator,
         "rows": model.rows,
         "classes": model.classes,
+        "threshold": _decision(model),
         "categories": model.categories,
         "features": model.declared.described() if model.declared else None,
         "background": model.background,
@@ -71,6 +72,13 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "data_sha256": read_json(PROVENANCE)["snapshot_sha256"],
     }
     return {name: json.dumps(value) for name, value in facts.items() if value is not None}
+
+
+def _decision(model: Model) -> dict[str, Any] | None:
+    """The threshold, and the metric that chose it where one did."""
+    if model.threshold is None:
+        return None
+    return {"at": model.threshold.at} | ({"by": model.threshold.by} if model.threshold.by else {})
 
 
 def example(model: Model, contract: Contract) -> dict[str, Any]:

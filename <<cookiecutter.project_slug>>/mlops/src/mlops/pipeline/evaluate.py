@@ -22,15 +22,18 @@ from ..judging.slices import slices
 from ..learning import plots
 from ..learning.answers import answers
 from ..learning.caveats.answers import caveats_of_answers
+from ..learning.dependence import dependence
 from ..learning.importance import importance
 from ..learning.metrics import STABILITY, catalogue, rounded, score
 from ..learning.model import Model, Outputs
 from ..learning.naive import naive_answers, naive_scores
 from ..learning.outcomes import outcomes
+from ..learning.threshold import check_worth
 from ..paths import (
     CANDIDATE,
     CANDIDATE_ONNX,
     CAVEATS,
+    DEPENDENCE,
     FAIRNESS,
     IMPORTANCE,
     INTERVALS,
@@ -48,10 +51,12 @@ from . import stage
 def evaluate() -> None:
     """Write the metrics, the slices, the plots and the predictions of the test rows."""
     params, contract, model = load_params(), load_contract(), Model.load(CANDIDATE)
+    check_worth(model.threshold, params.evaluate.value)
     test = pd.read_parquet(PARTS["test"])
     inputs = model_inputs(test, contract)
     space = model.pipeline[:-1].transform(inputs) if params.task == "clustering" else None
-    scored = answers(OnnxModel(CANDIDATE_ONNX), contract, test, space)
+    candidate = OnnxModel(CANDIDATE_ONNX)
+    scored = answers(candidate, contract, test, space)
     found = score(params.task, scored, params.evaluate.value)
     if params.task == "clustering":
         fitted_on = model_inputs(pd.read_parquet(PARTS["train"]), contract)
@@ -69,14 +74,20 @@ def evaluate() -> None:
     write_json(FAIRNESS, as_file(groups))
     with replacing(PREDICTIONS) as temporary:
         predictions(test, contract, model, scored.outputs).to_parquet(temporary, index=False)
+    truth = model.pipeline.predict(inputs) if scored.truth is None else scored.truth
+    weights = importance(params.task, model, inputs, truth, params.evaluate)
+    strongest = [each["column"] for each in weights if each["importance"] > 0]
+    moved = dependence(candidate, contract, test, strongest, params.evaluate)
+    measured = {"importance": weights, "dependence": moved}
+    write_json(IMPORTANCE, weights)
+    write_json(DEPENDENCE, moved)
     with replacing(PLOTS) as folder:
         for name, plot in plots.PLOTS[params.task].items():
-            if name == "importance":
-                truth = model.pipeline.predict(inputs) if scored.truth is None else scored.truth
-                data = importance(params.task, model, inputs, truth, params.evaluate)
-                write_json(IMPORTANCE, data)
-            else:
-                data = plots.records(name, scored, model.classes or [])
+            data = (
+                measured[name]
+                if name in plots.MEASURED
+                else plots.records(name, scored, model.classes or [])
+            )
             plots.write(folder, name, plot, data)
     print("  ".join(f"{name} {value:.4g}" for name, value in found.items()))
     for each in caveats:

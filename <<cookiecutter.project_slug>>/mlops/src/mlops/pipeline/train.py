@@ -29,12 +29,15 @@ from ..files import write_json
 from ..learning import memory
 from ..learning.background import background
 from ..learning.conversion import to_onnx
+from ..learning.declared import Declared
 from ..learning.estimators import build, check_target, finish
 from ..learning.folds import Fold, folds
 from ..learning.metrics import Scored, catalogue, negative_log_loss, rounded, score
-from ..learning.model import Model, explained, outputs, scales
+from ..learning.model import Model, Threshold, explained, outputs, scales
 from ..learning.pruning import Tried, check, prune
 from ..learning.reweighing import reweighed
+from ..learning.threshold import choose as choose_threshold
+from ..learning.threshold import deciding_metric
 from ..paths import CANDIDATE, FOLDS, MODEL, PARAMS, PARTS, PRUNING, TRAINING_LOG
 from ..progress import progress, waiting
 from . import kernels, stage
@@ -82,6 +85,7 @@ def train() -> None:
         check(name)
     check_target(name, params.hyperparameters(name), target_values(learned, contract))
     check_conversion(params, contract, fit_on)
+    check_threshold(params, contract, learned)
     chosen, tried = made_smaller(
         params, choose(params, contract, fit_on, look_at), contract, fit_on, look_at
     )
@@ -104,11 +108,31 @@ def every_row() -> pd.DataFrame:
 
 def fit(params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame) -> Pipeline:
     """The estimator of params.yaml with the chosen hyperparameters, trained on some rows."""
+    with waiting(f"fitting {params.train.estimator}"):
+        return fitted(params, chosen, contract, rows)
+
+
+def fitted(
+    params: Params,
+    chosen: Section,
+    contract: Contract,
+    rows: pd.DataFrame,
+    declared: Declared | None = None,
+) -> Pipeline:
+    """The same without a word of how long it takes, and with features given where there are some.
+
+    Args:
+        params: names the estimator.
+        chosen: its hyperparameters.
+        contract: of the rows.
+        rows: conformed.
+        declared: features, in the place of those of features.yaml.
+    """
     name = params.train.estimator
     parted = calibrators(params, contract, rows) if params.train.calibration else None
-    pipeline = build(params.task, name, chosen, contract, params.train.seed, parted)
+    pipeline = build(params.task, name, chosen, contract, params.train.seed, parted, declared)
     inputs = model_inputs(rows, contract)
-    with waiting(f"fitting {name}"), explained(pipeline[:-1], inputs, fitted=False):
+    with explained(pipeline[:-1], inputs, fitted=False):
         pipeline.fit(inputs, target_values(rows, contract), **weights(params, contract, rows))
     finish(params.task, name, pipeline)
     return pipeline
@@ -149,9 +173,10 @@ def final_model(
 ) -> Model:
     """The candidate's configuration trained on all rows.
 
-    Its interval is the candidate's, which was measured on rows that were not learned from.
+    Its interval and its threshold are the candidate's, from rows that were not learned from.
     """
-    said = outputs(candidate.task, pipeline, candidate.interval, model_inputs(rows, contract))
+    inputs = model_inputs(rows, contract)
+    said = outputs(candidate.task, pipeline, candidate.interval, inputs, candidate.threshold)
     return replace(
         candidate,
         pipeline=pipeline,
@@ -176,8 +201,11 @@ def measured(params: Params, contract: Contract) -> Iterator[dict[str, Any]]:
         *_, (inner, look_at) = folds(fit_on, contract, params.task, INNER, params.train.seed)
         parts = fit_on.iloc[inner], fit_on.iloc[look_at]
         chosen, _ = made_smaller(params, choose(params, contract, *parts), contract, *parts)
+        decided = None
+        if params.train.threshold is not None:
+            decided = decide(params, contract, fit(params, chosen, contract, parts[0]), parts[1])
         pipeline = fit(params, chosen, contract, fit_on)
-        scored = scored_by(params.task, pipeline, None, contract, asked)
+        scored = scored_by(params.task, pipeline, None, contract, asked, decided)
         yield {
             "learned": len(fit_on),
             "judged": len(asked),
@@ -185,13 +213,46 @@ def measured(params: Params, contract: Contract) -> Iterator[dict[str, Any]]:
         }
 
 
+def decide(
+    params: Params, contract: Contract, pipeline: Pipeline, look_at: pd.DataFrame
+) -> Threshold | None:
+    """The threshold of params.yaml, or the best by its metric on rows that nobody learned from.
+
+    Raises InputError where the metric cannot decide.
+    """
+    wanted, worth = params.train.threshold, params.evaluate.value
+    if wanted is None:
+        return None
+    if not isinstance(wanted, str):
+        return Threshold(float(np.float32(wanted)))
+    metric = deciding_metric(wanted, params.task, worth)
+    scored = scored_by(params.task, pipeline, None, contract, look_at)
+    return choose_threshold(wanted, metric, scored, worth)
+
+
+def check_threshold(params: Params, contract: Contract, rows: pd.DataFrame) -> None:
+    """Raise InputError where params.yaml asks for a threshold that there cannot be."""
+    wanted = params.train.threshold
+    if wanted is None:
+        return
+    if (count := rows[contract.target].nunique()) != 2:
+        raise InputError(f"{PARAMS}: train.threshold: is for two classes; the rows have {count}")
+    if isinstance(wanted, str):
+        deciding_metric(wanted, params.task, params.evaluate.value)
+
+
 def scored_by(
-    task: Task, pipeline: Pipeline, interval: float | None, contract: Contract, rows: pd.DataFrame
+    task: Task,
+    pipeline: Pipeline,
+    interval: float | None,
+    contract: Contract,
+    rows: pd.DataFrame,
+    threshold: Threshold | None = None,
 ) -> Scored:
     """What scikit-learn says of rows beside what is true of them."""
     inputs = model_inputs(rows, contract)
     return Scored(
-        outputs(task, pipeline, interval, inputs),
+        outputs(task, pipeline, interval, inputs, threshold),
         target_values(rows, contract),
         getattr(pipeline, "classes_", None),
         pipeline[:-1].transform(inputs) if task == "clustering" else None,
@@ -317,7 +378,7 @@ def described(
     fit_on: pd.DataFrame,
     look_at: pd.DataFrame,
 ) -> Model:
-    """The trained model with its classes, its scales and, if asked for, its prediction interval."""
+    """The trained model with its classes and scales and, if asked for, interval or threshold."""
     classes = None
     if params.task == "classification":
         is_boolean = contract.columns[contract.target or ""].kind == "boolean"
@@ -328,8 +389,9 @@ def described(
         predicted = pipeline.predict(model_inputs(look_at, contract))
         errors = np.abs(target_values(look_at, contract) - predicted)
         interval = half_width(errors, params.train.interval)
+    threshold = decide(params, contract, pipeline, look_at)
     inputs = model_inputs(fit_on, contract)
-    said = outputs(params.task, pipeline, interval, inputs)
+    said = outputs(params.task, pipeline, interval, inputs, threshold)
     return Model(
         params.task,
         pipeline,
@@ -339,6 +401,7 @@ def described(
         interval,
         seen_categories(fit_on, contract),
         background(inputs, contract),
+        threshold,
     )
 
 
@@ -356,11 +419,14 @@ def log(
     model: Model, chosen: Section, params: Params, contract: Contract, look_at: pd.DataFrame
 ) -> None:
     """Log the hyperparameters, the learning curve and the validation metrics."""
-    scored = scored_by(model.task, model.pipeline, model.interval, contract, look_at)
+    scored = scored_by(
+        model.task, model.pipeline, model.interval, contract, look_at, model.threshold
+    )
     # Declared in dvc.yaml, so it is there for estimators without a learning curve too.
     (TRAINING_LOG / "plots").mkdir(parents=True, exist_ok=True)
     with RunLog(str(TRAINING_LOG), dvcyaml=None, save_dvc_exp=False, monitor_system=False) as live:
-        live.log_params({"estimator": params.train.estimator, **chosen.model_dump()})
+        decided = {"threshold": model.threshold.at} if model.threshold else {}
+        live.log_params({"estimator": params.train.estimator, **decided, **chosen.model_dump()})
         inputs = model_inputs(look_at, contract)
         for loss in learning_curve(model.pipeline, inputs, scored.truth):
             live.log_metric("loss", loss)

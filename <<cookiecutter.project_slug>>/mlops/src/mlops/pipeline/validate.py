@@ -76,10 +76,9 @@ def validate() -> None:
     for step in found.steps:
         print(f"clean: {step}")
     if violations:
-        raise CheckError(
-            f"{len(violations)} rules of contract.yaml are broken; see {VALIDATION}\n"
-            + table(violations)
-        )
+        what = "1 rule is" if len(violations) == 1 else f"{len(violations)} rules are"
+        told = f"contract.yaml: {what} broken; see {VALIDATION}"
+        raise CheckError(f"{told}\n{table(violations)}")
     write_json(PROFILE, profile(typed, contract))
     for each in caveats:
         print(f"caveat: {each}")

@@ -185,6 +185,7 @@ def agreement(
             model.scales,
             how.tolerance,
             near_thresholds(some, test, features, trees, numbers),
+            model.threshold.at if model.threshold else None,
         )
         for name, some in groups.items()
     }
@@ -210,6 +211,7 @@ def compare(
     scales: dict[str, Scale],
     tolerance: float,
     near: np.ndarray | None = None,
+    threshold: float | None = None,
 ) -> Parity:
     """Compare outputs of the same rows, as model.Outputs.
 
@@ -217,7 +219,10 @@ def compare(
         expected, actual: of scikit-learn and of ONNX.
         scales: where each output that is a number lies on the training rows.
         tolerance: the difference that is allowed, as a share of the spread there.
-        near: rows that may fall on either side of a threshold, shape (rows,): see trees; or none.
+        near: rows that may fall on either side of a threshold of trees, shape (rows,): see trees;
+            or none.
+        threshold: the probability from which on the second class is predicted; None for the
+            likelier class.
     """
     rows = len(expected["prediction"])
     shares = {
@@ -232,7 +237,11 @@ def compare(
         differs = expected["prediction"].astype(str) != actual["prediction"].astype(str)
     if differs.any():
         name = next(iter(scales))
-        ties = differs & _are_tied(expected[name], scales[name], tolerance, name == "distances")
+        ties = differs & (
+            _are_tied(expected[name], scales[name], tolerance, name == "distances")
+            if threshold is None
+            else _are_on(expected[name][:, 1], scales[name].spread[1], tolerance, threshold)
+        )
     ties |= either
     wrong = differs & ~ties
     broken = np.flatnonzero(wrong | (largest > tolerance))
@@ -274,6 +283,15 @@ def _are_tied(values: np.ndarray, scale: Scale, tolerance: float, smallest: bool
     return np.abs(first - second) <= 2 * np.maximum(
         tolerance * spread, RESOLUTION * np.maximum(np.abs(first), np.abs(second))
     )
+
+
+def _are_on(
+    values: np.ndarray, spread: np.ndarray, tolerance: float, threshold: float
+) -> np.ndarray:
+    """Whether numbers are nearer to a threshold than two of the same row there may be apart."""
+    apart = np.maximum(tolerance * spread, RESOLUTION * np.abs(values))
+    is_on: np.ndarray = np.abs(values - threshold) <= apart
+    return is_on
 
 
 def _difference(

@@ -136,7 +136,13 @@ def _of_release(
     trailers: dict[str, str] | None = None,
 ) -> Proposal:
     about = {"Release-Id": chosen.id, "Environment": target.name, **(trailers or {})}
-    return Proposal(branch, title, {release_path(target.name): chosen.text(), **files}, about)
+    return Proposal(
+        branch,
+        title,
+        {release_path(target.name): chosen.text(), **files},
+        about,
+        replaces=branch.removesuffix(chosen.id),
+    )
 
 
 def _held(policy_text: str, reason: str | None) -> str:

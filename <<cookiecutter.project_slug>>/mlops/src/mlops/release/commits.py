@@ -17,7 +17,7 @@ from .history import moment
 from .state import ENVIRONMENTS, RELEASES, release_path
 
 # By how much clocks may differ.
-_AHEAD = timedelta(minutes=10)
+AHEAD = timedelta(minutes=10)
 _AGAIN = "set the clock, then `git rebase --force-rebase main`"
 
 
@@ -64,7 +64,7 @@ def remembered(base: Revision, head: Revision, now: datetime) -> Iterator[str]:
     for commit in known.values():
         if not commit.is_new:
             continue
-        if commit.made > latest + _AHEAD:
+        if commit.made > latest + AHEAD:
             yield f"commit {commit} is of {commit.made:%Y-%m-%d %H:%M}, which is to come; {_AGAIN}"
         before = [known[each] for each in commit.parents]
         if commit.kept == (before[0].kept if before else {}):

@@ -18,6 +18,8 @@ from ..paths import PARAMS, STATEMENT
 from ..statement import Statement, parse_statement
 
 ALL = "all"
+# What that stands for: of callers servers without tokens know nothing, so they go by their name.
+EVERYTHING = [key for key in Statement.model_fields if key != "callers"]
 # So long before a review is overdue, people are told.
 NOTICE = timedelta(days=30)
 
@@ -25,7 +27,7 @@ NOTICE = timedelta(days=30)
 def _listed(value: Any) -> Any:
     """`all` as what it stands for."""
     if value == ALL:
-        return [*Statement.model_fields]
+        return EVERYTHING
     if not isinstance(value, list):
         raise ValueError(f"give `{ALL}`, or a list of keys of {STATEMENT}")
     for key in value:

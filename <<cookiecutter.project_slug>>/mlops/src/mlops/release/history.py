@@ -8,6 +8,7 @@ that it stands on, all know.
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from ..errors import InputError
 from ..files import parse
@@ -44,24 +45,48 @@ def moment(seconds: str) -> datetime:
     return datetime.fromtimestamp(min(int(seconds), _END), UTC)
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """A time in which a file of the branch stayed as it was.
+
+    Attributes:
+        at: the commit that brought it, or took it away.
+        since, until: when that reached the branch, and the next change did; None for none.
+    """
+
+    at: Revision
+    since: datetime
+    until: datetime | None
+
+
+def stretches(path: Path, at: Revision) -> list[Stretch]:
+    """What a file was from change to change, up to a commit, the newest first.
+
+    Raises InputError where the history is not all there.
+    """
+    require_whole()
+    arrived = arrivals(at)
+    found: list[Stretch] = []
+    until: datetime | None = None
+    for commit in _changes(path.as_posix(), at):
+        found.append(Stretch(Revision(commit), arrived[commit], until))
+        until = arrived[commit]
+    return found
+
+
 def lived(environment: str, at: Revision) -> list[Live]:
     """The releases that an environment had up to a commit, the newest first.
 
     A release.env that cannot be read, or that was taken away, counts for nothing. Raises InputError
     where the history is not all there.
     """
-    require_whole()
     path = release_path(environment)
-    arrived = _arrivals(at)
-    found: list[Live] = []
-    until: datetime | None = None
-    for commit in _changes(path.as_posix(), at):
-        since = arrived[commit]
+    found = []
+    for each in stretches(path, at):
         with suppress(InputError):
-            text = Revision(commit).read(path)
+            text = each.at.read(path)
             if text is not None:
-                found.append(Live(Release.parse(text, path), since, until))
-        until = since
+                found.append(Live(Release.parse(text, path), each.since, each.until))
     return found
 
 
@@ -70,8 +95,11 @@ def _changes(path: str, at: Revision) -> list[str]:
     return git("rev-list", "--first-parent", str(at.commit), "--", f":(literal){path}").split()
 
 
-def _arrivals(at: Revision) -> dict[str, datetime]:
-    """When each commit reached the branch: when it was made, or the newest of those before it."""
+def arrivals(at: Revision) -> dict[str, datetime]:
+    """When each commit reached the branch: when it was made, or the newest of those before it.
+
+    The oldest first.
+    """
     found: dict[str, datetime] = {}
     latest = moment("0")
     lines = git("rev-list", "--first-parent", "--reverse", "--timestamp", str(at.commit))

@@ -59,6 +59,52 @@ def arrival(commit: Revision, base: Revision) -> Landing | None:
     return _told("--max-count=1", brought) if brought else None
 
 
+def authors(commit: Revision, path: Path) -> list[str]:
+    """Who wrote what a commit of the branch brought of a file: of a merge, on the other side."""
+    own = str(commit.commit)
+    parents = git("rev-list", "--parents", "--max-count=1", own).split()[1:]
+    wanted = [f"{parents[0]}..{own}", "--no-merges"] if len(parents) > 1 else ["--max-count=1", own]
+    form = ("--no-show-signature", "--format=%an", "--reverse")
+    told = git("log", *form, *wanted, "--", f":(literal){path.as_posix()}")
+    return [*dict.fromkeys(filter(None, told.split("\n")))]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What Git says of a commit's signature.
+
+    Attributes:
+        who: signed, where the key is known.
+        problem: why it does not count: None where it is good.
+        is_forged: whether it is of something else, or by a key that was withdrawn.
+    """
+
+    who: str
+    problem: str | None
+    is_forged: bool
+
+
+def signature(commit: Revision) -> Signature:
+    """By the keys that Git knows here: `gpg.ssh.allowedSignersFile`, or a key ring."""
+    form = "--format=%G?%x00%GS"
+    told = git("log", "--max-count=1", "--no-show-signature", form, str(commit.commit))
+    kind, who = told.split("\0", 1)
+    return Signature(who, _SIGNATURES.get(kind, f"Git says {kind} of its signature"), kind in "BR")
+
+
+# Git's letters of a signature: `%G?` in git-log(1).
+_SIGNATURES = {
+    "G": None,
+    "N": "its commit is not signed, and a name alone proves nothing",
+    "U": "it is signed by a key that nobody here vouches for",
+    "E": "it is signed by a key that is not known here",
+    "X": "its signature has expired",
+    "Y": "it is signed by a key that has expired",
+    "R": "it is signed by a key that was withdrawn",
+    "B": "its signature is of something else",
+}
+
+
 def _told(*arguments: str) -> Landing | None:
     found = _log(*arguments)
     return found[0] if found else None

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import InputError, ProjectError
+from ..errors import CheckError, InputError, ProjectError
 from ..git.revision import Revision, changed_tree, git, root
 from ..github.api import Api, Refused, repository
+from .pull_requests import closed_by_hand, opened, supersede
 
 # The trailer by which a proposal's commit is told from what somebody made of it.
 SEAL = "Proposal"
@@ -32,6 +33,8 @@ class Proposal:
             by other means.
         trailers: facts for machines, at the end of the message.
         body: what the pull request says to people, before the facts.
+        replaces: what the branches of older proposals begin with that this one makes pointless;
+            empty where there are none.
     """
 
     branch: str
@@ -39,6 +42,7 @@ class Proposal:
     files: Mapping[Path, str]
     trailers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
+    replaces: str = ""
 
     @property
     def ref(self) -> str:
@@ -113,29 +117,56 @@ def _is_untouched(commit: str) -> bool:
     return sealed == _seal(tree, parents, words)
 
 
-def publish(proposal: Proposal, commit: str) -> str:
+def publish(proposal: Proposal, commit: str, unless_closed: bool = False) -> str:
     """Give the commit its branch, here and at the remote, and open a pull request where GitHub is.
 
     Returns what is to be done next. A branch of that name is replaced, but one that proposes the
-    same stays, with its pull request and the reviews that it has. Raises InputError where somebody
-    worked on the branch or has it checked out, and ProjectError where GitHub opens no pull request.
+    same stays, with its pull request and the reviews that it has. Pull requests that it makes
+    pointless are closed.
+
+    Args:
+        proposal: what the commit proposes.
+        commit: made by `write`.
+        unless_closed: do not propose again what somebody closed on GitHub without merging it.
+    Raises:
+        CheckError: somebody closed it.
+        InputError: somebody worked on the branch or has it checked out.
+        ProjectError: GitHub opens no pull request.
     """
     _free(proposal, commit)
     if "origin" not in git("remote").split():
         git("update-ref", proposal.ref, commit)
         return f"Next: git merge --ff-only {proposal.branch}"
+    api = _github()
+    if api and unless_closed and (url := _closed_by_hand(proposal, api)):
+        raise CheckError(
+            f"{proposal.branch}: somebody closed it, so that it is not proposed again by itself; "
+            f"reopen {url}, or propose it by hand"
+        )
     git("update-ref", proposal.ref, _pushed(proposal, commit))
-    # What `gh` takes for its repository, too: https://cli.github.com/manual/gh_help_environment
-    named = os.environ.get("GH_REPO")
-    on_github = named or "github.com" in git("remote", "get-url", "origin")
-    if not on_github or shutil.which("gh") is None:
+    if api is None:
         return f"Pushed {proposal.branch}. Next: have it reviewed and merged"
     try:
-        return _pull_request(proposal, Api(repository(named)))
+        return "\n".join(_pull_request(proposal, api))
     except (ProjectError, Refused) as error:
         raise ProjectError(
             f"{proposal.branch} is pushed, and has no pull request yet: {error}"
         ) from None
+
+
+def _github() -> Api | None:
+    """The API of the remote's repository, where that is on GitHub and `gh` is there to ask it."""
+    # What `gh` takes for its repository, too: https://cli.github.com/manual/gh_help_environment
+    named = os.environ.get("GH_REPO")
+    on_github = named or "github.com" in git("remote", "get-url", "origin")
+    return Api(repository(named)) if on_github and shutil.which("gh") else None
+
+
+def _closed_by_hand(proposal: Proposal, api: Api) -> str | None:
+    try:
+        return closed_by_hand(proposal.branch, api)
+    except Refused as refused:
+        raise ProjectError(f"{proposal.branch}: {refused}") from None
 
 
 def keep(proposal: Proposal, commit: str) -> None:
@@ -166,7 +197,7 @@ def _free(proposal: Proposal, commit: str) -> None:
 
 def _pushed(proposal: Proposal, commit: str) -> str:
     """The commit by which the remote's branch proposes it, now or already."""
-    there = _at_remote(proposal)
+    there = _at_remote(proposal.ref)
     if _proposes(proposal, there, commit):
         return there
     if there and _is_work(there, commit):
@@ -178,18 +209,18 @@ def _pushed(proposal: Proposal, commit: str) -> str:
     try:
         git("push", "--quiet", lease, "origin", f"{commit}:{proposal.ref}")
     except InputError:
-        there = _at_remote(proposal)  # somebody may have proposed the same at that moment
+        there = _at_remote(proposal.ref)  # somebody may have proposed the same at that moment
         if _proposes(proposal, there, commit):
             return there
         raise
     return commit
 
 
-def _at_remote(proposal: Proposal) -> str:
+def _at_remote(ref: str) -> str:
     """The commit of the remote's branch, fetched; empty where there is none."""
-    there = git("ls-remote", "origin", proposal.ref).partition("\t")[0]
+    there = git("ls-remote", "origin", ref).partition("\t")[0]
     if there:
-        git("fetch", "--quiet", "origin", proposal.ref)
+        git("fetch", "--quiet", "origin", ref)
     return there
 
 
@@ -218,12 +249,15 @@ def _is_same(proposal: Proposal, there: str, commit: str) -> bool:
     return all(Revision(there).read(path) == text for path, text in proposal.files.items())
 
 
-def _pull_request(proposal: Proposal, api: Api) -> str:
-    """The address of the open pull request for a branch, which is opened if there is none."""
-    owner = api.repository.partition("/")[0]
-    where = f"pulls?state=open&base=main&head={owner}:{proposal.branch}"
-    if not api.get(where):
-        body = {"head": proposal.branch, "base": "main", "title": proposal.title}
-        said = "\n\n".join(filter(None, [proposal.body, *proposal.facts]))
-        api.send("POST", "pulls", body | {"body": said})
-    return str(api.get(where)[0]["html_url"])
+def _pull_request(proposal: Proposal, api: Api) -> list[str]:
+    """The address of the proposal's pull request, then what became of those that it replaces."""
+    said = "\n\n".join(filter(None, [proposal.body, *proposal.facts]))
+    url = opened(proposal.branch, proposal.title, said, api)
+    if not proposal.replaces:
+        return [url]
+    return [url, *supersede(proposal.branch, proposal.replaces, url, api, _is_untouched_branch)]
+
+
+def _is_untouched_branch(name: str) -> bool:
+    there = _at_remote(f"refs/heads/{name}")
+    return bool(there) and _is_untouched(there)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,26 @@ def watched(environment: str, release: str) -> Watched | None:
             },
             alarms=[*dict.fromkeys(_alarms(last, measured))],
         )
+    return None
+
+
+def alarms(environment: str, release: str, start: datetime, end: datetime) -> list[str] | None:
+    """What monitoring raised of a release in windows that meet a time, as "kind name".
+
+    None where no window of it does, in what was last found on this machine.
+    """
+    with suppress(InputError, KeyError, TypeError, ValueError):
+        found = read_json(MONITOR / environment / "result.json")
+        if found["release"] != release:
+            return None
+        meets = [
+            each
+            for each in found["windows"]
+            if datetime.fromisoformat(each["start"]) < end
+            and datetime.fromisoformat(each["end"]) > start
+        ]
+        told = [f"{a['kind']} {a['name']}" for each in meets for a in each["alarms"]]
+        return [*dict.fromkeys(told)] if meets else None
     return None
 
 

@@ -48,3 +48,8 @@ def advice(alarm: Alarm, environment: str) -> Advice:
         case Kind.REVIEW:
             look = "review the risk with this page, and set its next date in `model.yaml`"
             return Advice(look, ["uv run mlops status"])
+        case Kind.CALLER:
+            look = (
+                "ask what the answers are for; declare it in `model.yaml`, or take its token away"
+            )
+            return Advice(look, ["uv run mlops status"])

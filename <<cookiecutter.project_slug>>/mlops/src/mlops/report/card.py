@@ -157,6 +157,27 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Move:
+    """How the answer goes with an input, on average.
+
+    Attributes:
+        name: the input, in words; of: what is answered.
+        ends: its first and last value.
+        low, high: the least and the largest answer, in words.
+        points: of a line from left to right, each from 0 to 1; empty for what has no order.
+        bars: the same of what has none.
+    """
+
+    name: str
+    of: str
+    ends: tuple[str, str]
+    low: str
+    high: str
+    points: list[tuple[float, float]]
+    bars: list[Bar]
+
+
+@dataclass(frozen=True)
 class Share:
     """Some of a hundred cases, for a picture of a hundred dots."""
 
@@ -186,6 +207,7 @@ def page(card: Card) -> str:
         metric=PLAIN.get(card.task, (None,))[0],
         groups=[*_groups(card)],
         movers=_movers(card),
+        moves=[*_moves(card)],
         risks=_risks(card),
         learned=_learned(card),
         unit=card.target.name.replace("_", " ") if card.target else "",
@@ -430,3 +452,54 @@ def _movers(card: Card) -> list[Bar]:
         )
         for each in told[:BARS]
     ]
+
+
+def _moves(card: Card) -> Iterator[Move]:
+    """How the strongest inputs move the answer; of several classes the one that moves most."""
+    for column in dict.fromkeys(each["column"] for each in card.dependence):
+        known: dict[str, dict[str, float]] = {}
+        for each in card.dependence:
+            if each["column"] == column:
+                known.setdefault(each["class"], {})[each["value"]] = each["answer"]
+        of, answers = max(known.items(), key=lambda each: _reach(each[1]))
+        if len(answers) > 1:
+            yield _move(card, column, of, answers)
+
+
+def _reach(answers: dict[str, float]) -> float:
+    return max(answers.values()) - min(answers.values())
+
+
+def _move(card: Card, column: str, of: str, answers: dict[str, float]) -> Move:
+    inputs = {each.name: each for each in card.inputs}
+    kind, description = inputs[column].kind, inputs[column].description
+    least, reach, is_share = min(answers.values()), _reach(answers) or 1, card.task != "regression"
+
+    def told(answer: float) -> str:
+        return f"{_whole(answer)} of 100" if is_share else f"{answer:,.4g}"
+
+    places = [*_places([*answers], kind)]
+    most = max(map(abs, answers.values())) or 1
+    return Move(
+        name=description or column.replace("_", " "),
+        of=words(card, of) if is_share else of.replace("_", " "),
+        ends=(next(iter(answers)), [*answers][-1]),
+        low=told(least),
+        high=told(max(answers.values())),
+        points=[(x, (y - least) / reach) for x, y in zip(places, answers.values(), strict=False)],
+        bars=[]
+        if places
+        else [Bar(name, abs(y) / most, told(y)) for name, y in answers.items()][:BARS],
+    )
+
+
+def _places(values: list[str], kind: str) -> Iterator[float]:
+    """Where values stand on a line from 0 to 1; nowhere what has no order."""
+    if kind == "numeric":
+        numbers = [*map(float, values)]
+    elif kind == "datetime":
+        numbers = [*map(float, range(len(values)))]  # evenly, as they were chosen
+    else:
+        return
+    low, reach = min(numbers), (max(numbers) - min(numbers)) or 1
+    yield from ((each - low) / reach for each in numbers)

@@ -17,6 +17,7 @@ from ..data.inputs import columns, model_inputs
 from ..data.profile import Change as ColumnChange
 from ..data.profile import changes
 from ..errors import InputError, ProjectError
+from ..experiments.record import Record, fingerprint, noted
 from ..export.specification import Specification
 from ..export.targets import TARGETS, opened
 from ..files import digest
@@ -35,6 +36,7 @@ from ..learning.naive import NaiveScores
 from ..paths import (
     CANDIDATE_ONNX,
     CAVEATS,
+    CHOSEN,
     CONTRACT,
     EXPORT,
     EXPORT_REPORTS,
@@ -53,14 +55,12 @@ from ..paths import (
     SLICES,
     SNAPSHOT,
     SPLIT,
-    TRAINING_LOG,
     VALIDATION,
 )
 from ..pipeline import TOOK
 
 # Uncommitted files that are named; more are counted.
 NAMED = 3
-CHOSEN = TRAINING_LOG / "params.yaml"
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,19 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Experiments:
+    """What is noted of experiments.
+
+    Attributes:
+        led: those whose settings these are.
+        others: those that were noted since the base, and were not taken.
+    """
+
+    led: list[Record]
+    others: list[Record]
+
+
+@dataclass(frozen=True)
 class Change:
     """The workspace against a base.
 
@@ -220,6 +233,7 @@ class Change:
         files: those that differ from the base, with those that Git does not know.
         uncommitted: those that differ from the commit, so that the commit makes another model.
         refit: whether what is served was trained on all rows, and the verdict is on how it is made.
+        threshold: from which probability the second class is predicted; None for the likelier.
         caveats: what makes the numbers doubtful.
         cleaned: what was done to rows before anything learned from them.
         folds: the mean and the standard deviation of each metric over the folds, and their number;
@@ -229,6 +243,7 @@ class Change:
         fairness: what it does to groups, by column with role sensitive.
         parameters: those that differ; None where there is no base.
         exports: the model for other machines than a server.
+        experiments: those that led to it, and those that were thrown away.
         stages: of the run that made this; empty where its log is not at hand.
         params: of the workspace.
     """
@@ -251,6 +266,7 @@ class Change:
     files: list[str]
     uncommitted: list[str]
     refit: bool
+    threshold: float | None
     caveats: list[Caveat]
     cleaned: list[Step]
     folds: dict[str, tuple[float, float, int]]
@@ -261,6 +277,7 @@ class Change:
     data: Data | None
     model: Model | None
     exports: list[Exported]
+    experiments: Experiments
     stages: list[Stage]
     lineage: list[Texts]
     params: Params = field(repr=False)
@@ -343,6 +360,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         files=_files(base),
         uncommitted=[*map(str, uncommitted(Path()))] if head else [],
         refit=refitted_from(WORKSPACE) is not None,
+        threshold=_threshold(params),
         caveats=[*_caveats()],
         cleaned=[Step(**each) for each in (WORKSPACE.load(VALIDATION) or {}).get("clean", [])],
         folds=_folds(),
@@ -356,6 +374,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         data=_data(base),
         model=_model(base, found),
         exports=_exports(base, params),
+        experiments=_experiments(base),
         stages=_stages(log),
         lineage=[*_lineage(base, head)],
         params=params,
@@ -403,6 +422,13 @@ def changed_engine() -> list[str]:
     return engine().differences.lines() if MANIFEST.is_file() else []
 
 
+def _threshold(params: Params) -> float | None:
+    if params.train.threshold is None:
+        return None
+    found: float | None = (WORKSPACE.load(CHOSEN) or {}).get("threshold")
+    return found
+
+
 def _folds() -> dict[str, tuple[float, float, int]]:
     found: dict[str, list[float]] = {}
     for fold in WORKSPACE.load(FOLDS) or []:
@@ -419,6 +445,19 @@ def _caveats() -> Iterator[Caveat]:
     of_data = (WORKSPACE.load(VALIDATION) or {}).get("caveats", [])
     for each in [*of_data, *(WORKSPACE.load(CAVEATS) or [])]:
         yield Caveat(**each)
+
+
+def _experiments(base: Revision | None) -> Experiments:
+    """Of settings that are the base's, what is noted since: nothing else led here from there."""
+    before, own = fingerprint(base) if base else None, fingerprint(WORKSPACE)
+    known = {each.name: each for each in noted(base)} if base else {}
+    new = [each for each in noted(WORKSPACE) if known.get(each.name) != each]
+    led = [
+        each
+        for each in (noted(WORKSPACE) if before != own else new)
+        if each.fingerprint is not None and each.fingerprint == own
+    ]
+    return Experiments(led, [each for each in new if each not in led])
 
 
 def _loaded(revision: Revision | None, path: Path) -> Any:
@@ -503,8 +542,9 @@ def _is_doubtful(parity: Parity, by: Any, ratio: Any) -> bool:
 
 
 def _parameters(params: Params, base: Revision) -> Iterator[Texts]:
-    # What training used is what params.yaml says, unless a search chose.
-    searched = [CHOSEN] if params.train.search.trials else []
+    # What training used is what params.yaml says, unless it chose.
+    is_chosen = params.train.search.trials or isinstance(params.train.threshold, str)
+    searched = [CHOSEN] if is_chosen else []
     for path in (PARAMS, CONTRACT, FEATURES, *searched):
         before, after = (_flat(side.load(path) or {}) for side in (base, WORKSPACE))
         for key in dict.fromkeys([*before, *after]):

@@ -22,6 +22,7 @@ SECTIONS = (
     "cleaning",
     "fairness",
     "plots",
+    "experiments",
     "parameters",
     "data",
     "folds",

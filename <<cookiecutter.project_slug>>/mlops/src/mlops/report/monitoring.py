@@ -7,7 +7,7 @@ from pathlib import Path
 from ..digits import counted
 from ..facts import as_json
 from ..files import write_text
-from ..monitoring.result import Alarm, ColumnResult, MetricResult, Result, Shift
+from ..monitoring.result import Alarm, ColumnResult, Kind, MetricResult, Result, Shift
 from . import charts
 from .advice import Advice, advice
 from .layout import layout
@@ -156,7 +156,11 @@ def _rows(result: Result) -> str:
     account = result.account
     others = sum(account.others.values())
     asked = sorted(account.callers.items(), key=lambda item: -item[1])
-    callers = [f"{name} ({rows:,} rows)" for name, rows in asked[:CALLERS]]
+    strange = {alarm.name for alarm in result.last.alarms if alarm.kind == Kind.CALLER}
+    callers = [
+        f"{name} ({rows:,} rows{', not declared' if name in strange else ''})"
+        for name, rows in asked[:CALLERS]
+    ]
     if len(asked) > CALLERS:
         callers.append(f"{len(asked) - CALLERS} more")
     return (

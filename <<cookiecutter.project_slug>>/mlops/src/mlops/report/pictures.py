@@ -30,8 +30,8 @@ def draw(change: Change, folder: Path) -> list[str]:
     for name, plot in plots.PLOTS[change.params.task].items():
         data: plots.Records = []
         for rev, revision, side in sides:
-            if name == "importance":
-                records = _importance(revision)[:COLUMNS]
+            if name in plots.MEASURED:
+                records = _measured(revision, name)
             else:
                 records = plots.records(name, side.scored, side.classes)
             data += [{"rev": rev, **each} for each in records]
@@ -57,11 +57,12 @@ def _pruned(folder: Path) -> list[str]:
     return ["pruning"] if data else []
 
 
-def _importance(revision: Revision) -> plots.Records:
+def _measured(revision: Revision, name: str) -> plots.Records:
     """What `evaluate` measured; nothing where it cannot be had, since it is no verdict."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = revision.fetch(PLOTS / "importance.json", Path(folder))
+            path = revision.fetch(PLOTS / f"{name}.json", Path(folder))
         except InputError:
             return []
-        return list(read_json(path))
+        found = list(read_json(path))
+        return found[:COLUMNS] if name == "importance" else found

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
 from ..digits import digits, signed
+from ..release.audit import Audit
 from ..release.status import Status
 from ..release.trace import Hop
 from ..serving.load import Load
@@ -171,6 +172,17 @@ def _long(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size:.0f} {name}"
     return f"{seconds:.0f} seconds"
+
+
+def show_audit(found: Audit) -> None:
+    """Print which releases answered, each with its steps."""
+    show_hops(found.history)
+    for each in found.answering:
+        until = f"{each.until:%Y-%m-%d %H:%M} UTC" if each.until else "now"
+        Console(markup=False, emoji=False, soft_wrap=True).print(
+            f"\n{each.release}: {each.since:%Y-%m-%d %H:%M} UTC to {until}"
+        )
+        show_hops(each.hops)
 
 
 def show_hops(hops: Iterable[Hop]) -> list[Hop]:

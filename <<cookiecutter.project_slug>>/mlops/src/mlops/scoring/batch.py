@@ -26,7 +26,7 @@ from ..errors import CheckError, InputError
 from ..files import TEMPORARY, read_json, replacing, sha256, write_json
 from ..inference import OnnxModel
 from ..progress import progress
-from .predict import BATCH_ROWS, Scorer, Tally, read_as
+from .predict import Scorer, Tally, read_as
 
 # With the underscore, those who read the folder as one table pass it over.
 MANIFEST = "_manifest.json"
@@ -49,6 +49,7 @@ class Source:
         release: its id; None for a model of no release.
         lenient: whether rows that break the contract are counted, not refused.
         written: how the files are written where that is otherwise than the contract says.
+        explained: how many reasons there are for each prediction.
     """
 
     model_sha256: str
@@ -56,6 +57,7 @@ class Source:
     release: str | None
     lenient: bool = False
     written: dict[str, str] | None = None
+    explained: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def batch(
     partition_rows: int = PARTITION_ROWS,
     lenient: bool = False,
     written: dict[str, str] | None = None,
+    explained: int = 0,
 ) -> Done:
     """Write the predictions for all rows of `source` to the folder `target`, in the same order.
 
@@ -128,7 +131,7 @@ def batch(
         model_file: the ONNX model.
         release: whose model it is, to be told in each file.
         partition_rows: how many rows of a file go into a partition.
-        lenient, written: as for predict.predict.
+        lenient, written, explained: as for predict.predict.
     Raises:
         InputError: there is nothing to score, something cannot be scored (a line a file), or
             `target` holds something else.
@@ -136,7 +139,7 @@ def batch(
     """
     files, model = _files(source, target), OnnxModel(model_file)
     project = str(model.metadata["project"])
-    by = Source(sha256(model_file), project, release, lenient, written or None)
+    by = Source(sha256(model_file), project, release, lenient, written or None, explained)
     dialect = read_as(Contract.parse(model.metadata["contract"]), written).dialect
     with _alone(target):
         wrong: dict[Path, list[str]] = defaultdict(list)
@@ -253,8 +256,14 @@ def _scored(
         todo = {each.number: each for each in group}
         told = wrong[one.path]
         with _noting(told):
-            scorer = Scorer(one.path, model, lenient=by.lenient, written=by.written)
-            batches = _batches(one.path, partition_rows, scorer.contract.dialect)
+            scorer = Scorer(
+                one.path,
+                model,
+                lenient=by.lenient,
+                written=by.written,
+                explained=by.explained,
+            )
+            batches = _batches(one.path, partition_rows, scorer)
             for number, rows in groupby(batches, key=lambda found: found[0] // partition_rows):
                 if number in todo:
                     with _noting(told):
@@ -263,11 +272,11 @@ def _scored(
 
 
 def _batches(
-    path: Path, partition_rows: int, dialect: Dialect
+    path: Path, partition_rows: int, scorer: Scorer
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of a file, never those of two partitions together, and how many came before."""
     before = 0
-    for read, _ in tables.batches(path, BATCH_ROWS, dialect):
+    for read, _ in tables.batches(path, scorer.batch_rows, scorer.contract.dialect):
         start = 0
         while start < read.num_rows:
             part = read.slice(start, partition_rows - before % partition_rows)

@@ -14,12 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import InputError
-from ..inference import OnnxModel
 
 # So many inputs are gone through in full: 256 sets of them, each with every row of the background.
 FEW = 8
@@ -27,6 +26,21 @@ FEW = 8
 PAIRS = 4
 
 Columns = dict[str, np.ndarray]
+
+
+class Asked(Protocol):
+    """A model that answers rows, as OnnxModel does."""
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """See OnnxModel."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """See OnnxModel."""
+
+    def predict(self, columns: Columns) -> Columns:
+        """See OnnxModel.predict."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +60,7 @@ class Explanation:
     error: float
 
 
-def background_of(model: OnnxModel) -> Columns:
+def background_of(model: Asked) -> Columns:
     """The background that travels with a model. Raises InputError where there is none."""
     told: dict[str, list[Any]] | None = model.metadata.get("background")
     if not told:
@@ -63,28 +77,37 @@ def background_of(model: OnnxModel) -> Columns:
     }
 
 
-def explained_output(model: OnnxModel, row: Columns) -> Callable[[dict[str, np.ndarray]], Any]:
+def explained_output(model: Asked, row: Columns) -> Callable[[dict[str, np.ndarray]], Any]:
     """What is explained of a row, shape (rows,): the number; of two classes how likely the second
     is, of more the one that is predicted.
 
     Raises InputError for clusters, which are no number.
     """
-    task, classes = model.metadata.get("task"), model.metadata.get("classes")
-    if task == "clustering":
-        raise InputError("a cluster is no number that inputs could raise: there is no explanation")
-    if not classes:
+    is_explained(model)
+    if not model.metadata.get("classes"):
         return lambda outputs: outputs["prediction"].reshape(-1)
     place = explained_class(model, row)
     return lambda outputs: outputs["probability"][:, place]
 
 
-def explained_class(model: OnnxModel, row: Columns) -> int:
+def is_explained(model: Asked) -> None:
+    """Raise InputError where a model says clusters, which are no number."""
+    if model.metadata.get("task") == "clustering":
+        raise InputError("a cluster is no number that inputs could raise: there is no explanation")
+
+
+def model_rows(inputs: int, background: int) -> int:
+    """Rows that a model of so many inputs is asked for one explanation; of the background: some."""
+    return background * (2**inputs if inputs <= FEW else 2 * PAIRS * (inputs + 1))
+
+
+def explained_class(model: Asked, row: Columns) -> int:
     """The place of the class that is explained among the probabilities."""
     classes = model.metadata["classes"]
     return 1 if len(classes) == 2 else int(model.predict(row)["probability"][0].argmax())
 
 
-def explain(model: OnnxModel, row: Columns, background: Columns) -> Explanation:
+def explain(model: Asked, row: Columns, background: Columns) -> Explanation:
     """Explain the answer for a row.
 
     Args:

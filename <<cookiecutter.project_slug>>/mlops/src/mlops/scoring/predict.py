@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..files import explain, replacing
 from ..inference import OnnxModel, Runnable
 from ..progress import progress
-from .reasons import reasons
+from .reasons import Reasons
 
 # Large enough to keep onnxruntime busy, small enough to fit any machine.
 BATCH_ROWS = 65_536
@@ -118,10 +118,13 @@ class Scorer:
         explained: int = 0,
     ) -> None:
         """Look at the columns of `source`."""
-        if explained and not isinstance(model, OnnxModel):
-            raise InputError("--explain: asks the ONNX model; leave it out, or --model")
         self._source, self._model, self._lenient = source, model, lenient
         self._explained = explained
+        self._reasons_of: Reasons | None = None
+        if explained:
+            if not isinstance(model, OnnxModel):
+                raise InputError("--explain: asks the ONNX model; leave it out, or --model")
+            self._reasons_of = Reasons(model)
         self._contract = contract = read_as(Contract.parse(model.metadata["contract"]), written)
         self._needed = contract.only(contract.features)
         self._known: dict[str, list[str]] = model.metadata.get("categories", {})
@@ -163,11 +166,10 @@ class Scorer:
 
     def _reasons(self, typed: pd.DataFrame) -> dict[str, Any]:
         """A column a reason, the strongest first."""
-        if not self._explained:
+        if self._reasons_of is None:
             return {}
         count = self._explained
-        assert isinstance(self._model, OnnxModel)  # nothing else is explained
-        found = reasons(self._model, self._contract, typed, count)
+        found = self._reasons_of.of(columns(model_inputs(typed, self._contract)), count)
         filled = [[*each, *[None] * (count - len(each))] for each in found]
         texts = zip(*filled, strict=True)
         return {f"reason_{i}": pa.array(each, pa.string()) for i, each in enumerate(texts, 1)}

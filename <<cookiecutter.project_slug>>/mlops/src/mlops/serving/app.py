@@ -3,10 +3,12 @@
 import itertools
 import logging
 import os
+import re
 import uuid
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -20,7 +22,7 @@ from .errors import Busy, Refused, Violation
 from .http import JSON, RETRY, Request, Respond, Response, header
 from .log import PredictionLog
 from .metrics import Metrics
-from .model import UNKNOWN, Answer, Batch, Job, Output, ServedModel
+from .model import REASONS, UNKNOWN, Answer, Batch, Job, Output, ServedModel
 from .page import page
 from .protocol import InferRequest
 from .settings import Settings
@@ -33,10 +35,16 @@ BINARY = header("content-type", "application/octet-stream")
 
 _rows = msgspec.json.Decoder(list[dict[str, Any]] | dict[str, Any])
 
+# The parameter that asks for reasons, and how many `true` asks for.
+EXPLAIN, FEW_REASONS = "explain", 3
+# Bytes that a reason takes, in memory and as JSON.
+REASON_BYTES = 4096
+
 # Bodies from here on are read in a thread: to decode one may take as long as many small ones.
 LONG_BYTES = 256 * 1024
 # Reads a request's body.
 Make = Callable[[bytes | bytearray], tuple[Job, Form]]
+_NUMBER = re.compile(r"[0-9]{1,4}")
 # What an answer takes for a row, and for each value of it, in memory and as JSON.
 ROW_BYTES, VALUE_BYTES = 512, 192
 
@@ -56,6 +64,7 @@ class App:
         self.ready = True
         self.held = Held(budget.requests)
         self._max_bytes = settings.max_bytes
+        self._explain_rows = settings.explain_rows
         self._metrics = Metrics(model.version)
         self._access = access
         self._names_callers = settings.names_callers
@@ -159,6 +168,8 @@ class App:
             job.text_bytes = 4 * len(body)
             if asked.id == EXAMPLE and not self._model.is_example(job):
                 raise Refused(f"the id {EXAMPLE} is for requests of the model's example alone")
+            if asked.parameters and EXPLAIN in asked.parameters:
+                job.explain = self._wanted(asked.parameters[EXPLAIN], job.rows)
             if asked.outputs or asked.parameters:
                 return job, lambda answer: _chosen(self._model, asked, answer)
             return job, self._tensors
@@ -171,6 +182,8 @@ class App:
             rows = [rows] if isinstance(rows, dict) else rows
             job = self._model.job_of_rows(rows, self._new_id())
             job.text_bytes = 4 * len(body)
+            if request.query:
+                job.explain = self._wanted(_in_query(request.query), job.rows)
             return job, self._plain
 
         self._submit(request, respond, make)
@@ -201,6 +214,10 @@ class App:
                 job, form = made
                 job.caller = request.caller
                 take(self._answer_bytes * job.rows, large=job.rows >= ALONE)
+                if job.explain:
+                    assert self._model.reasons is not None
+                    take(self._model.reasons.bytes + REASON_BYTES * job.explain * job.rows)
+                    self._metrics.explained(job.rows)
                 self._batcher.submit(job, form, done)
             except Exception as error:
                 done(error)
@@ -220,6 +237,24 @@ class App:
         except Exception as error:
             done(error)
 
+    def _wanted(self, explain: Any, rows: int) -> int:
+        """How many reasons are to be given for each of some rows. Raises Refused."""
+        if explain is True:
+            explain = FEW_REASONS
+        most = len(self._model.inputs)
+        if explain is False or (type(explain) is int and explain == 0):
+            return 0
+        if type(explain) is not int or not 0 < explain <= most:
+            raise Refused(f"explain: {explain!s:.20} is no number of reasons, from 0 to {most}")
+        if self._model.reasons is None:
+            raise Refused(f"explain: {self._model.unexplained}")
+        if not self._explain_rows:
+            raise Refused("explain: this server explains nothing: MLOPS_EXPLAIN_ROWS is 0")
+        if rows > self._explain_rows:
+            told = f"explain: {rows} rows: send 1 to {self._explain_rows} at a time"
+            raise Refused(told, 413)
+        return explain
+
     def _tensors(self, answer: Answer) -> Response:
         """The protocol's answer."""
         return _json(self._model.response(answer))
@@ -227,7 +262,12 @@ class App:
     def _plain(self, answer: Answer) -> Response:
         """An object a row; probabilities by class."""
         classes = self._model.metadata.get("classes")
-        columns = {each.name: _cells(each, answer, classes) for each in answer.outputs}
+        columns = {
+            each.name: _told(each, answer)
+            if each.name == REASONS
+            else _cells(each, answer, classes)
+            for each in answer.outputs
+        }
         predictions = [
             {name: cells[row] for name, cells in columns.items()} for row in range(answer.rows)
         ]
@@ -279,6 +319,17 @@ class App:
         return Response(200, METRICS, self._metrics.text())
 
 
+def _in_query(query: str) -> Any:
+    """What a query says of `explain`; other parameters are left aside. Raises Refused."""
+    said = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == EXPLAIN]
+    if len(said) > 1:
+        raise Refused(f"{EXPLAIN}: given twice")
+    if not said:
+        return 0
+    known = {"true": True, "false": False}
+    return int(said[0]) if _NUMBER.fullmatch(said[0]) else known.get(said[0], said[0])
+
+
 def _json(content: Any) -> Response:
     return Response(200, JSON, protocol.encode(content))
 
@@ -302,6 +353,11 @@ def _cells(output: Output, answer: Answer, classes: list[str] | None) -> list[An
     return [dict(zip(classes, part, strict=True)) for part in parts] if classes else parts
 
 
+def _told(reasons: Output, answer: Answer) -> list[list[str]]:
+    """The reasons for each row, without the empty texts that fill a tensor."""
+    return [[*filter(None, each)] for each in _cells(reasons, answer, None)]
+
+
 def _chosen(model: ServedModel, asked: InferRequest, answer: Answer) -> Response:
     """The outputs that were asked for, in the form that was asked for."""
     by_name = {each.name: each for each in answer.outputs}
@@ -310,6 +366,8 @@ def _chosen(model: ServedModel, asked: InferRequest, answer: Answer) -> Response
         (each.name, (each.parameters or {}).get("binary_data", all_binary))
         for each in asked.outputs or ()
     ] or [(name, all_binary) for name in by_name]
+    if asked.outputs and REASONS in by_name:  # which the parameter asks for
+        wanted.append((REASONS, all_binary))
     tensors, blobs = [], []
     for name, binary in wanted:
         if binary is True:

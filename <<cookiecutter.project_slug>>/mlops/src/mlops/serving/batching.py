@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 from .errors import Busy
@@ -40,9 +41,13 @@ class Batcher:
         self._pool = ThreadPoolExecutor(1, "model")
         self._loop = asyncio.get_running_loop()
         self.waiting_rows = 0
+        self._explained_rows = 0
 
     def submit(self, job: Job, form: Form, done: Done) -> None:
         """Call `done` with the answer to a job, later. Raises Busy when too many rows wait."""
+        if job.explain:
+            self._submit_explained(job, form, done)
+            return
         if self.waiting_rows and self.waiting_rows + job.rows > self._settings.queue_rows:
             raise Busy(f"{self.waiting_rows} rows are waiting; try again in a second")
         self.waiting_rows += job.rows
@@ -98,10 +103,26 @@ class Batcher:
                 done(response)
         self._ran(batch)
 
+    def _submit_explained(self, job: Job, form: Form, done: Done) -> None:
+        """As any other that is alone, but as few at once as take an end."""
+        if self._explained_rows + job.rows > self._settings.explain_rows:
+            raise Busy(f"{self._explained_rows} rows wait to be explained; try again in a second")
+        self._explained_rows += job.rows
+
+        def end(came: Response | Exception) -> None:
+            self._explained_rows -= job.rows
+            done(came)
+
+        self.waiting_rows += job.rows
+        self._submit_alone(job, form, end)
+
     def _submit_alone(self, job: Job, form: Form, done: Done) -> None:
         def run() -> tuple[Batch, Response]:
             batch = self._model.run([job])
             (answer,) = self._model.answers(batch)
+            if job.explain:
+                reasons = self._model.explained(batch, job.explain)
+                answer = replace(answer, outputs=[*answer.outputs, reasons])
             return batch, form(answer)
 
         def end(came: tuple[Batch, Response] | Exception) -> None:

@@ -57,6 +57,7 @@ class Request:
     """A request, whole. Names of headers are in lower case.
 
     Attributes:
+        query: what follows the path, as it was sent.
         started: when its head came.
         held: bytes that it came in, taken until it is answered.
         caller: who asks, where that is known.
@@ -64,6 +65,7 @@ class Request:
 
     method: str = ""
     path: str = ""
+    query: str = ""
     headers: dict[bytes, bytes] = field(default_factory=dict)
     body: bytes | bytearray = b""
     keep_alive: bool = True
@@ -146,6 +148,8 @@ NEVER = float("inf")
 TICK_SECONDS = 1
 # What a client that was refused may go on sending, before it is cut off.
 LINGER_SECONDS = 2
+# Connections beyond the limit that are told so; others are cut off, before files run out.
+TOLD = 32
 # While the server stops: what a connection without a request is given for one that is on its way.
 LAST_SECONDS = 1
 
@@ -200,7 +204,11 @@ class Connection(asyncio.Protocol):
         self._end_in(site.limits.receive_seconds)
         fits = site.held.fits(CONNECTION, large=True)
         site.held.bytes += CONNECTION
-        if not fits or len(site.connections) > site.limits.connections:
+        beyond = len(site.connections) - site.limits.connections
+        if beyond > TOLD:
+            site.turned(503)
+            self._transport.abort()
+        elif beyond > 0 or not fits:
             self._refuse(503, "too many connections; try again in a second", RETRY)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -361,6 +369,8 @@ class Connection(asyncio.Protocol):
         request.method = parser.get_method().decode("ascii")
         request.keep_alive = parser.should_keep_alive()
         request.path = _path(self._url)
+        if b"?" in self._url:
+            request.query = _query(self._url)
         if self._hosts != 1 and (self._hosts or parser.get_http_version() != "1.0"):
             # https://www.rfc-editor.org/rfc/rfc9112#section-3.2
             self._refuse(400, "a request has one header Host")
@@ -530,3 +540,8 @@ def _path(url: bytes) -> str:
             url = httptools.parse_url(url).path or b"/"
     path = url.partition(b"?")[0].decode("latin-1")
     return unquote(path) if "%" in path else path
+
+
+def _query(url: bytes) -> str:
+    """What follows the path of a request's address."""
+    return url.partition(b"?")[2].partition(b"#")[0].decode("latin-1")

@@ -73,6 +73,9 @@ class Metrics:
             "mlops_unknown_categories_total", "Rows with a category that training never saw",
             ["input"], registry=registry,
         )  # fmt: skip
+        self._explained = Counter(
+            "mlops_explained_rows_total", "Rows whose answer was explained", registry=registry
+        )
         self._callers = Counter(
             "mlops_caller_rows_total", "Rows by who asked, where that is known", ["caller"],
             registry=registry,
@@ -125,6 +128,10 @@ class Metrics:
     def unknown(self, column: str, rows: int) -> None:
         """Count rows of a category that training never saw."""
         self._unknown.labels(column).inc(rows)
+
+    def explained(self, rows: int) -> None:
+        """Count rows whose answer is explained."""
+        self._explained.inc(rows)
 
     def asked(self, caller: str, rows: int) -> None:
         """Count rows that a caller asked for."""

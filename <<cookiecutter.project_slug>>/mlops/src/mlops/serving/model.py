@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..inference import OnnxModel
 from ..project import module, takes, wrong
 from ..project import shown as a_value
+from ..scoring.reasons import Reasons
 from . import protocol
 from .errors import Refused, Violation
 from .protocol import InferRequest, InferResponse, Tensor, Values, flat
@@ -89,6 +90,7 @@ class Job:
         unknown: rows by column, of categories that training never saw.
         text_bytes: that its values may take in memory where they are texts.
         caller: who asks, where that is known.
+        explain: how many reasons are wanted for each answer.
     """
 
     id: str
@@ -98,6 +100,7 @@ class Job:
     unknown: dict[str, int] = field(default_factory=dict)
     text_bytes: int = 0
     caller: str = ""
+    explain: int = 0
 
 
 class Output:
@@ -130,7 +133,7 @@ class Output:
 
     def binary(self, start: int, rows: int) -> tuple[Tensor, bytes]:
         """As `tensor`, with the values beside it."""
-        blob = protocol.binary(self.datatype, self.array[start : start + rows])
+        blob = protocol.binary(self.datatype, self.array[start : start + rows].reshape(-1))
         size = {"binary_data_size": len(blob)}
         shape = self.shape(rows)
         return Tensor(name=self.name, datatype=self.datatype, shape=shape, parameters=size), blob
@@ -190,10 +193,11 @@ class ServedModel:
     Attributes:
         name: the project's.
         version: the release's id, else the start of the model file's SHA-256.
-        inputs: by name, in the model's order.
+        inputs: by name, in the model's order; types: of the arrays that it takes, by onnxruntime.
         categories: those of the inputs whose values training saw are known.
         others: columns of the contract that may be sent along for the log.
         outputs: what it says of an example row.
+        reasons: explains its answers; None where it cannot, for which `unexplained` is why.
         task: what it does: classification, regression or clustering.
     """
 
@@ -204,7 +208,7 @@ class ServedModel:
         """
         self._model = OnnxModel(settings.model, threads)
         self.sha256 = hashlib.sha256(settings.model.read_bytes()).hexdigest()
-        self.metadata = self._model.metadata
+        self.metadata, self.types = self._model.metadata, self._model.inputs
         try:
             self.name: str = self.metadata["project"]
             self.task: str = self.metadata["task"]
@@ -247,6 +251,15 @@ class ServedModel:
         texts += sum(each.datatype == "BYTES" for each in self.outputs)
         numbers = len(self.inputs) + sum(each.width or 1 for each in self.outputs)
         self._row_bytes = TEXT * texts + NUMBER * numbers
+
+        self.reasons: Reasons | None = None
+        self.unexplained = ""
+        try:
+            if any(each.name == REASONS for each in self.outputs):
+                raise InputError(f"the answers have an output {REASONS} of their own")
+            self.reasons = Reasons(_Whole(self))
+        except InputError as error:
+            self.unexplained = str(error)
 
     def job(self, request: InferRequest, id_: str) -> Job:
         """Check a request of the protocol. Raises Refused, naming the input and the row."""
@@ -317,7 +330,7 @@ class ServedModel:
             name: each.array(parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)])
             for (name, each), parts in zip(self.inputs.items(), by_column, strict=True)
         }
-        outputs = self._after(self._predict(self._before(inputs)))
+        outputs = self.said(inputs)
         if self._boolean:
             outputs["prediction"] = outputs["prediction"].astype(bool)
         return Batch(
@@ -330,6 +343,19 @@ class ServedModel:
             outputs,
             sum(job.text_bytes + job.rows * self._row_bytes for job in jobs),
         )
+
+    def said(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the model says, with the owner's steps around it."""
+        return self._after(self._predict(self._before(inputs)))
+
+    def explained(self, batch: Batch, count: int) -> Output:
+        """At most so many reasons for each answer of a batch, and empty texts after them."""
+        assert self.reasons is not None
+        found = self.reasons.of(batch.inputs, count)
+        texts = np.full((batch.rows, count), "", dtype=object)
+        for row, told in enumerate(found):
+            texts[row, : len(told)] = told
+        return Output(REASONS, texts)
 
     def _predict(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the model says; of many rows in parts, so that what it takes has an end."""
@@ -425,6 +451,21 @@ class ServedModel:
         values = {"categorical": "", "boolean": False, "numeric": 0.0, "datetime": 0.0}
         return Job("", rows, [[values[each.column.kind]] * rows for each in self.inputs.values()])
 
+
+class _Whole:
+    """A served model as those see it who ask it: the owner's steps are a part of what it says."""
+
+    def __init__(self, model: ServedModel) -> None:
+        self._model = model
+        self.inputs = model.types
+        self.metadata = model.metadata
+
+    def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return self._model.said(columns)
+
+
+# The output that a request gets beside the model's own where it asks for reasons.
+REASONS = "reasons"
 
 # A parameter of the answer for each column that it is true of: how many rows hold a category that
 # training never saw.

@@ -6,10 +6,11 @@ import msgspec
 
 from ..data.reading import spelled
 from .access import OPEN
-from .model import UNKNOWN, ServedModel
+from .model import REASONS, UNKNOWN, ServedModel
 from .protocol import InferRequest, InferResponse
 from .signature import Input
 
+_EXPLAIN = "How many reasons to give for each prediction, the strongest first; true for three"
 _KINDS = {"numeric": "number", "boolean": "boolean"}
 
 
@@ -33,6 +34,15 @@ def document(model: ServedModel, closed: bool = False) -> dict[str, Any]:
             "predictions": {"type": "array", "items": {"type": "object"}},
         }
     )
+    explain = {"type": ["boolean", "integer"], "minimum": 0, "maximum": len(model.inputs)}
+    explain["description"] = _EXPLAIN
+    schemas["InferRequest"]["properties"]["parameters"] |= {
+        "properties": {"explain": explain, "binary_data_output": {"type": "boolean"}}
+    }
+    prediction = schemas["Predictions"]["properties"]["predictions"]["items"]
+    prediction["properties"] = {
+        REASONS: {"type": "array", "items": {"type": "string"}, "maxItems": len(model.inputs)}
+    }
     counts = {"type": "object", "additionalProperties": {"type": "integer"}}
     schemas["Predictions"]["properties"][UNKNOWN] = counts
     anything = {"type": "object"}
@@ -54,7 +64,7 @@ def document(model: ServedModel, closed: bool = False) -> dict[str, Any]:
                 400, 413, 415, 503,
                 body={"anyOf": [rows, {"type": "array", "items": rows, "minItems": 1}]},
                 example=known,
-            )
+            ) | {"parameters": [{"name": "explain", "in": "query", "schema": explain}]}
         },
     }  # fmt: skip
     for path in (at, f"{at}/versions/{model.version}"):

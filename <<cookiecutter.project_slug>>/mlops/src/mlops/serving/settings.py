@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         max_bytes: bytes that its body may have.
         queue_rows: rows that may wait for the model; beyond it a request is answered 503.
         batch_rows: rows that are put together from small requests into one call of the model.
+        explain_rows: rows of requests with `explain` that may wait, and so be in one; 0 for none.
         batch_ms: milliseconds to wait for more of them; 0 takes those that have come in already.
         connections: open at once, in a worker; beyond it requests are answered 503.
         receive_seconds: time for a request to come in whole.
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_bytes: Count = 16 * 2**20
     queue_rows: Count = 50_000
     batch_rows: Count = 256
+    explain_rows: Annotated[int, msgspec.Meta(ge=0)] = 100
     batch_ms: Seconds = 0
     connections: Count = 1024
     receive_seconds: Annotated[float, msgspec.Meta(gt=0, le=LONGEST)] = 20

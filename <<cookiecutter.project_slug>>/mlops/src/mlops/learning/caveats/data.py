@@ -83,7 +83,12 @@ def _indicators(target: pd.Series) -> np.ndarray:
 
 
 def _codes(values: pd.Series) -> np.ndarray:
-    """A column as numbers from 0: bins of as many rows, or the values themselves."""
+    """A column as numbers from 0: bins of as many rows, or the values themselves.
+
+    What is infinite has no place among bins, and is as good as missing.
+    """
+    if pd.api.types.is_float_dtype(values):
+        values = values.where(np.isfinite(values))
     if pd.api.types.is_float_dtype(values) and values.nunique() > VALUES:
         values = pd.qcut(values, VALUES, labels=False, duplicates="drop")
     return np.asarray(pd.factorize(values, use_na_sentinel=False)[0])

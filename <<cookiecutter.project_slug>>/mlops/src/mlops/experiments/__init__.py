@@ -1,0 +1,1 @@
+"""Experiments: what was tried, what came of it, and what was concluded."""
