@@ -199,6 +199,11 @@ def test_exports_predict_by_it(what: str, name: str, threshold: float, tmp_path:
         parity = compare(model.predict(test), answers, model.scales, 1e-4, threshold=threshold)
         assert parity.worst == []
         assert parity.rows == len(test)
+    with pytest.raises(
+        InputError, match=r"^export\.targets\.coreml: .* has train\.threshold; .* c$"
+    ):
+        TARGETS["coreml"].make(proto, "made", tmp_path, Coreml())
+    assert not (tmp_path / "model.mlmodel").exists()
 
 
 def test_core_ml_which_names_the_likelier_class_refuses_it(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def write(model: onnx.ModelProto, path: Path) -> None:
         InputError: it has a step that the format has not, or coremltools is not installed.
     """
     program = Program.of(model)
+    _require_likeliest(program)
     labels, outputs = program.labels, program.outputs
     if labels is not None:
         # The format itself names the class whose probability is highest.
@@ -84,6 +85,20 @@ def write(model: onnx.ModelProto, path: Path) -> None:
     for each in model.metadata_props:
         about.userDefined[each.key] = each.value
     path.write_bytes(written.SerializeToString(deterministic=True))
+
+
+def _require_likeliest(program: Program) -> None:
+    """Raise InputError where another class than the likeliest may be predicted."""
+    probability, label = (
+        [value for value in program.outputs if value.name == name] for name in (PROBABILITY, LABEL)
+    )
+    shared = {step.outputs[0].name for step in program.towards(probability)}
+    decided = (step for step in program.towards(label) if step.outputs[0].name not in shared)
+    if probability and any(step.operator == "GreaterOrEqual" for step in decided):
+        raise InputError(
+            "export.targets.coreml: a classifier of Core ML names the likeliest class, and this "
+            "model has train.threshold; leave that out and compare the probability, or export to c"
+        )
 
 
 def messages() -> Any:

@@ -65,7 +65,9 @@ WAYS: dict[str, dict[str, Smaller]] = {
     "boosting": {"max_iter": _shares(1), "max_leaf_nodes": _shares(2)},
     "extratrees": {"n_estimators": _shares(1), "min_samples_leaf": _grown},
     "forest": {"n_estimators": _shares(1), "min_samples_leaf": _grown},
+    "lightgbm": {"n_estimators": _shares(1), "num_leaves": _shares(2)},
     "mlp": {"hidden_layer_sizes": _layers},
+    "xgboost": {"n_estimators": _shares(1), "max_depth": _shares(1)},
 }
 
 
