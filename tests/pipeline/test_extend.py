@@ -102,7 +102,7 @@ def test_own_estimators(project: Project) -> None:
     verified(project)
     assert project.read("reports/train/params.yaml") == {
         "estimator": "corrected",
-        "share": 0.05,
+        "share": 0.25,
         "C": 1.0,
         "max_iter": 1000,
     }

@@ -29,8 +29,15 @@ METRICS = {
     "clustering": {"silhouette", "davies_bouldin", "calinski_harabasz", "stability"},
 }
 PLOTS = {
-    "classification": {"confusion", "roc", "precision_recall", "calibration", "importance"},
-    "regression": {"residuals", "importance"},
+    "classification": {
+        "confusion",
+        "roc",
+        "precision_recall",
+        "calibration",
+        "importance",
+        "dependence",
+    },
+    "regression": {"residuals", "importance", "dependence"},
     "clustering": {"clusters", "importance"},
 }
 CHOSEN = {"classification": "boosting", "regression": "boosting", "clustering": "kmeans"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from pipeline.running import Project, Reproduced, one_line
+from pipeline.running import STAGES, Project, Reproduced, one_line
 
 
 def documented(project: Project, task: str) -> dict[str, Any]:
@@ -54,3 +54,42 @@ def test_other_classes_are_told_before_anything_is_written(copy: Reproduced, tas
         project.stage("evaluate", code=2)
     )
     assert project.read("reports/metrics.json") == before
+
+
+@pytest.mark.parametrize("task", ["classification"])
+def test_the_threshold_that_is_worth_most_is_part_of_the_model(copy: Reproduced, task: str) -> None:
+    """What is served predicts by it, and the gate counts again what it is worth."""
+    project = copy(task)
+    value = documented(project, task)
+    del value["threshold"]
+    project.set("params.yaml", evaluate__value=value, train__threshold="value", gates={})
+    ran, _ = project.repro()
+    assert ran == STAGES[STAGES.index("train") :]
+    at = project.read("reports/train/params.yaml")["threshold"]
+    told = project.python(PREDICTED)
+    assert told["threshold"] == {"at": at, "by": "value"}
+    assert told["agree"]
+    assert told["second"] > told["likelier"]  # to miss one costs most
+    worth = project.read("reports/metrics.json")["value"]
+    project.set("params.yaml", gates={"value": {"min": worth}})
+    assert "gates kept: value" in project.run("mlops", "gate").stdout
+    value["per"][True][False] = -1
+    project.set("params.yaml", evaluate__value=value)
+    assert "dvc repro --force --single-item train" in one_line(project.stage("evaluate", code=2))
+
+
+PREDICTED = """
+import json
+import pandas as pd
+from mlops.inference import OnnxModel
+from mlops.paths import CANDIDATE_ONNX
+threshold = OnnxModel(CANDIDATE_ONNX).metadata["threshold"]
+rows = pd.read_parquet("data/predictions.parquet")
+likely, said = rows["probability_true"], rows["prediction"].astype(bool)
+print(json.dumps({
+    "threshold": threshold,
+    "agree": bool(((likely >= threshold["at"]) == said).all()),
+    "second": int(said.sum()),
+    "likelier": int((likely > 0.5).sum()),
+}))
+"""

@@ -1,6 +1,8 @@
 """LightGBM and XGBoost: they say what the libraries say when these are used plainly, they are the
 same each time, and where a library is missing, that is one line."""
 
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -140,6 +142,34 @@ def test_the_same_rows_make_the_same_file(name: str) -> None:
         for model in (made.trained("multiclass", name), again)
     )
     assert first == second
+
+
+CONVERTED = """
+import sys
+from pathlib import Path
+from engine import made
+from mlops.learning.conversion import to_onnx
+from mlops.learning.model import Model
+for path in map(Path, sys.argv[1:]):
+    what = path.stem.partition("-")[0]
+    proto = to_onnx(Model.load(path), made.contract(what))
+    path.with_suffix(".onnx").write_bytes(proto.SerializeToString(deterministic=True))
+"""
+
+
+def test_another_process_converts_what_was_saved(tmp_path: Path) -> None:
+    """As the stages do: a pickle brings the converter, and what comes out is the same file."""
+    models = [(what, name) for what in ("binary", "regression") for name in ("lightgbm", "xgboost")]
+    paths = [tmp_path / f"{what}-{name}.joblib" for what, name in models]
+    for (what, name), path in zip(models, paths, strict=True):
+        made.trained(what, name).save(path)
+    command = [sys.executable, "-c", CONVERTED, *map(str, paths)]
+    tests = Path(made.__file__).parents[1]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(tests)})
+    for (what, name), path in zip(models, paths, strict=True):
+        ours = to_onnx(made.trained(what, name), made.contract(what))
+        written = path.with_suffix(".onnx").read_bytes()
+        assert written == ours.SerializeToString(deterministic=True)
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])

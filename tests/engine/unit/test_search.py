@@ -21,7 +21,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -155,6 +155,36 @@ def test_the_advantage_is_that_on_rows_which_nothing_was_chosen_by(found: Found)
     assert known.low <= known.difference <= known.high
     assert told["no model (constant)"].champion == 0.5
     assert found.judged == 200
+
+
+@pytest.mark.parametrize("threshold", [0.8, "f1"])
+def test_predictions_are_judged_by_the_threshold_of_training(threshold: Any, begin: Begin) -> None:
+    begin()
+    content = YAML(typ="safe").load(paths.PARAMS)
+    content["gates"] = {"f1": {"regression": 0}}
+    content["train"]["threshold"] = threshold
+    _write(paths.PARAMS, content)
+    given, params, rows = load_contract(), load_params(), made.rows("binary")
+    judge = Judge(params, given, load_declared(given), rows)
+    truth, parted = rows["large"].astype(int), [*judge.folds]
+    plain, inputs = _model(Configuration("linear")), _inputs(rows)
+    expected = []
+    for learn, asked in parted:
+        at = threshold
+        if threshold == "f1":
+            part = rows.iloc[learn].reset_index(drop=True)
+            inner, look_at = folds(part, given, "classification", 4, 1)[-1]
+            plain.fit(inputs.iloc[learn[inner]], truth.iloc[learn[inner]])
+            said = plain.predict_proba(inputs.iloc[learn[look_at]])[:, 1]
+            known = truth.iloc[learn[look_at]]
+            at = max(np.unique(said), key=lambda each: f1_score(known, said >= each))
+        plain.fit(inputs.iloc[learn], truth.iloc[learn])
+        said = plain.predict_proba(inputs.iloc[asked])[:, 1]
+        expected.append(f1_score(truth.iloc[asked], said >= at))
+    assert judge.name == "f1"
+    scores = [*judge.scores(Configuration("linear"), params.hyperparameters("linear"))]
+    # A threshold that is chosen lies between two rows, and may be either's.
+    assert scores == pytest.approx(expected, abs=1e-9 if threshold == 0.8 else 0.02)
 
 
 def test_baselines_are_tried_whatever_the_budget_is(begin: Begin) -> None:

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 
 from mlops import paths
 from mlops.config.evaluate import Value
-from mlops.config.export import C, Tflite
+from mlops.config.export import C, Coreml, Tflite
 from mlops.config.params import Params
 from mlops.data.inputs import columns, model_inputs, target_values
 from mlops.errors import InputError
@@ -199,6 +199,13 @@ def test_exports_predict_by_it(what: str, name: str, threshold: float, tmp_path:
         parity = compare(model.predict(test), answers, model.scales, 1e-4, threshold=threshold)
         assert parity.worst == []
         assert parity.rows == len(test)
+
+
+def test_core_ml_which_names_the_likelier_class_refuses_it(tmp_path: Path) -> None:
+    model, given = _case("binary", "linear", 0.8)
+    with pytest.raises(InputError, match="cannot hold train.threshold: set that to null"):
+        TARGETS["coreml"].make(to_onnx(model, given), "made", tmp_path, Coreml())
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_threshold_of_other_values_is_refused() -> None:

@@ -8,6 +8,7 @@ from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from ..config.params import Params
 from ..config.section import Section
@@ -20,8 +21,9 @@ from ..learning.declared import Declared
 from ..learning.estimators import build
 from ..learning.folds import Fold, folds
 from ..learning.metrics import Metric, Scored, catalogue, values
+from ..learning.model import Threshold
 from ..learning.naive import naive_answers
-from ..pipeline.train import fitted, scored_by
+from ..pipeline.train import INNER, decide, fitted, scored_by
 from .space import Choices, Configuration
 
 State = Literal["done", "pruned", "failed"]
@@ -126,7 +128,24 @@ class Judge:
         with catch_warnings(action="ignore"):  # of what converges slowly: its score tells
             self._check_memory(params, hyperparameters, declared, learn)
             pipeline = fitted(params, hyperparameters, self.contract, learn, declared)
-            return scored_by(params.task, pipeline, None, self.contract, asked)
+            decided = self._threshold(params, hyperparameters, declared, learn, pipeline)
+            return scored_by(params.task, pipeline, None, self.contract, asked, decided)
+
+    def _threshold(
+        self,
+        params: Params,
+        hyperparameters: Section,
+        declared: Declared,
+        learn: pd.DataFrame,
+        pipeline: Pipeline,
+    ) -> Threshold | None:
+        """Where the second of two classes begins; one that is chosen, by rows kept for it."""
+        if not isinstance(params.train.threshold, str):
+            return decide(params, self.contract, pipeline, learn)
+        parted = folds(learn, self.contract, params.task, INNER, params.train.seed)
+        inner, look_at = (learn.iloc[rows].reset_index(drop=True) for rows in parted[-1])
+        before = fitted(params, hyperparameters, self.contract, inner, declared)
+        return decide(params, self.contract, before, look_at)
 
     def _check_memory(
         self, params: Params, hyperparameters: Section, declared: Declared, learn: pd.DataFrame

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
-from ..errors import InputError
+from ..errors import InputError, needs_group
 from .program import Program, Step, Value
 from .trees import Trees
 
@@ -67,6 +67,11 @@ def write(model: onnx.ModelProto, path: Path) -> None:
         # The format itself names the class whose probability is highest.
         outputs = [value for value in outputs if value.name == PROBABILITY]
     steps = program.towards(outputs)
+    if any(step.operator == "GreaterOrEqual" for step in program.steps if step not in steps):
+        raise InputError(
+            "export.targets.coreml: the format names the class whose probability is highest, and "
+            "cannot hold train.threshold: set that to null and compare in your app, or export to c"
+        )
     writer = Writer(messages(), program.inputs, labels, _names(steps, outputs))
     for step in steps:
         write = WRITERS.get(step.operator)
@@ -89,10 +94,7 @@ def messages() -> Any:
     try:
         from coremltools import proto
     except ImportError:
-        raise InputError(
-            "export.targets.coreml needs the dependency group `coreml`: run `uv sync --group "
-            'coreml`, and add "coreml" to default-groups in pyproject.toml so that CI has it, too'
-        ) from None
+        raise needs_group("export.targets.coreml", "coreml") from None
     finally:
         logging.disable(level)
     return proto

@@ -37,6 +37,10 @@ class ProbableLGBMClassifier(LGBMClassifier):
     decision_function = None  # type: ignore[assignment] # as scikit-learn's own take one out
 
 
+class ConvertibleLGBMRegressor(LGBMRegressor):
+    """LGBMRegressor whose pickle names this module: loading it brings the converter."""
+
+
 update_registered_converter(
     ProbableLGBMClassifier,
     "LightGbmProbableLGBMClassifier",
@@ -45,8 +49,8 @@ update_registered_converter(
     options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
 )
 update_registered_converter(
-    LGBMRegressor,
-    "LightGbmLGBMRegressor",
+    ConvertibleLGBMRegressor,
+    "LightGbmConvertibleLGBMRegressor",
     calculate_linear_regressor_output_shapes,
     convert_lightgbm,
 )
@@ -57,12 +61,12 @@ def classifier(**settings: Any) -> ProbableLGBMClassifier:
     return ProbableLGBMClassifier(**FIXED, **settings)
 
 
-def regressor(**settings: Any) -> LGBMRegressor:
+def regressor(**settings: Any) -> ConvertibleLGBMRegressor:
     """A regressor with some hyperparameters and `random_state`."""
-    return LGBMRegressor(**FIXED, **settings)
+    return ConvertibleLGBMRegressor(**FIXED, **settings)
 
 
-def snap_thresholds(model: ProbableLGBMClassifier | LGBMRegressor) -> None:
+def snap_thresholds(model: ProbableLGBMClassifier | ConvertibleLGBMRegressor) -> None:
     """Put thresholds, in place, where float32, which ONNX keeps, takes every branch alike.
 
     LightGBM compares in float64. A float32 input is at most a threshold exactly when it is at most

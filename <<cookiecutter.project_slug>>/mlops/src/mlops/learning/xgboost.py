@@ -52,6 +52,10 @@ class LabelledXGBClassifier(XGBClassifier):
         return self.labels_
 
 
+class ConvertibleXGBRegressor(XGBRegressor):
+    """XGBRegressor whose pickle names this module: loading it brings the converter."""
+
+
 update_registered_converter(
     LabelledXGBClassifier,
     "XGBoostLabelledXGBClassifier",
@@ -60,8 +64,8 @@ update_registered_converter(
     options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
 )
 update_registered_converter(
-    XGBRegressor,
-    "XGBoostXGBRegressor",
+    ConvertibleXGBRegressor,
+    "XGBoostConvertibleXGBRegressor",
     calculate_linear_regressor_output_shapes,
     convert_xgboost,
 )
@@ -75,6 +79,6 @@ def classifier(**settings: Any) -> LabelledXGBClassifier:
     return LabelledXGBClassifier(n_jobs=1, **settings)
 
 
-def regressor(**settings: Any) -> XGBRegressor:
+def regressor(**settings: Any) -> ConvertibleXGBRegressor:
     """A regressor with some hyperparameters and `random_state`, on one core as `classifier`."""
-    return XGBRegressor(n_jobs=1, **settings)
+    return ConvertibleXGBRegressor(n_jobs=1, **settings)

@@ -201,10 +201,11 @@ def measured(params: Params, contract: Contract) -> Iterator[dict[str, Any]]:
         *_, (inner, look_at) = folds(fit_on, contract, params.task, INNER, params.train.seed)
         parts = fit_on.iloc[inner], fit_on.iloc[look_at]
         chosen, _ = made_smaller(params, choose(params, contract, *parts), contract, *parts)
-        decided = None
-        if params.train.threshold is not None:
-            decided = decide(params, contract, fit(params, chosen, contract, parts[0]), parts[1])
-        pipeline = fit(params, chosen, contract, fit_on)
+        pipeline = asked_of = fit(params, chosen, contract, fit_on)
+        if isinstance(params.train.threshold, str):
+            # What chooses a threshold has not learned from the rows that it looks at.
+            asked_of = fit(params, chosen, contract, parts[0])
+        decided = decide(params, contract, asked_of, parts[1])
         scored = scored_by(params.task, pipeline, None, contract, asked, decided)
         yield {
             "learned": len(fit_on),

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from ..config.compare import Compare
-from ..digits import digits
+from ..digits import counted, digits
 from ..errors import InputError
 from ..files import parse
 from ..git.revision import Revision, git
@@ -222,7 +222,7 @@ def _one_line(environment: str, base: Revision) -> Hop:
         entry.content for each in stretches(path, base) for entry in each.at.entries(path).values()
     }
     aside = [commit for blob, commit in blobs.items() if blob not in own]
-    value = f"{len(own)} versions of {path}"
+    value = f"{counted(len(own), 'version')} of {path}"
     if not aside:
         return Hop("history", value, "ok")
     why = (

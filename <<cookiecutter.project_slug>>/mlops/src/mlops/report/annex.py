@@ -107,10 +107,17 @@ def _releases(at: Revision) -> Lines:
         yield _Gap("Versions: nothing has been released, or this was not asked of a commit")
 
 
-def _interaction(_card: Card, _at: Revision) -> Lines:
+def _interaction(card: Card, _at: Revision) -> Lines:
     yield f"It answers over HTTP, by the Open Inference Protocol 2 and as JSON: `{MANUAL}/serve.md`"
     yield f"Rows in files are scored in batches: `{MANUAL}/batch.md`"
-    yield _Gap("The systems that ask it and act on its answers")
+    if card.said.teams:
+        yield f"Answers go to: {'; '.join(card.said.teams.use)}"
+    else:
+        yield _Gap("Who uses the answers: `teams` in `model.yaml`")
+    for name, use in (card.said.callers or {}).items():
+        yield f"{name} asks it, for: {use}"
+    if not card.said.callers:
+        yield _Gap("The systems that ask it: `callers` in `model.yaml`")
 
 
 def _versions(_card: Card, at: Revision) -> Lines:

@@ -17,16 +17,13 @@ from .layout import layout
 from .markdown import plain, tidy
 
 PAGE = EXPERIMENTS / "README.md"
-# Metrics of a cell.
-FEW = 2
 
 
 def show(found: list[Experiment]) -> None:
     """Print experiments, a line each."""
     console = Console(markup=False, emoji=False)
-    table = Table(
-        Column("experiment", no_wrap=True), "made", "settings", "scores", "test", "what it told"
-    )
+    short = [Column(name, no_wrap=True) for name in ("experiment", "made", "score", "test")]
+    table = Table(*short, "settings", "what it told")
     for each in found:
         record = each.record
         told = [record.hypothesis and f"? {record.hypothesis}", record.conclusion]
@@ -36,9 +33,9 @@ def show(found: list[Experiment]) -> None:
         table.add_row(
             record.name,
             f"{record.made}{state}",
+            _first(record.scores),
+            _first(record.test),
             ", ".join(f"{_short(key)} {_value(each)}" for key, each in record.params.items()),
-            _scores(record.scores),
-            _scores(record.test),
             "\n".join(filter(None, told)),
             style="green" if each.is_taken else None,
         )
@@ -64,17 +61,17 @@ def write() -> Path:
 def page(records: list[Record]) -> str:
     """The page, the newest experiment first."""
     ordered = sorted(records, key=lambda each: (each.made, each.name), reverse=True)
-    template = layout("experiments.md", anchor=_anchor, scores=_scores_in_a_cell)
+    template = layout("experiments.md", anchor=_anchor, score=_first_in_a_cell)
     return tidy(template.render(records=ordered))
 
 
-def _scores(scores: Mapping[str, float]) -> str:
-    """The first metrics, as a cell has them."""
-    return ", ".join(f"{name} {digits(value)}" for name, value in [*scores.items()][:FEW])
+def _first(scores: Mapping[str, float]) -> str:
+    """The first metric, as a cell has it."""
+    return next((f"{name} {digits(value)}" for name, value in scores.items()), "")
 
 
-def _scores_in_a_cell(scores: Mapping[str, float]) -> str:
-    return plain(_scores(scores) or "–")
+def _first_in_a_cell(scores: Mapping[str, float]) -> str:
+    return plain(_first(scores) or "–")
 
 
 def _anchor(name: str) -> str:
