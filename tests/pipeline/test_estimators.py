@@ -13,6 +13,7 @@ SEARCHES: dict[str, dict[str, list[Any]]] = {
     "boosting": {"max_leaf_nodes": [3, 7], "learning_rate": [0.05, 0.1]},
     "forest": {"max_depth": [3, 6], "max_features": ["sqrt", 0.5]},
     "mlp": {"hidden_layer_sizes": [[8], [16, 8]], "early_stopping": [True, False]},
+    "network": {"layers": [[{"dense": 8, "activation": "gelu"}], [{"dense": 4}]]},
     "kmeans": {"n_clusters": [3, 4, 6]},
     "mixture": {"n_components": [3, 4, 6]},
     "elasticnet": {"l1_ratio": [0.2, 0.8]},
@@ -23,10 +24,18 @@ SEARCHES: dict[str, dict[str, list[Any]]] = {
     "extratrees": {"max_depth": [3, 6], "max_features": ["sqrt", 0.5]},
 }
 ESTIMATORS = {
-    "classification": ["linear", "elasticnet", "boosting", "forest", "extratrees", "mlp"],
+    "classification": [
+        "linear",
+        "elasticnet",
+        "boosting",
+        "forest",
+        "extratrees",
+        "mlp",
+        "network",
+    ],
     "regression": [
         *("linear", "elasticnet", "poisson", "gamma", "tweedie", "quantile"),
-        *("boosting", "forest", "extratrees", "mlp"),
+        *("boosting", "forest", "extratrees", "mlp", "network"),
     ],
     "clustering": ["kmeans", "mixture"],
 }

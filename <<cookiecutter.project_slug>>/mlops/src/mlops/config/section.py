@@ -1,6 +1,6 @@
 """What every section of params.yaml is made of."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
-    """A part of params.yaml. Unknown keys are refused, and `"1"` is not a number."""
+    """A part of params.yaml. Unknown keys are refused, and `"1"` is not a number.
+
+    Attributes:
+        unsearched: of hyperparameters, the keys that no search may try.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    unsearched: ClassVar[frozenset[str]] = frozenset()

@@ -1,6 +1,6 @@
 """The catalogue: task → name → estimator. Each entry survives export to ONNX, or is not in here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -41,20 +41,24 @@ from ..config.hyperparameters import (
     LogLinkParams,
     MixtureParams,
     MlpParams,
+    NetworkClassifierParams,
+    NetworkRegressorParams,
     QuantileParams,
     RidgeParams,
     TweedieParams,
     own_estimators,
 )
+from ..config.network import Network
 from ..config.section import Section, Task
 from ..data.contract import Contract
 from ..errors import InputError, first_line, own_code
-from ..paths import PARAMS
+from ..paths import FEATURES, PARAMS
 from ..project import shown, wrong
-from .declared import load_declared
+from .declared import Learned, load_declared
 from .features import DeclaredFeatures, own_preprocessing, preprocessing
 from .folds import Fold
 from .mixture import Mixture
+from .network import NetworkClassifier, NetworkRegressor, needed
 
 
 def _as_it_is(_: BaseEstimator) -> None:
@@ -122,6 +126,7 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
         "forest": Entry(RandomForestClassifier, False, ForestClassifierParams),
         "extratrees": Entry(ExtraTreesClassifier, False, ForestClassifierParams),
         "mlp": Entry(MLPClassifier, True, MlpParams),
+        "network": Entry(needed(NetworkClassifier), True, NetworkClassifierParams),
     },
     "regression": {
         "linear": Entry(Ridge, True, RidgeParams),
@@ -139,6 +144,7 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
         "forest": Entry(RandomForestRegressor, False, ForestParams),
         "extratrees": Entry(ExtraTreesRegressor, False, ForestParams),
         "mlp": Entry(MLPRegressor, True, MlpParams),
+        "network": Entry(needed(NetworkRegressor), True, NetworkRegressorParams),
     },
     "clustering": {
         "kmeans": Entry(KMeans, True, KMeansParams),
@@ -167,20 +173,53 @@ def check_target(name: str, hyperparameters: Section, truth: np.ndarray | None) 
         )
 
 
-def features(contract: Contract, scaled: bool) -> Pipeline:
+def features(contract: Contract, scaled: bool, embedded: Iterable[str] = ()) -> Pipeline:
     """The steps before an estimator, untrained, from inputs as inputs.model_inputs has them.
 
     `declared` computes what features.yaml says, where it says something; `features` is the owner's
     preprocessing where there is one, else the engine's.
+
+    Args:
+        contract: names the inputs and their kinds.
+        scaled: see features.preprocessing.
+        embedded: the categories of which the estimator learns an embedding.
     """
-    make, declared = own_preprocessing() or preprocessing, load_declared(contract)
+    own, declared = own_preprocessing(), load_declared(contract)
+    learned = contract if declared.is_empty else declared.learned
+    if names := [*embedded]:
+        if own:
+            told = "makes the columns itself: embeddings are for those that the engine makes"
+            raise wrong("features", "preprocessing", told)
+        learned = _embedded(learned, names)
+    step = ("features", (own or preprocessing)(learned, scaled))
     if declared.is_empty:
-        return Pipeline([("features", make(contract, scaled))])
-    return Pipeline(
-        [
-            ("declared", DeclaredFeatures(declared)),
-            ("features", make(declared.learned, scaled)),
-        ]
+        return Pipeline([step])
+    return Pipeline([("declared", DeclaredFeatures(declared)), step])
+
+
+def _embedded(contract: Contract, names: list[str]) -> Learned:
+    """What is learned from, with categories that a network embeds.
+
+    Raises InputError where one is none, or is encoded in another way.
+    """
+    learned = contract if isinstance(contract, Learned) else None
+    encodings = learned.encodings if learned else {}
+    known = [
+        name
+        for name in contract.features
+        if contract.columns[name].kind == "categorical" and name not in encodings
+    ]
+    for name in names:
+        where = f"{PARAMS}: estimators.network.embeddings.{name}"
+        if name in encodings:
+            raise InputError(f"{where}: {FEATURES} encodes it; leave one of the two out")
+        if name not in known:
+            raise InputError(
+                f"{where}: no category of this name is learned from; "
+                f"choose from {', '.join(known) or 'none'}"
+            )
+    return Learned(
+        dialect=contract.dialect, columns=contract.columns, encodings=encodings, embedded=names
     )
 
 
@@ -213,7 +252,8 @@ def build(
         raise wrong("estimators", f"ESTIMATORS: {name}", told)
     if calibration is not None:
         model = CalibratedClassifierCV(model, method="sigmoid", cv=calibration)
-    return Pipeline([*features(contract, entry.scaled).steps, ("model", model)])
+    embedded = hyperparameters.embeddings if isinstance(hyperparameters, Network) else ()
+    return Pipeline([*features(contract, entry.scaled, embedded).steps, ("model", model)])
 
 
 def finish(task: Task, name: str, pipeline: Pipeline) -> None:

@@ -22,6 +22,7 @@ from ..project import module, shown, wrong
 from .declared import Declared
 from .features import DeclaredFeatures
 from .mixture import Mixture as Mixture  # which a pickle may name: loading depends on it
+from .network import NetworkClassifier as NetworkClassifier  # likewise
 
 # Predictions by name, each with a row first: `prediction` (rows,) always; `probability` (rows,
 # classes) for classification; `lower`, `upper` (rows,) where regression has an interval;
