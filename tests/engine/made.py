@@ -69,7 +69,6 @@ HYPERPARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
                 {"dense": 8, "activation": "relu"},
                 {"normalisation": "batch"},
             ],
-            "embeddings": {"colour": 2},
             "learning_rate": 0.02,
             "batch_size": 64,
             "epochs": 40,

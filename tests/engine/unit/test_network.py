@@ -20,12 +20,13 @@ from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
+from mlops.config.export import C, Tflite
 from mlops.config.hyperparameters import NetworkClassifierParams, NetworkRegressorParams
 from mlops.config.network import Network
 from mlops.config.params import Params
 from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
-from mlops.export import c, tflite
+from mlops.export.targets import TARGETS
 from mlops.files import explain
 from mlops.inference import OnnxModel
 from mlops.learning import descent, network
@@ -122,15 +123,16 @@ def test_every_layer_survives_export(tmp_path: Path) -> None:
     proto = to_onnx(model, contract)
     onnx.save(proto, tmp_path / "model.onnx")
     converted = OnnxModel(tmp_path / "model.onnx")
-    test = model_inputs(made.rows("binary", 200, seed=3), contract)
-    for group, rows in {
-        "test": test,
-        **edge_cases(test, model, proto, contract, 300).groups,
-    }.items():
-        parity = compare(model.predict(rows), converted.predict(columns(rows)), model.scales, 1e-4)
-        assert parity.worst == [], f"{group}: {parity}"
-    assert c.write(proto, "made", "a note").table_bytes > 0
-    tflite.write(proto, tmp_path)
+    TARGETS["tflite"].make(proto, "made", tmp_path, Tflite())
+    TARGETS["c"].make(proto, "made", tmp_path, C())
+    others = [TARGETS[name].run(proto, "made", tmp_path) for name in ("tflite", "c")]
+    test = model_inputs(made.rows("binary", 100, seed=3), contract)
+    groups = {"test": test, **edge_cases(test, model, proto, contract, 100).groups}
+    for group, rows in groups.items():
+        for made_of in (converted, *others):
+            said = made_of.predict(columns(rows))
+            parity = compare(model.predict(rows), said, model.scales, 1e-4)
+            assert parity.worst == [], f"{group}: {parity}"
 
 
 def test_a_category_that_training_never_saw_is_the_mean_of_its_rows() -> None:
