@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
@@ -55,6 +56,7 @@ from ..errors import InputError, first_line, own_code
 from ..paths import FEATURES, PARAMS
 from ..project import shown, wrong
 from .declared import Learned, load_declared
+from .encoders import Places
 from .features import DeclaredFeatures, own_preprocessing, preprocessing
 from .folds import Fold
 from .mixture import Mixture
@@ -187,14 +189,23 @@ def features(contract: Contract, scaled: bool, embedded: Iterable[str] = ()) -> 
     own, declared = own_preprocessing(), load_declared(contract)
     learned = contract if declared.is_empty else declared.learned
     if names := [*embedded]:
-        if own:
-            told = "makes the columns itself: embeddings are for those that the engine makes"
-            raise wrong("features", "preprocessing", told)
         learned = _embedded(learned, names)
-    step = ("features", (own or preprocessing)(learned, scaled))
+    made = (own or preprocessing)(learned, scaled)
+    if names and not _ends_with_places(made, names):
+        told = "must leave the columns of estimators.network.embeddings to the engine's, and last"
+        raise wrong("features", "preprocessing", told)
+    step = ("features", made)
     if declared.is_empty:
         return Pipeline([step])
     return Pipeline([("declared", DeclaredFeatures(declared)), step])
+
+
+def _ends_with_places(made: Any, names: list[str]) -> bool:
+    """Whether the last columns that a transformer makes are the places of these categories."""
+    last = made.transformers[-len(names) :] if isinstance(made, ColumnTransformer) else []
+    return [columns for _, step, columns in last if isinstance(step, Places)] == [
+        [name] for name in names
+    ]
 
 
 def _embedded(contract: Contract, names: list[str]) -> Learned:
