@@ -66,6 +66,15 @@ HYPERPARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
             "max_iter": 500,
             "early_stopping": True,
         },
+        "network": {
+            "layers": [
+                {"dense": 8, "activation": "relu"},
+                {"normalisation": "batch"},
+            ],
+            "learning_rate": 0.02,
+            "batch_size": 64,
+            "epochs": 40,
+        },
     },
     "clustering": {
         "kmeans": {"n_clusters": 4, "n_init": 3, "max_iter": 100},

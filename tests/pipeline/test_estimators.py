@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+import yaml
+from helpers import PROJECT
 from pipeline.running import STAGES, Project, Reproduced, each_task
 
 SEARCHES: dict[str, dict[str, list[Any]]] = {
@@ -15,6 +18,7 @@ SEARCHES: dict[str, dict[str, list[Any]]] = {
     "xgboost": {"max_depth": [2, 4], "n_estimators": [20, 40]},
     "forest": {"max_depth": [3, 6], "max_features": ["sqrt", 0.5]},
     "mlp": {"hidden_layer_sizes": [[8], [16, 8]], "early_stopping": [True, False]},
+    "network": {"layers": [[{"dense": 8, "activation": "gelu"}], [{"dense": 4}]]},
     "kmeans": {"n_clusters": [3, 4, 6]},
     "mixture": {"n_components": [3, 4, 6]},
     "elasticnet": {"l1_ratio": [0.2, 0.8]},
@@ -26,10 +30,10 @@ SEARCHES: dict[str, dict[str, list[Any]]] = {
 }
 TREES = ["boosting", "lightgbm", "xgboost", "forest", "extratrees"]
 ESTIMATORS = {
-    "classification": ["linear", "elasticnet", *TREES, "mlp"],
+    "classification": ["linear", "elasticnet", *TREES, "mlp", "network"],
     "regression": [
         *("linear", "elasticnet", "poisson", "gamma", "tweedie", "quantile"),
-        *(*TREES, "mlp"),
+        *(*TREES, "mlp", "network"),
     ],
     "clustering": ["kmeans", "mixture"],
 }
@@ -79,6 +83,27 @@ def test_estimator_survives_export(project: Project, task: str, estimator: str) 
     assert project.run("mlops", "predict", "data/small.parquet", "-o", "out.csv").returncode == 0
     lines = (project.folder / "out.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 2001
+
+
+@pytest.mark.parametrize("task", ["classification"])
+def test_the_page_of_networks_is_right(project: Project, task: str) -> None:
+    """Its declaration as it stands: trained, logged by epoch, verified; its error in its words."""
+    text = (PROJECT / "mlops/docs/network.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml\n# params.yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (declared,) = map(yaml.safe_load, blocks)
+    network = declared["estimators"]["network"]
+    project.set("params.yaml", train__estimator="network", estimators__network=network)
+    ran, _ = project.repro()
+    assert ran == STAGES[STAGES.index("train") :]
+    assert project.read("reports/train/params.yaml")["layers"][1] == {"normalisation": "batch"}
+    assert project.read("reports/parity.json")["within_tolerance"]
+    for curve in ("loss", "validation_loss"):
+        lines = project.folder / f"reports/train/plots/metrics/{curve}.tsv"
+        assert 2 < len(lines.read_text(encoding="utf-8").splitlines()) <= 31
+    network["layers"][2]["residual"][0]["dense"] = 32
+    project.set("params.yaml", estimators__network=network)
+    (line,) = re.findall(r"^error: .*$", text, re.MULTILINE)
+    assert line in project.stage("train", code=2).stderr
 
 
 @pytest.mark.parametrize("task", ["classification"])

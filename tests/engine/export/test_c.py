@@ -86,7 +86,12 @@ def test_every_model_says_the_same_in_c(what: str, name: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("what", "name"),
     [
-        *(("binary", "boosting"), ("binary", "mlp"), ("multiclass", "forest")),
+        *(
+            ("binary", "boosting"),
+            ("binary", "mlp"),
+            ("multiclass", "network"),
+            ("multiclass", "forest"),
+        ),
         *(("multiclass", "linear"), ("regression", "boosting"), ("clustering", "mixture")),
     ],
 )

@@ -14,7 +14,7 @@ from mlops.learning.conversion import to_onnx
 from mlops.learning.model import Model
 
 TARGET = TARGETS["onnx-int8"]
-NETWORKS = [(what, name) for what, name in made.PAIRS if name == "mlp"]
+NETWORKS = [(what, name) for what, name in made.PAIRS if name in ("mlp", "network")]
 
 
 def probability(model: Model, what: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -61,6 +62,21 @@ def test_what_the_format_has_not_is_named(
         TARGET.make(to_onnx(model, contract), "made", tmp_path, Tflite())
 
 
+@pytest.mark.parametrize("how", ["target", "frequency", {"rare": 0.1}])
+def test_encodings_say_the_same(how: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of categories that training saw, of others and of none."""
+    monkeypatch.chdir(tmp_path)
+    write_json(FEATURES, {"columns": {"colour": {"encode": how}}})
+    contract, rows = made.contract("multiclass"), made.rows("multiclass")
+    model = made.fit(made.params("multiclass", "linear"), contract, rows, rows)
+    converted = to_onnx(model, contract)
+    TARGET.make(converted, "made", tmp_path, Tflite())
+    test = model_inputs(made.rows("multiclass", ROWS, seed=1), contract)
+    test.loc[:9, "colour"] = "never seen"
+    said = TARGET.run(tmp_path).predict(columns(test))
+    assert compare(model.predict(test), said, model.scales, 1e-4).worst == []
+
+
 @pytest.mark.parametrize(("what", "name"), [pair for pair in made.PAIRS if pair[1] not in TREES])
 def test_eight_bits_say_nearly_the_same(what: str, name: str, tmp_path: Path) -> None:
     model, contract = made.trained(what, name), made.contract(what)
@@ -75,7 +91,13 @@ def test_eight_bits_say_nearly_the_same(what: str, name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("what", "name"),
-    [("binary", "mlp"), ("multiclass", "linear"), ("regression", "mlp"), ("clustering", "kmeans")],
+    [
+        ("binary", "mlp"),
+        ("multiclass", "network"),
+        ("multiclass", "linear"),
+        ("regression", "mlp"),
+        ("clustering", "kmeans"),
+    ],
 )
 def test_a_microcontrollers_interpreter_says_the_same(what: str, name: str, tmp_path: Path) -> None:
     """In 16 KiB of memory."""

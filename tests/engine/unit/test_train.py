@@ -30,6 +30,7 @@ SPACES: dict[str, dict[str, list[Any]]] = {
     "mlp": {"hidden_layer_sizes": [[2], [8, 4]]},
     "lightgbm": {"n_estimators": [1, 10], "num_leaves": [3, 7]},
     "xgboost": {"n_estimators": [1, 10], "max_depth": [1, 3]},
+    "network": {"layers": [[{"dense": 4, "activation": None}], []]},
     "kmeans": {"n_clusters": [3, 4]},
     "elasticnet": {"l1_ratio": [0.1, 0.9]},
     "extratrees": {"max_depth": [1, None], "max_features": ["sqrt", 0.9]},
@@ -130,11 +131,13 @@ def test_the_learning_curve_falls(what: str, name: str) -> None:
     model, contract, rows = made.trained(what, name), made.contract(what), made.rows(what)
     inputs, truth = model_inputs(rows, contract), target_values(rows, contract)
     curve = [*learning_curve(model.pipeline, inputs, truth)]
-    if name not in ("boosting", "mlp"):
+    if name not in ("boosting", "mlp", "network"):
         assert curve == []
-    else:
-        assert len(curve) == model.pipeline[-1].n_iter_
-        assert curve[-1] < curve[0]
+        return
+    assert len(curve) == len(getattr(model.pipeline[-1], "loss_curve_", curve))
+    assert curve[-1]["loss"] < curve[0]["loss"]
+    stops = {"validation_loss"} if name == "network" else set()
+    assert all(step.keys() == {"loss"} | stops for step in curve)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from ..project import entries, module, shown, wrong
+from .network import Network
 from .section import Count, Fraction, Positive, Searched, Section, Task, searched
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -198,6 +199,18 @@ class MlpParams(Section):
     early_stopping: bool = True
 
 
+class NetworkClassifierParams(Network, Weighted):
+    """Hyperparameters of `network` for classification; `focal` is for what is hard to tell."""
+
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+
+
+class NetworkRegressorParams(Network):
+    """Hyperparameters of `network` for regression; `poisson` is for counts."""
+
+    loss: Literal["squared_error", "absolute_error", "huber", "poisson"] = "squared_error"
+
+
 class KMeansParams(Section):
     """Hyperparameters of `kmeans`."""
 
@@ -229,6 +242,7 @@ HYPERPARAMETERS: dict[Task, dict[str, type[Section]]] = {
         "forest": ForestClassifierParams,
         "extratrees": ForestClassifierParams,
         "mlp": MlpParams,
+        "network": NetworkClassifierParams,
     },
     "regression": {
         "linear": RidgeParams,
@@ -243,6 +257,7 @@ HYPERPARAMETERS: dict[Task, dict[str, type[Section]]] = {
         "forest": ForestParams,
         "extratrees": ForestParams,
         "mlp": MlpParams,
+        "network": NetworkRegressorParams,
     },
     "clustering": {"kmeans": KMeansParams, "mixture": MixtureParams},
 }

@@ -92,6 +92,8 @@ class Params(Terms):
             # Alone, so that a mistake in `estimators` is not told once more for each value.
             check = self._known[name].model_validate
             for key, values in space.items():
+                if key in self._known[name].unsearched:
+                    yield f"train.search.space.{name}.{key}: it decides what columns there are"
                 for value in values:
                     yield from _mistakes(f"train.search.space.{name}", partial(check, {key: value}))
         for name, domains in self.search.space.items():

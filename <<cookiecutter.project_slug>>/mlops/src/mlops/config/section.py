@@ -1,7 +1,7 @@
 """What every section of params.yaml is made of."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,9 +14,14 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
-    """A part of params.yaml. Unknown keys are refused, and `"1"` is not a number."""
+    """A part of params.yaml. Unknown keys are refused, and `"1"` is not a number.
+
+    Attributes:
+        unsearched: of hyperparameters, the keys that no search may try.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    unsearched: ClassVar[frozenset[str]] = frozenset()
 
 
 class Range(Section):

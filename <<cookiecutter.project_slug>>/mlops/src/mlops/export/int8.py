@@ -25,8 +25,8 @@ def quantised(model: onnx.ModelProto) -> bytes:
     if len(_layers(model)) < LAYERS:
         raise InputError(
             "export.targets.onnx-int8: the model has no layers whose weights could be of eight "
-            "bits; only a network has (train.estimator: mlp). Trees and linear models are small "
-            "as they are: export to c, or leave this target out"
+            "bits; only networks have (train.estimator: mlp or network). Trees and linear models "
+            "are small as they are: export to c, or leave this target out"
         )
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
@@ -35,7 +35,9 @@ def quantised(model: onnx.ModelProto) -> bytes:
         level = logger.level
         logger.setLevel(logging.ERROR)  # it asks for a preparation that changes nothing here
         try:
-            quantize_dynamic(before, after, weight_type=QuantType.QInt8)
+            # Behind an operator of ai.onnx.ml no type is inferred: what layers take is float32.
+            options = {"DefaultTensorType": TensorProto.FLOAT}
+            quantize_dynamic(before, after, weight_type=QuantType.QInt8, extra_options=options)
         finally:
             logger.setLevel(level)
         return after.read_bytes()

@@ -295,6 +295,17 @@ def _alike(writer: Writer, step: Step) -> None:
     writer.follow(made, place)
 
 
+def _cast(writer: Writer, step: Step) -> None:
+    """Cast from or to whole numbers; others as _alike."""
+    (made,), kinds = step.outputs, {step.taken().kind, step.outputs[0].kind}
+    if kinds not in ({"integer", "float"}, {"integer", "double"}):
+        return _alike(writer, step)
+    kind: Kind = "integer" if made.kind == "integer" else "float"
+    return writer.follow(
+        made, writer.operator("CAST", [writer.place(step.taken())], made.shape, kind)
+    )
+
+
 def _reshape(writer: Writer, step: Step) -> None:
     (made,) = step.outputs
     shape = writer.constant(np.array(made.shape))
@@ -314,10 +325,17 @@ def _concat(writer: Writer, step: Step) -> None:
 
 
 def _gather(writer: Writer, step: Step) -> None:
-    """Of a column itself: the same. Of labels: their number, which `columns.json` explains."""
+    """Of a column itself: the same. Of labels: their number, which `columns.json` explains.
+
+    Of a table: the row that is asked for.
+    """
     (made,), taken = step.outputs, step.taken()
     if taken.kind == "text" and taken.constant is None and made.size == taken.size == 1:
         writer.follow_category(made, writer.category(taken))
+    elif taken.constant is not None and taken.kind == "float" and len(taken.shape) == 2:
+        asked = [writer.place(taken), writer.place(step.taken(1))]
+        table = ("GatherOptions", {"axis": 0})
+        writer.follow(made, writer.operator("GATHER", asked, made.shape, settings=table))
     elif taken.constant is not None and taken.size == max(taken.shape):
         writer.classes = taken.constant.ravel().tolist()
         writer.follow(made, writer.place(step.taken(1)))
@@ -350,17 +368,39 @@ def _scaler(writer: Writer, step: Step) -> None:
     writer.follow(made, scaled)
 
 
+def _ones(writer: Writer, column: Value, known: list[str]) -> int:
+    """A 1 where a column of categories is one of those that are known, in a row of 0."""
+    texts = writer.known[writer.category(column)]
+    assert texts is not None
+    texts += [text for text in known if text not in texts]
+    numbers = writer.constant(np.array([[texts.index(text) for text in known]]))
+    shape = (1, len(known))
+    same = writer.operator("EQUAL", [writer.place(column), numbers], shape, "truth")
+    return writer.operator("CAST", [same], shape)
+
+
+def _labelled(writer: Writer, step: Step) -> None:
+    """LabelEncoder of a column: the whole number of each category, or that of all others."""
+    (made,), told = step.outputs, step.settings
+    if step.taken().kind != "text" or "values_int64s" not in told:
+        raise _refused(step)
+    other = told["default_int64"]
+    numbers = writer.constant(np.array([told["values_int64s"]], dtype="float32") - other)
+    known = told["keys_strings"]
+    ones = [_ones(writer, step.taken(), known), numbers]
+    each = writer.operator("MUL", ones, (1, len(known)), settings=("MulOptions", {}))
+    parts = [each, writer.constant(np.array([1]))]
+    total = writer.operator(
+        "SUM", parts, made.shape, settings=("ReducerOptions", {"keepDims": True})
+    )
+    moved = [total, writer.constant(np.array([other], dtype="float32"))]
+    whole = writer.operator("ADD", moved, made.shape, settings=("AddOptions", {}))
+    writer.follow(made, writer.operator("CAST", [whole], made.shape, "integer"))
+
+
 def _one_hot(writer: Writer, step: Step) -> None:
     """OneHotEncoder of a column: its number compared with those of the categories it knows."""
-    (made,), column = step.outputs, writer.category(step.taken())
-    texts = writer.known[column]
-    assert texts is not None
-    texts += [text for text in step.settings["cats_strings"] if text not in texts]
-    places = [texts.index(text) for text in step.settings["cats_strings"]]
-    numbers = writer.constant(np.array([places]))
-    shape = (1, len(places))
-    same = writer.operator("EQUAL", [writer.place(step.taken()), numbers], shape, "truth")
-    ones = writer.operator("CAST", [same], shape)
+    (made,), ones = step.outputs, _ones(writer, step.taken(), step.settings["cats_strings"])
     table = ("ReshapeOptions", {"newShape": list(made.shape)})
     shaped = [ones, writer.constant(np.array(made.shape))]
     writer.follow(made, writer.operator("RESHAPE", shaped, made.shape, settings=table))
@@ -456,7 +496,7 @@ WRITERS: dict[str, Callable[[Writer, Step], None]] = {
     "ArgMax": _choice("ARG_MAX"),
     "ArgMin": _choice("ARG_MIN"),
     "ArrayFeatureExtractor": _gather,
-    "Cast": _alike,
+    "Cast": _cast,
     "Concat": _concat,
     "Div": _simple("DIV", "DivOptions"),
     "Exp": _simple("EXP"),
@@ -464,6 +504,7 @@ WRITERS: dict[str, Callable[[Writer, Step], None]] = {
     "GreaterOrEqual": _simple("GREATER_EQUAL", "GreaterEqualOptions"),
     "Identity": _alike,
     "Imputer": _imputer,
+    "LabelEncoder": _labelled,
     "LinearClassifier": _linear_classifier,
     "LinearRegressor": _linear_regressor,
     "MatMul": _product,

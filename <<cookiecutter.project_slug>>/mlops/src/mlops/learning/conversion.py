@@ -24,6 +24,7 @@ from .declared import Declared
 from .encoders import CategoryEncoder
 from .mixture import Mixture
 from .model import Model
+from .network_nodes import register
 from .nodes import Nodes
 
 # Old enough for the servers in use, new enough for every operator of the catalogue.
@@ -393,3 +394,4 @@ def _convert_encoder(scope: Any, operator: Any, container: Any) -> None:
 update_registered_converter(
     CategoryEncoder, "CategoryEncoder", _encoded_type, _convert_encoder, overwrite=True
 )
+register()

@@ -146,9 +146,11 @@ class Learned(Contract):
 
     Attributes:
         encodings: of the texts that are not one-hot encoded.
+        embedded: the texts of which a network learns an embedding.
     """
 
     encodings: dict[str, Encoding] = {}
+    embedded: list[str] = []
 
 
 @dataclass(frozen=True)

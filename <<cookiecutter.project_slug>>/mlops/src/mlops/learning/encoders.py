@@ -111,6 +111,28 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):
                 self.table_ = np.append(share, 0).reshape(-1, 1).astype("float32")
 
 
+class Places(TransformerMixin, BaseEstimator):
+    """One column of texts as the place of each among those that training saw; for an embedding.
+
+    Attributes:
+        categories_: those that training saw; any other has their number as its place.
+    """
+
+    def fit(self, inputs: pd.DataFrame, target: Any = None) -> Self:
+        """Learn the categories of one column of texts, shape (rows, 1)."""
+        self.categories_ = np.unique(_texts(inputs).astype(str)).astype(object)
+        return self
+
+    def transform(self, inputs: pd.DataFrame) -> np.ndarray:
+        """The place of each row's text, shape (rows, 1), float32."""
+        found = pd.Index(self.categories_).get_indexer(pd.Index(_texts(inputs)))
+        return np.where(found < 0, len(self.categories_), found).astype("float32").reshape(-1, 1)
+
+    def get_feature_names_out(self, names: Any = None) -> np.ndarray:
+        """The column's name."""
+        return np.asarray(["category"] if names is None else names, dtype=object)
+
+
 def hashed(text: str, columns: int) -> int:
     """In which of so many columns a text is: MurmurHash3 of its UTF-8, 32 bits, seed 0."""
     return int(murmurhash3_32(text, seed=0, positive=True)) % columns

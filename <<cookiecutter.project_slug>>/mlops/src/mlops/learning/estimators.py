@@ -1,6 +1,6 @@
 """The catalogue: task → name → estimator. Each entry survives export to ONNX, or is not in here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
@@ -44,6 +45,8 @@ from ..config.hyperparameters import (
     LogLinkParams,
     MixtureParams,
     MlpParams,
+    NetworkClassifierParams,
+    NetworkRegressorParams,
     QuantileParams,
     RidgeParams,
     TweedieParams,
@@ -51,15 +54,18 @@ from ..config.hyperparameters import (
     XgboostRegressorParams,
     own_estimators,
 )
+from ..config.network import Network
 from ..config.section import Section, Task
 from ..data.contract import Contract
 from ..errors import InputError, first_line, needs_group, own_code
-from ..paths import PARAMS
+from ..paths import FEATURES, PARAMS
 from ..project import shown, wrong
-from .declared import Declared, load_declared
+from .declared import Declared, Learned, load_declared
+from .encoders import Places
 from .features import DeclaredFeatures, own_preprocessing, preprocessing
 from .folds import Fold
 from .mixture import Mixture
+from .network import NetworkClassifier, NetworkRegressor, needed
 from .rounding import round_down
 
 
@@ -149,6 +155,7 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
         "forest": Entry(RandomForestClassifier, False, ForestClassifierParams),
         "extratrees": Entry(ExtraTreesClassifier, False, ForestClassifierParams),
         "mlp": Entry(MLPClassifier, True, MlpParams),
+        "network": Entry(needed(NetworkClassifier), True, NetworkClassifierParams),
     },
     "regression": {
         "linear": Entry(Ridge, True, RidgeParams),
@@ -175,6 +182,7 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
         "forest": Entry(RandomForestRegressor, False, ForestParams),
         "extratrees": Entry(ExtraTreesRegressor, False, ForestParams),
         "mlp": Entry(MLPRegressor, True, MlpParams),
+        "network": Entry(needed(NetworkRegressor), True, NetworkRegressorParams),
     },
     "clustering": {
         "kmeans": Entry(KMeans, True, KMeansParams),
@@ -204,23 +212,68 @@ def check_target(name: str, hyperparameters: Section, truth: np.ndarray | None) 
         )
 
 
-def features(contract: Contract, scaled: bool, given: Declared | None = None) -> Pipeline:
+def features(
+    contract: Contract,
+    scaled: bool,
+    given: Declared | None = None,
+    embedded: Iterable[str] = (),
+) -> Pipeline:
     """The steps before an estimator, untrained, from inputs as inputs.model_inputs has them.
 
     `declared` computes what features.yaml says, where it says something; `features` is the owner's
     preprocessing where there is one, else the engine's.
 
     Args:
+        contract: names the inputs and their kinds.
+        scaled: see features.preprocessing.
         given: what is declared, in the place of features.yaml.
+        embedded: the categories of which the estimator learns an embedding.
     """
-    make, declared = own_preprocessing() or preprocessing, given or load_declared(contract)
+    own, declared = own_preprocessing(), given or load_declared(contract)
+    learned = contract if declared.is_empty else declared.learned
+    if names := [*embedded]:
+        learned = _embedded(learned, names)
+    made = (own or preprocessing)(learned, scaled)
+    if names and not _ends_with_places(made, names):
+        told = "must leave the columns of estimators.network.embeddings to the engine's, and last"
+        raise wrong("features", "preprocessing", told)
+    step = ("features", made)
     if declared.is_empty:
-        return Pipeline([("features", make(contract, scaled))])
-    return Pipeline(
-        [
-            ("declared", DeclaredFeatures(declared)),
-            ("features", make(declared.learned, scaled)),
-        ]
+        return Pipeline([step])
+    return Pipeline([("declared", DeclaredFeatures(declared)), step])
+
+
+def _ends_with_places(made: Any, names: list[str]) -> bool:
+    """Whether the last columns that a transformer makes are the places of these categories."""
+    last = made.transformers[-len(names) :] if isinstance(made, ColumnTransformer) else []
+    return [columns for _, step, columns in last if isinstance(step, Places)] == [
+        [name] for name in names
+    ]
+
+
+def _embedded(contract: Contract, names: list[str]) -> Learned:
+    """What is learned from, with categories that a network embeds.
+
+    Raises InputError where one is none, or is encoded in another way.
+    """
+    learned = contract if isinstance(contract, Learned) else None
+    encodings = learned.encodings if learned else {}
+    known = [
+        name
+        for name in contract.features
+        if contract.columns[name].kind == "categorical" and name not in encodings
+    ]
+    for name in names:
+        where = f"{PARAMS}: estimators.network.embeddings.{name}"
+        if name in encodings:
+            raise InputError(f"{where}: {FEATURES} encodes it; leave one of the two out")
+        if name not in known:
+            raise InputError(
+                f"{where}: no category of this name is learned from; "
+                f"choose from {', '.join(known) or 'none'}"
+            )
+    return Learned(
+        dialect=contract.dialect, columns=contract.columns, encodings=encodings, embedded=names
     )
 
 
@@ -255,7 +308,9 @@ def build(
         raise wrong("estimators", f"ESTIMATORS: {name}", told)
     if calibration is not None:
         model = CalibratedClassifierCV(model, method="sigmoid", cv=calibration)
-    return Pipeline([*features(contract, entry.scaled, declared).steps, ("model", model)])
+    embedded = hyperparameters.embeddings if isinstance(hyperparameters, Network) else ()
+    steps = features(contract, entry.scaled, declared, embedded).steps
+    return Pipeline([*steps, ("model", model)])
 
 
 def finish(task: Task, name: str, pipeline: Pipeline) -> None:

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..paths import FEATURES
 from ..project import module, shown, takes, wrong
 from .declared import Declared, Encoding, Learned
-from .encoders import CategoryEncoder
+from .encoders import CategoryEncoder, Places
 
 
 def preprocessing(contract: Contract, scaled: bool) -> ColumnTransformer:
@@ -28,9 +28,12 @@ def preprocessing(contract: Contract, scaled: bool) -> ColumnTransformer:
             measures distances or descends gradients); False only fills them (trees do not care,
             and a scaled number may fall on the other side of a threshold after rounding).
     """
-    encodings = contract.encodings if isinstance(contract, Learned) else {}
+    encodings, embedded = (
+        (contract.encodings, contract.embedded) if isinstance(contract, Learned) else ({}, [])
+    )
     numbers = [name for name in contract.features if contract.columns[name].kind != "categorical"]
-    categories = [name for name in contract.features if name not in {*numbers, *encodings}]
+    others = {*numbers, *encodings, *embedded}
+    categories = [name for name in contract.features if name not in others]
     fill = SimpleImputer(strategy="median")
     encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
     return ColumnTransformer(
@@ -41,6 +44,8 @@ def preprocessing(contract: Contract, scaled: bool) -> ColumnTransformer:
                 (f"encoded{i}", _encoded(encodings[name], scaled), [name])
                 for i, name in enumerate(encodings)
             ),
+            # Last, which is where a network looks for them.
+            *((f"embedded{i}", Places(), [name]) for i, name in enumerate(embedded)),
         ]
     )
 

@@ -22,6 +22,7 @@ from ..project import module, shown, wrong
 from .declared import Declared
 from .features import DeclaredFeatures
 from .mixture import Mixture as Mixture  # which a pickle may name: loading depends on it
+from .network import NetworkClassifier as NetworkClassifier  # likewise
 
 if TYPE_CHECKING:
     # Which a pickle may name, too, where their groups are installed: loading depends on them.

@@ -429,8 +429,9 @@ def log(
         decided = {"threshold": model.threshold.at} if model.threshold else {}
         live.log_params({"estimator": params.train.estimator, **decided, **chosen.model_dump()})
         inputs = model_inputs(look_at, contract)
-        for loss in learning_curve(model.pipeline, inputs, scored.truth):
-            live.log_metric("loss", loss)
+        for losses in learning_curve(model.pipeline, inputs, scored.truth):
+            for name, loss in losses.items():
+                live.log_metric(name, loss)
             live.next_step()
         for name, value in score(params.task, scored).items():
             live.log_metric(name, value, plot=False)
@@ -438,21 +439,24 @@ def log(
 
 def learning_curve(
     pipeline: Pipeline, inputs: pd.DataFrame, truth: np.ndarray | None
-) -> Iterator[float]:
-    """The loss after each step, where the estimator learns in steps.
+) -> Iterator[dict[str, float]]:
+    """The loss after each step, by name, where the estimator learns in steps.
 
-    Boosting: log loss or mean absolute error on the validation rows. Neural network: its training
-    loss. Others: nothing.
+    Boosting: log loss or mean absolute error on the validation rows. Neural networks: their
+    training loss, and beside it that of the rows by which a declared one stops. Others: nothing.
     """
     model = pipeline[-1]
     if hasattr(model, "staged_predict_proba"):
         for probability in model.staged_predict_proba(pipeline[:-1].transform(inputs)):
-            yield float(log_loss(truth, probability, labels=model.classes_))
+            yield {"loss": float(log_loss(truth, probability, labels=model.classes_))}
     elif hasattr(model, "staged_predict"):
         for predicted in model.staged_predict(pipeline[:-1].transform(inputs)):
-            yield float(mean_absolute_error(truth, predicted))
+            yield {"loss": float(mean_absolute_error(truth, predicted))}
     else:
-        yield from map(float, getattr(model, "loss_curve_", []))
+        stops = getattr(model, "validation_loss_curve_", [])
+        for step, loss in enumerate(getattr(model, "loss_curve_", [])):
+            beside = {"validation_loss": float(stops[step])} if stops else {}
+            yield {"loss": float(loss)} | beside
 
 
 if __name__ == "__main__":
