@@ -55,6 +55,11 @@ def test_a_tensor_that_is_not_as_it_says_is_refused(
             {"outputs": [{"name": "prediction", "parameters": {"shared_memory_region": "x"}}]},
             "shares no memory",
         ),
+        ({"parameters": {"binary_data_output": 1}}, "binary_data_output is neither true nor"),
+        (
+            {"outputs": [{"name": "prediction", "parameters": {"binary_data": "yes"}}]},
+            "output prediction: binary_data is neither true nor",
+        ),
     ],
 )
 def test_what_would_be_left_aside_is_refused(

@@ -157,6 +157,8 @@ def decode(body: bytes | bytearray, json_bytes: int | None = None) -> InferReque
 
 def _supported(request: InferRequest) -> None:
     """Raise Refused where a request means what would be left aside."""
+    if request.parameters:
+        _is_flag("parameters", request.parameters, "binary_data_output")
     for tensor in request.inputs:
         if tensor.parameters:
             _known(f"input {tensor.name}", tensor.parameters)
@@ -165,12 +167,18 @@ def _supported(request: InferRequest) -> None:
     for wanted in request.outputs or ():
         if wanted.parameters:
             _known(f"output {wanted.name}", wanted.parameters)
+            _is_flag(f"output {wanted.name}", wanted.parameters, "binary_data")
 
 
 def _known(whose: str, parameters: Parameters) -> None:
     for name, why in UNSUPPORTED.items():
         if name in parameters:
             raise Refused(f"{whose}: {why}")
+
+
+def _is_flag(whose: str, parameters: Parameters, name: str) -> None:
+    if not isinstance(parameters.get(name, False), bool):
+        raise Refused(f"{whose}: {name} is neither true nor false")
 
 
 def read(decoder: msgspec.json.Decoder[Any], text: bytes | bytearray | memoryview) -> Any:
