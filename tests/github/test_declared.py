@@ -18,6 +18,8 @@ Bake = Callable[..., Path]
 REMOTES = helpers.CHOICES["data_remote"]
 REVIEWS = helpers.CHOICES["review"]
 SCIENCE, ENGINEERING = "@example-org/data-science", "@example-org/ml-engineering"
+# GitHub makes the environment when Pages is switched on: a site is none of the project's stages.
+GITHUBS = "github-pages"
 KINDS = ("variables", "labels", "environments")
 each_remote = pytest.mark.parametrize("remote", REMOTES)
 
@@ -46,7 +48,7 @@ def named(root: Path) -> Iterator[tuple[str, str, str]]:
         for job in File(path.read_text(encoding="utf-8")).jobs.values():
             place = job.get("environment", "")
             name = place["name"] if isinstance(place, dict) else place
-            if name and "${{" not in name:
+            if name and "${{" not in name and name != GITHUBS:
                 yield path.name, "environments", name
     for path in sorted(root.glob("environments/*/")):
         yield "environments", "environments", path.name

@@ -206,13 +206,6 @@ def test_exports_predict_by_it(what: str, name: str, threshold: float, tmp_path:
     assert not (tmp_path / "model.mlmodel").exists()
 
 
-def test_core_ml_which_names_the_likelier_class_refuses_it(tmp_path: Path) -> None:
-    model, given = _case("binary", "linear", 0.8)
-    with pytest.raises(InputError, match="cannot hold train.threshold: set that to null"):
-        TARGETS["coreml"].make(to_onnx(model, given), "made", tmp_path, Coreml())
-    assert [*tmp_path.iterdir()] == []
-
-
 def test_a_threshold_of_other_values_is_refused() -> None:
     by_value = Threshold(0.3, "value", WORTH.model_dump())
     check_worth(by_value, WORTH)

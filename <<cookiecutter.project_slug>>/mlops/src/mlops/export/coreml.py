@@ -68,11 +68,6 @@ def write(model: onnx.ModelProto, path: Path) -> None:
         # The format itself names the class whose probability is highest.
         outputs = [value for value in outputs if value.name == PROBABILITY]
     steps = program.towards(outputs)
-    if any(step.operator == "GreaterOrEqual" for step in program.steps if step not in steps):
-        raise InputError(
-            "export.targets.coreml: the format names the class whose probability is highest, and "
-            "cannot hold train.threshold: set that to null and compare in your app, or export to c"
-        )
     writer = Writer(messages(), program.inputs, labels, _names(steps, outputs))
     for step in steps:
         write = WRITERS.get(step.operator)
