@@ -24,9 +24,11 @@ from mlops.data.contract import Contract
 from mlops.data.inputs import model_inputs, target_values
 from mlops.data.profile import profile
 from mlops.files import write_json, write_text
+from mlops.inference import OnnxModel
 from mlops.judging.bootstrap import intervals
 from mlops.judging.slices import slices
 from mlops.learning import conversion
+from mlops.learning.dependence import dependence, strongest
 from mlops.learning.metrics import Scored, catalogue, score
 from mlops.learning.model import Model
 from mlops.learning.naive import naive_answers, naive_scores
@@ -65,7 +67,6 @@ STAGES: dict[str, Any] = {
     },
 }
 
-IMPORTANCE = [{"column": "size", "importance": 0.5, "spread": 0.1}]
 FIRST = {"binary": "linear", "multiclass": "linear", "regression": "linear", "clustering": "kmeans"}
 
 
@@ -96,7 +97,7 @@ def _converted(what: str, how: str) -> onnx.ModelProto:
 
 
 def _examined(what: str, how: str, test: pd.DataFrame) -> dict[Path, Any]:
-    """What the stages write of a model, on some test rows."""
+    """What the stages write of the model that is in place, on some test rows."""
     model, contract = fitted(what, how), made.contract(what)
     params, inputs = made.params(what, FIRST[what]), model_inputs(test, contract)
     scored = Scored(
@@ -105,20 +106,27 @@ def _examined(what: str, how: str, test: pd.DataFrame) -> dict[Path, Any]:
         getattr(model.pipeline, "classes_", None),
         model.pipeline[:-1].transform(inputs),
     )
+    others = [name for name in contract.features if name != "size"]
+    importance = [
+        {"column": name, "importance": 0.5 if name == "size" else 0.0, "spread": 0.1}
+        for name in ("size", *others)
+    ]
+    converted = OnnxModel(paths.CANDIDATE_ONNX)
+    moved = dependence(converted, contract, test, strongest(importance), params.evaluate)
     naive = naive_answers(scored, test, contract, params.evaluate.naive)
     return {
         paths.METRICS: score(params.task, scored),
         paths.INTERVALS: intervals(catalogue(params.task), scored, params.compare),
         paths.OUTCOMES: outcomes(params.task, scored, model.classes or []),
-        paths.IMPORTANCE: IMPORTANCE,
-        paths.DEPENDENCE: [],
+        paths.IMPORTANCE: importance,
+        paths.DEPENDENCE: moved,
         paths.FAIRNESS: {},
         paths.NAIVE: naive_scores(params.task, naive, None),
         paths.SLICES: slices(params.task, scored, test, contract, params.evaluate),
         paths.PARITY: {"tolerance": 1e-4, "groups": {"test": {"difference": 1e-7}}},
         paths.PROVENANCE: {"snapshot_sha256": "0" * 64},
-        paths.PLOTS / "importance.json": IMPORTANCE,
-        paths.PLOTS / "dependence.json": [],
+        paths.PLOTS / "importance.json": importance,
+        paths.PLOTS / "dependence.json": moved,
     }
 
 

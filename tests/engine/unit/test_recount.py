@@ -20,9 +20,7 @@ from mlops.data.inputs import model_inputs
 from mlops.errors import InputError
 from mlops.files import read_json, write_json
 from mlops.git.revision import Revision
-from mlops.inference import OnnxModel
 from mlops.judging.recount import Details, Recount, contradictions, judged_by, loss, recount
-from mlops.learning.dependence import dependence
 from mlops.learning.metrics import Scored
 
 Begin = Callable[[str], Stored]
@@ -70,6 +68,22 @@ def _moved(told: dict[Path, Any]) -> None:
     told[paths.DEPENDENCE][0]["answer"] = 0.5
 
 
+def _emptied(told: dict[Path, Any]) -> None:
+    told[paths.DEPENDENCE].clear()
+
+
+def _unranked(told: dict[Path, Any]) -> None:
+    """With nothing called strong, no dependence could be missed."""
+    told[paths.IMPORTANCE].clear()
+    told[paths.DEPENDENCE].clear()
+
+
+def _ranking_strangers(told: dict[Path, Any]) -> None:
+    for each in told[paths.IMPORTANCE]:
+        each["column"] += " too"
+    told[paths.DEPENDENCE].clear()
+
+
 def _invented(told: dict[Path, Any]) -> None:
     told[paths.DEPENDENCE].append(
         {"column": "income", "value": "1", "class": "true", "answer": 0.5}
@@ -84,6 +98,9 @@ def _invented(told: dict[Path, Any]) -> None:
         (_righter, r"right of class true: reports/outcomes.json says \d+, the model says \d+ of"),
         (_renamed, r"rows of class true: reports/outcomes.json says nothing, the model says \d+"),
         (_moved, r"mean true where size is .*: reports/dependence.json says 0.5, the model says 0"),
+        (_emptied, r"mean true where size is .*: reports/dependence.json says nothing, the model"),
+        (_unranked, r"^reports/importance.json ranks 0 of the model's inputs, evaluate ranks 5: "),
+        (_ranking_strangers, r"^reports/importance.json ranks 0 of the model's inputs, evaluate"),
         (_invented, r"mean true where income is 1: .* says 0.5, the model says nothing of the"),
     ],
 )
@@ -91,19 +108,16 @@ def test_what_somebody_wrote_beside_the_metrics_is_refused_with_both_numbers(
     stored: Stored, change: Callable[[dict[Path, Any]], None], told: str
 ) -> None:
     base = stored.made("good")
-    files = {path: read_json(path) for path in (paths.INTERVALS, paths.OUTCOMES)}
-    model, how = OnnxModel(paths.CANDIDATE_ONNX), stored.params().evaluate
-    files[paths.DEPENDENCE] = dependence(
-        model, made.contract("binary"), rows("binary"), ["size"], how
-    )
-    write_json(paths.DEPENDENCE, files[paths.DEPENDENCE])
+    kinds = (paths.INTERVALS, paths.OUTCOMES, paths.IMPORTANCE, paths.DEPENDENCE)
+    files = {path: read_json(path) for path in kinds}
+    assert all(files.values())
     assert judged_by(stored.params(), Revision.of(base)).contradictions == []
     change(files)
     for path, content in files.items():
         write_json(path, content)
     found = judged_by(stored.params(), Revision.of(base))
     lines = [*map(str, found.contradictions)]
-    assert re.search(told, "\n".join(lines)), lines
+    assert re.search(told, "\n".join(lines), re.MULTILINE), lines
 
 
 def test_metrics_that_somebody_wrote_do_not_decide(stored: Stored) -> None:

@@ -167,7 +167,7 @@ def test_the_verdict_leads_and_sections_follow(
         assert wanted in page.text
     assert page.code.count("train.seed") == 1
     assert "noise" in page.code
-    assert sorted(page.pictures) == ["importance.png", "residuals.png"]
+    assert sorted(page.pictures) == ["dependence.png", "importance.png", "residuals.png"]
 
 
 def test_what_is_doubtful_and_what_the_parts_are_stands_in_it(planted: Stored) -> None:
@@ -202,7 +202,7 @@ def test_what_is_doubtful_and_what_the_parts_are_stands_in_it(planted: Stored) -
 
 def test_all_plots_of_classes_have_both_models_in_them(planted: Stored, tmp_path: Path) -> None:
     page = _check(_report("poor")[1])
-    names = ["calibration", "confusion", "importance", "precision_recall", "roc"]
+    names = ["calibration", "confusion", "dependence", "importance", "precision_recall", "roc"]
     assert sorted(page.pictures) == [f"{name}.png" for name in names]
     answers = compare(planted.params(), Revision.of("poor")).answers
     assert answers

@@ -24,13 +24,14 @@ from ..files import flat, read_json
 from ..git.revision import WORKSPACE, Revision
 from ..inference import OnnxModel
 from ..learning.answers import answers
-from ..learning.dependence import Records, dependence
+from ..learning.dependence import Records, dependence, strongest
 from ..learning.metrics import STABILITY, Scored, catalogue, errors, rounded, score
 from ..learning.naive import NaiveScores, naive_answers, naive_scores
 from ..learning.outcomes import Outcomes, outcomes
 from ..paths import (
     DEPENDENCE,
     FAIRNESS,
+    IMPORTANCE,
     INTERVALS,
     METRICS,
     NAIVE,
@@ -63,11 +64,14 @@ class Details:
     Attributes:
         intervals: where each metric lies.
         outcomes: how many answers are right, or how far off they are.
-        dependence: what is answered on average by the value of an input.
+        importance: of inputs. It takes the model that was trained, which is code: it is believed,
+            but for which inputs there are.
+        dependence: what is answered on average by the value of the strongest of them.
     """
 
     intervals: dict[str, dict[str, float]]
     outcomes: Outcomes
+    importance: Records
     dependence: Records
 
     @staticmethod
@@ -76,21 +80,18 @@ class Details:
         found = Details(
             WORKSPACE.load(INTERVALS) or {},
             WORKSPACE.load(OUTCOMES) or [],
+            WORKSPACE.load(IMPORTANCE) or [],
             WORKSPACE.load(DEPENDENCE) or [],
         )
         try:
             found.numbers()
+            strongest(found.importance)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{INTERVALS}, {OUTCOMES} or {DEPENDENCE}: not as the pipeline writes it "
-                f"({type(error).__name__}: {error}); run `uv run dvc repro`"
+                f"{INTERVALS}, {IMPORTANCE}, {OUTCOMES} or {DEPENDENCE}: not as the pipeline "
+                f"writes it ({type(error).__name__}: {error}); run `uv run dvc repro`"
             ) from None
         return found
-
-    @property
-    def inputs(self) -> list[str]:
-        """Those whose dependence there is."""
-        return [*dict.fromkeys(str(each["column"]) for each in self.dependence)]
 
     def numbers(self) -> dict[Path, dict[str, float]]:
         """Each number of outcomes and dependence by what it is of, and ends of intervals."""
@@ -126,8 +127,9 @@ class Recount:
             None where they cannot be counted without the workspace's own code.
         naive: the metrics of naive answers; worth: how the model compares with the best of them.
         fairness: of groups, as `evaluate` has it.
-        details: intervals, outcomes and partial dependence, this of the inputs that the file has;
-            which inputs are the strongest takes the model that was trained, and is believed.
+        details: intervals, outcomes and partial dependence of the inputs that the file of their
+            importance calls the strongest.
+        ranked: how many of the model's inputs that file has, and how many `evaluate` ranks.
         strangers: test rows that the split of the snapshot does not put there; None where both are
             the base's.
         lost: how far the model that is served falls behind its candidate, where it was then trained
@@ -140,6 +142,7 @@ class Recount:
     worth: dict[str, Worth] | None = None
     fairness: dict[str, Groups] | None = None
     details: Details | None = None
+    ranked: tuple[int, int] = (0, 0)
     strangers: int | None = None
     lost: tuple[float, float] | None = None
 
@@ -233,26 +236,35 @@ def recount(terms: Terms, base: Revision | None, own: bool = True) -> Recount | 
         if final:
             lost = loss(scored, answers(OnnxModel(files[ONNX]), contract, test, space))
         naive = naive_answers(scored, test, contract, terms.evaluate.naive)
+        said = Details.read()
+        ranked = {each["column"] for each in said.importance} & {*contract.features}
         return Recount(
             metrics=rounded(found),
             slices=slices(terms.task, scored, test, contract, terms.evaluate),
             naive=naive_scores(terms.task, naive, terms.evaluate.value),
             worth=worth(terms, scored, naive),
             fairness=groups,
-            details=_details(terms, scored, candidate, contract, test),
+            details=_details(terms, said, scored, candidate, contract, test),
+            ranked=(len(ranked), min(len(contract.features), terms.evaluate.importance_columns)),
             strangers=odd,
             lost=lost,
         )
 
 
 def _details(
-    terms: Terms, scored: Scored, candidate: OnnxModel, contract: Contract, test: pd.DataFrame
+    terms: Terms,
+    said: Details,
+    scored: Scored,
+    candidate: OnnxModel,
+    contract: Contract,
+    test: pd.DataFrame,
 ) -> Details:
-    """What `evaluate` writes beside the metrics."""
-    names = [name for name in Details.read().inputs if name in contract.features]
+    """What `evaluate` writes beside the metrics; importance is as the file has it."""
+    names = [name for name in strongest(said.importance) if name in contract.features]
     return Details(
         intervals(catalogue(terms.task, terms.evaluate.value), scored, terms.compare),
         outcomes(terms.task, scored, candidate.metadata.get("classes") or []),
+        said.importance,
         dependence(candidate, contract, test, names, terms.evaluate),
     )
 
@@ -274,7 +286,7 @@ def _is_known(terms: Terms, base: Revision, model: Path) -> bool:
     same = (
         base.outputs.get(path) == WORKSPACE.outputs.get(path) for path in (model, ONNX, *_rows())
     )
-    files = [METRICS, SLICES, NAIVE, FAIRNESS, INTERVALS, OUTCOMES, DEPENDENCE]
+    files = [METRICS, SLICES, NAIVE, FAIRNESS, INTERVALS, OUTCOMES, IMPORTANCE, DEPENDENCE]
     # What is not taken from a file was judged then only if it was asked for then.
     if terms.fairness or any(gate.naive is not None for gate in terms.gates.values()):
         files.append(PARAMS)
@@ -334,6 +346,10 @@ def contradictions(
     if found.metrics is None or found.slices is None:
         return
     yield from _apart(METRICS, "", metrics, found.metrics)
+    ranked, every = found.ranked
+    if ranked < every:
+        few = f"{IMPORTANCE} ranks {ranked} of the model's inputs, evaluate ranks {every}"
+        yield Breach(None, "evidence", f"{few}: run `uv run dvc repro`")
     if details is not None and found.details is not None:
         counted_details = found.details.numbers()
         for file, numbers in details.numbers().items():

@@ -59,6 +59,11 @@ def dependence(
     ]
 
 
+def strongest(importance: Records) -> list[str]:
+    """The inputs without which the model is worse, as `importance` has them, in its order."""
+    return [str(each["column"]) for each in importance if each["importance"] > 0]
+
+
 def grid(values: pd.Series, kind: str) -> list[Any]:
     """The values of an input that are shown: as the model takes them, missing ones left out."""
     counts = values[values != ""].value_counts()

@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 
 from ..config.network import Network
-from ..errors import InputError
+from ..errors import needs_group
 from .layers import Affine, run
 
 GROUP = "network"
@@ -183,11 +183,7 @@ def needed(kind: type[BaseNetwork]) -> Any:
 
     def made(**settings: Any) -> BaseNetwork:
         if find_spec("jax") is None or find_spec("optax") is None:
-            raise InputError(
-                f"train.estimator network needs the dependency group `{GROUP}`: run `uv sync "
-                f'--group {GROUP}`, and add "{GROUP}" to default-groups in pyproject.toml so that '
-                "CI has it, too"
-            )
+            raise needs_group("train.estimator network", GROUP)
         return kind(**settings)
 
     return made

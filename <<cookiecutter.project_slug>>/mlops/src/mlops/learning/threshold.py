@@ -8,7 +8,7 @@ from ..config.evaluate import Value
 from ..config.section import Task
 from ..errors import InputError
 from ..paths import PARAMS
-from .metrics import VALUE, Metric, Scored, catalogue
+from .metrics import VALUE, Metric, Scored, catalogue, values
 from .model import Threshold
 
 # So many are tried, at most: each costs the metric of all rows.
@@ -52,8 +52,8 @@ def choose(name: str, metric: Metric, scored: Scored, worth: Value | None) -> Th
         InputError: the metric has no value on the rows, or does not look at predicted classes.
     """
     sign = 1 if metric.better == "higher" else -1
-    found = {at: sign * _value(metric, predicted(scored, at)) for at in _steps(scored)}
-    known = {at: value for at, value in found.items() if np.isfinite(value)}
+    found = {at: values({name: metric}, predicted(scored, at)) for at in _steps(scored)}
+    known = {at: sign * value[name] for at, value in found.items() if value}
     if not known:
         raise InputError(
             f"{PARAMS}: train.threshold: {name} has no value on the {len(scored.positive):,} "
@@ -74,13 +74,6 @@ def predicted(scored: Scored, at: float) -> Scored:
     assert scored.classes is not None
     said = scored.classes[(scored.outputs["probability"][:, 1] >= at).astype(int)]
     return replace(scored, outputs=scored.outputs | {"prediction": said})
-
-
-def _value(metric: Metric, scored: Scored) -> float:
-    try:
-        return float(metric.compute(scored))
-    except ValueError:
-        return float("nan")
 
 
 def _steps(scored: Scored) -> list[float]:

@@ -22,7 +22,7 @@ from ..judging.slices import slices
 from ..learning import plots
 from ..learning.answers import answers
 from ..learning.caveats.answers import caveats_of_answers
-from ..learning.dependence import dependence
+from ..learning.dependence import dependence, strongest
 from ..learning.importance import importance
 from ..learning.metrics import STABILITY, catalogue, rounded, score
 from ..learning.model import Model, Outputs
@@ -76,8 +76,7 @@ def evaluate() -> None:
         predictions(test, contract, model, scored.outputs).to_parquet(temporary, index=False)
     truth = model.pipeline.predict(inputs) if scored.truth is None else scored.truth
     weights = importance(params.task, model, inputs, truth, params.evaluate)
-    strongest = [each["column"] for each in weights if each["importance"] > 0]
-    moved = dependence(candidate, contract, test, strongest, params.evaluate)
+    moved = dependence(candidate, contract, test, strongest(weights), params.evaluate)
     measured = {"importance": weights, "dependence": moved}
     write_json(IMPORTANCE, weights)
     write_json(DEPENDENCE, moved)
