@@ -14,7 +14,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from mlops.errors import CheckError
+from mlops.experiments.record import note
 from mlops.project import about
+from mlops.report.experiments import write
 from mlops.site.build import Site, build, load_site
 from mlops.site.navigation import pages
 
@@ -67,6 +69,12 @@ def test_the_site_of_a_bake(
     site, output = built(root, monkeypatch, tmp_path)
     check(site, output)
     assert site.name == "Flight Delays"
+    note("leaves", "larger *trees* find routes", None)
+    note("depth", "deeper ones, too", "they do not: 0.687 and 0.684")
+    written = write()
+    site, output = built(root, monkeypatch, tmp_path)
+    check(site, output)
+    assert written in {page.source for page in pages(site.entries)}
     assert (output / "manual" / "on-call.html").is_file()
     page = root / "docs" / "decisions.md"
     text = page.read_text(encoding="utf-8")

@@ -230,15 +230,15 @@ def test_the_commands_list_note_and_write_the_page(
     assert _mlops(monkeypatch, "experiments", *arguments) == 0
     told = capsys.readouterr().out.splitlines()
     assert told == ["docs/experiments/search-abcdef-2.yaml", "docs/experiments/README.md"]
-    assert "few leaves do" in face.PAGE.read_text(encoding="utf-8")
+    assert "few leaves do" in paths.EXPERIMENTS_PAGE.read_text(encoding="utf-8")
     assert _mlops(monkeypatch, "experiments") == 0
     assert "? few leaves do" in capsys.readouterr().out
     assert _mlops(monkeypatch, "experiments", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found[-1]["record"]["name"].startswith("search-abcdef-")
-    face.PAGE.unlink()
+    paths.EXPERIMENTS_PAGE.unlink()
     assert _mlops(monkeypatch, "experiments", "page") == 0
-    assert face.PAGE.is_file()
+    assert paths.EXPERIMENTS_PAGE.is_file()
     assert _mlops(monkeypatch, "experiments", "note", "search-abcdef-2") == 2
     assert _mlops(monkeypatch, "search", "--trials", "0") == 2
     assert "Traceback" not in capsys.readouterr().err

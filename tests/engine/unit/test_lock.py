@@ -89,7 +89,7 @@ def test_a_stage_that_never_ran_is_stale(pushed: Stored) -> None:
 
 def test_what_the_remote_lacks_is_named(pushed: Stored) -> None:
     pushed.made("twin")
-    missing = [*map(str, MODELS)]
+    missing = [*map(str, MODELS), f"{paths.PLOTS}/"]
     assert lock.check().missing == missing
     (problem,) = lock.check().problems()
     assert problem.startswith(f"not in the remote: {', '.join(missing)}. Whoever")

@@ -78,6 +78,12 @@ def test_a_metric_that_cannot_choose_is_told() -> None:
         choose("nothing", Metric("higher", lambda _: float("nan")), scored, None)
 
 
+def test_a_model_that_is_as_good_at_any_threshold_has_the_likelier_class() -> None:
+    """That is the model's doing, and no metric's fault: a small one may be so."""
+    scored = _scored(np.repeat([0.6, 0.7, 0.8], 10), np.tile([0, 1], 15))
+    assert choose("accuracy", METRICS["classification"]["accuracy"], scored, None).at == 0.5
+
+
 def _params(threshold: Any, what: str = "binary", name: str = "linear", **more: Any) -> Params:
     return made.params(what, name, threshold=threshold, **more)
 

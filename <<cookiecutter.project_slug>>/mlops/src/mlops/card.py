@@ -183,6 +183,12 @@ def load_card(at: Revision = WORKSPACE) -> Card:
         ) from None
 
 
+def decided_at(at: Revision) -> float | None:
+    """From which probability the second class is predicted, as training logged what it chose."""
+    found: float | None = (at.load(CHOSEN) or {}).get("threshold")
+    return found
+
+
 def _card(
     at: Revision,
     task: Task,
@@ -221,7 +227,7 @@ def _card(
         },
         naive=at.load(NAIVE) or {},
         gates=gates,
-        threshold=None if decided_by is None else (at.load(CHOSEN) or {}).get("threshold"),
+        threshold=None if decided_by is None else decided_at(at),
         decided_by=decided_by if isinstance(decided_by, str) else None,
         outcomes=at.load(OUTCOMES) or [],
         slices=at.load(SLICES) or {},

@@ -46,6 +46,11 @@ def amount(value: float) -> str:
     return f"{value:.0f}" if is_whole else f"{value:.4g}"
 
 
+def setting(value: object) -> str:
+    """A hyperparameter: numbers with a point as everywhere, others as they are written."""
+    return digits(value) if isinstance(value, float) else str(value)
+
+
 def counted(count: int, what: str) -> str:
     """A number of things: "1 column", "2 columns"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

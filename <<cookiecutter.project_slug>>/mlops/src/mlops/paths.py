@@ -50,4 +50,5 @@ MONITOR = Path("build/monitor")
 SEARCH = Path("build/search")
 # What was tried, what came of it, and what was concluded: a file an experiment, and a page.
 EXPERIMENTS = Path("docs/experiments")
+EXPERIMENTS_PAGE = EXPERIMENTS / "README.md"
 RETRAIN = Path("build/retrain")

@@ -78,6 +78,12 @@ def test_null_stands_for_what_is_not_there(server: Server) -> None:
     assert server.ask(server.infer, asked(server) | {"outputs": outputs}).status == 200
 
 
+def test_null_is_no_flag(server: Server) -> None:
+    content = asked(server) | {"parameters": {"binary_data_output": None}}
+    content["outputs"] = [{"name": "prediction", "parameters": {"binary_data": None}}]
+    assert "data" in server.ask(server.infer, content).json["outputs"][0]
+
+
 def test_integers_of_json_may_have_a_point(server: Server) -> None:
     assert server.ask(server.infer, asked(server, datatype="INT16", data=[2.0])).status == 200
 

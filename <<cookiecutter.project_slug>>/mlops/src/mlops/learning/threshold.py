@@ -59,7 +59,7 @@ def choose(name: str, metric: Metric, scored: Scored, worth: Value | None) -> Th
             f"{PARAMS}: train.threshold: {name} has no value on the {len(scored.positive):,} "
             "validation rows"
         )
-    if len(known) > 1 and len(set(known.values())) == 1:
+    if not _looks_at_classes(name, metric, scored):
         raise InputError(
             f"{PARAMS}: train.threshold: {name} is the same at any threshold; choose by a metric "
             "of predicted classes, such as value or f1"
@@ -71,9 +71,22 @@ def choose(name: str, metric: Metric, scored: Scored, worth: Value | None) -> Th
 
 def predicted(scored: Scored, at: float) -> Scored:
     """The same rows with the classes that a threshold predicts."""
+    return _with_classes(scored, scored.outputs["probability"][:, 1] >= at)
+
+
+def _with_classes(scored: Scored, is_second: np.ndarray) -> Scored:
     assert scored.classes is not None
-    said = scored.classes[(scored.outputs["probability"][:, 1] >= at).astype(int)]
-    return replace(scored, outputs=scored.outputs | {"prediction": said})
+    predicted = scored.classes[is_second.astype(int)]
+    return replace(scored, outputs=scored.outputs | {"prediction": predicted})
+
+
+def _looks_at_classes(name: str, metric: Metric, scored: Scored) -> bool:
+    """Whether right answers have another value than wrong ones, whatever the model says."""
+    right, wrong = (
+        values({name: metric}, _with_classes(scored, each))
+        for each in (scored.positive, ~scored.positive)
+    )
+    return right != wrong
 
 
 def _steps(scored: Scored) -> list[float]:

@@ -356,7 +356,8 @@ def made_smaller(
     def trained(settings: dict[str, Any]) -> tuple[Any, float]:
         section = params.hyperparameters(name, whole | settings)
         pipeline = fit(params, section, contract, fit_on)
-        scored = scored_by(params.task, pipeline, None, contract, look_at)
+        decided = decide(params, contract, pipeline, look_at)
+        scored = scored_by(params.task, pipeline, None, contract, look_at, decided)
         found = score(params.task, scored, params.evaluate.value).get(metric)
         if found is None:
             raise InputError(f"{PARAMS}: train.prune: {metric} has no value on the validation rows")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from ..config.section import Finite, Section
 from ..errors import InputError
@@ -85,7 +85,7 @@ class Export(Section):
     """
 
     md5: Folder
-    files: dict[Name, Sha256]
+    files: Annotated[dict[Name, Sha256], Field(min_length=1)]
 
 
 class Images(Section):

@@ -164,7 +164,7 @@ def _instructions(card: Card, _at: Revision) -> Lines:
 
 def _methods(card: Card, _at: Revision) -> Lines:
     yield f"Steps: `dvc.yaml`, with the proof of what came out in `{LOCK}` ({_hash(card)})"
-    yield f"Estimator: {card.estimator}, of scikit-learn, converted to ONNX: `{MANUAL}/train.md`"
+    yield f"Estimator: {card.estimator}, converted to ONNX: `{MANUAL}/train.md`"
     if card.parity is not None:
         yield f"Furthest from what was trained: {digits(card.parity)} of an output's spread"
     yield _Gap("Pre-trained systems or tools of third parties, if the own code brings any in")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
+from ..card import decided_at
 from ..config.fairness import Parity
 from ..config.params import Params, load_params
 from ..data.clean import Step
@@ -360,7 +361,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         files=_files(base),
         uncommitted=[*map(str, uncommitted(Path()))] if head else [],
         refit=refitted_from(WORKSPACE) is not None,
-        threshold=_threshold(params),
+        threshold=None if params.train.threshold is None else decided_at(WORKSPACE),
         caveats=[*_caveats()],
         cleaned=[Step(**each) for each in (WORKSPACE.load(VALIDATION) or {}).get("clean", [])],
         folds=_folds(),
@@ -420,13 +421,6 @@ def _short(name: str) -> str:
 def changed_engine() -> list[str]:
     """What differs from the engine that was shipped; nothing where none is here."""
     return engine().differences.lines() if MANIFEST.is_file() else []
-
-
-def _threshold(params: Params) -> float | None:
-    if params.train.threshold is None:
-        return None
-    found: float | None = (WORKSPACE.load(CHOSEN) or {}).get("threshold")
-    return found
 
 
 def _folds() -> dict[str, tuple[float, float, int]]:
@@ -612,7 +606,7 @@ def _seconds(target: str) -> float | None:
         return None
     try:
         model = opened(file)
-    except (InputError, ProjectError):  # no runtime, or no compiler
+    except ProjectError:  # no runtime, or no compiler
         return None
     if isinstance(model, Specification):  # it is read, not run
         return None

@@ -3,20 +3,17 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from ..digits import digits
+from ..digits import digits, setting
 from ..experiments.record import Experiment, Record, noted
 from ..files import write_text
 from ..git.revision import WORKSPACE
-from ..paths import EXPERIMENTS, FEATURES
+from ..paths import EXPERIMENTS_PAGE, FEATURES
 from .layout import layout
 from .markdown import plain, tidy
-
-PAGE = EXPERIMENTS / "README.md"
 
 
 def show(found: list[Experiment]) -> None:
@@ -35,7 +32,7 @@ def show(found: list[Experiment]) -> None:
             f"{record.made}{state}",
             _first(record.scores),
             _first(record.test),
-            ", ".join(f"{_short(key)} {_value(each)}" for key, each in record.params.items()),
+            ", ".join(f"{_short(key)} {setting(each)}" for key, each in record.params.items()),
             "\n".join(filter(None, told)),
             style="green" if each.is_taken else None,
         )
@@ -48,14 +45,10 @@ def _short(key: str) -> str:
     return name.removeprefix("train.").removeprefix("columns.").removeprefix("features.")
 
 
-def _value(value: Any) -> str:
-    return digits(value) if isinstance(value, float) else str(value)
-
-
 def write() -> Path:
     """Write the page of what is noted, and say where."""
-    write_text(PAGE, page(noted(WORKSPACE)))
-    return PAGE
+    write_text(EXPERIMENTS_PAGE, page(noted(WORKSPACE)))
+    return EXPERIMENTS_PAGE
 
 
 def page(records: list[Record]) -> str:

@@ -9,7 +9,7 @@ import vl_convert
 from rich.console import Console
 from rich.table import Column, Table
 
-from ..digits import counted, digits, signed
+from ..digits import counted, digits, setting, signed
 from ..experiments.search import SET, Advantage, Found, failures
 from ..experiments.space import CURRENT
 from ..experiments.trial import Trial
@@ -68,15 +68,11 @@ def _what(trial: Trial) -> str:
     if trial.error:
         return trial.error
     chosen = trial.configuration
-    told = [f"{key} {_value(value)}" for key, value in chosen.hyperparameters.items()]
+    told = [f"{key} {setting(value)}" for key, value in chosen.hyperparameters.items()]
     told += [f"{name}: {how}" for name, how in chosen.encodings.items()]
     told += [f"without {name}" for name in chosen.without]
     roles = {"current": "as params.yaml has it", "linear": "the linear baseline"}
     return ", ".join(told) or roles.get(trial.role or "", "as it is set")
-
-
-def _value(value: Any) -> str:
-    return digits(value) if isinstance(value, float) else str(value)
 
 
 def lines(found: Found) -> list[str]:

@@ -148,8 +148,8 @@ NEVER = float("inf")
 TICK_SECONDS = 1
 # What a client that was refused may go on sending, before it is cut off.
 LINGER_SECONDS = 2
-# Connections beyond the limit that are told so; others are cut off, before files run out.
-TOLD = 32
+# Connections beyond the limit that get an answer; others are cut off, before files run out.
+REFUSALS = 32
 # While the server stops: what a connection without a request is given for one that is on its way.
 LAST_SECONDS = 1
 
@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
         fits = site.held.fits(CONNECTION, large=True)
         site.held.bytes += CONNECTION
         beyond = len(site.connections) - site.limits.connections
-        if beyond > TOLD:
+        if beyond > REFUSALS:
             site.turned(503)
             self._transport.abort()
         elif beyond > 0 or not fits:

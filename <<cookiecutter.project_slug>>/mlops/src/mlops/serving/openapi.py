@@ -37,7 +37,10 @@ def document(model: ServedModel, closed: bool = False) -> dict[str, Any]:
     explain = {"type": ["boolean", "integer"], "minimum": 0, "maximum": len(model.inputs)}
     explain["description"] = _EXPLAIN
     schemas["InferRequest"]["properties"]["parameters"] |= {
-        "properties": {"explain": explain, "binary_data_output": {"type": "boolean"}}
+        "properties": {
+            "explain": explain,
+            "binary_data_output": {"type": ["boolean", "null"]},
+        }
     }
     prediction = schemas["Predictions"]["properties"]["predictions"]["items"]
     prediction["properties"] = {

@@ -177,7 +177,7 @@ def _known(whose: str, parameters: Parameters) -> None:
 
 
 def _is_flag(whose: str, parameters: Parameters, name: str) -> None:
-    if not isinstance(parameters.get(name, False), bool):
+    if not isinstance(parameters.get(name), bool | None):
         raise Refused(f"{whose}: {name} is neither true nor false")
 
 

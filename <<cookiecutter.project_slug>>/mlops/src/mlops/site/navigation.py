@@ -10,8 +10,11 @@ from pydantic import RootModel
 
 from ..errors import CheckError, InputError
 from ..files import load
-from ..paths import CARD
+from ..paths import CARD, EXPERIMENTS_PAGE
 from ..project import shown
+
+# Pages that commands write: a project begins without them.
+WRITTEN = (CARD, EXPERIMENTS_PAGE)
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ def _listed(entries: list[Any], file: Path, folder: PurePosixPath) -> Iterator[P
         match entry:
             case str() if entry.endswith(".md"):
                 source = Path(os.path.normpath(file.parent / entry))
-                if source == CARD and not source.is_file():
-                    continue  # a command writes it
+                if source in WRITTEN and not source.is_file():
+                    continue
                 yield _page(source, file, folder)
             case dict() if len(entry) == 1:
                 ((title, below),) = entry.items()
