@@ -654,6 +654,7 @@ BUILDS, DEPLOYS, NEITHER = (True, False), (False, True), (False, False)
         ("dvc.lock", BUILDS),
         ("params.yaml", BUILDS),
         ("uv.lock", BUILDS),
+        ("packages.txt", BUILDS),
         ("data/raw/provenance.json", BUILDS),
         ("deploy/images/serving.Dockerfile", (True, True)),
         ("deploy/server.yaml", DEPLOYS),
