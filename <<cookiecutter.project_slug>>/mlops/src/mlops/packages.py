@@ -16,7 +16,7 @@ PACKAGES = Path("packages.txt")
 UV_LOCK = Path("uv.lock")
 HEADER = f"# What stages compute with, from {UV_LOCK}: `uv run mlops packages` writes it.\n"
 # Groups of pyproject.toml that no stage imports. Others count, also those that an owner adds.
-_APART = ("dev", "docs", "search", "log-", "remote-")
+_APART = ("dev", "docs", "notebook", "search", "log-", "remote-")
 ENGINE = "mlops-template-engine"
 # The part of its extra `pipeline` that counts: mlops/pyproject.toml.
 _PART = {"pipeline": "stages"}
