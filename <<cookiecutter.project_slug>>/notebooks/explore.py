@@ -37,7 +37,7 @@ def _():
     The rows below are those to learn from, and those that settings are chosen by. **The test rows
     stay closed**: whoever looks at them chooses by them, and their metrics say less then.
 
-    One page of all columns, with suspected leaks and duplicates: `uv run mlops data show`.
+    All columns at once, with suspected leaks and duplicates: `uv run mlops data show`.
     """)
 
 
@@ -51,19 +51,12 @@ def _():
 
 @app.cell
 def _(contract, train):
-    pd.DataFrame(
-        {
-            name: {
-                "role": ", ".join(column.role),
-                "kind": column.kind,
-                "missing": f"{train[name].isna().mean():.1%}",
-                "distinct": train[name].nunique(),
-                "description": column.description or "",
-            }
-            for name, column in contract.columns.items()
-            if name in train
-        }
-    ).T
+    described = pd.DataFrame(
+        {"role": ", ".join(column.role), "kind": column.kind, "description": column.description}
+        for column in contract.columns.values()
+    )
+    described.index = [*contract.columns]
+    described.assign(missing=train.isna().mean().map("{:.1%}".format), distinct=train.nunique())
     return
 
 
@@ -127,13 +120,10 @@ def _():
 
 @app.cell
 def _(contract, params, train, validation):
-    settings = {
-        "as params.yaml has it": {},
-        # "more regular": {"max_leaf_nodes": 15, "l2_regularization": 1.0},
-    }
+    # Such as "smaller": {"max_leaf_nodes": 15}
+    settings = {"as params.yaml has it": {}}
 
     def measured(changes: dict) -> dict[str, float]:
-        """Metrics on the validation rows of the estimator with some hyperparameters changed."""
         section = params.hyperparameters(params.train.estimator, changes)
         pipeline = fit(params, section, contract, train)
         decided = decide(params, contract, pipeline, validation)
