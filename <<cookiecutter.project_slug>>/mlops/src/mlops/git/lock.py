@@ -58,10 +58,13 @@ class LockState:
         return lines
 
 
-def check() -> LockState:
+def check(remote: bool = True) -> LockState:
     """Look at the workspace. Nothing is run, nothing is fetched.
 
-    Raises InputError where DVC cannot read a file of the pipeline's, or uv.lock is none.
+    Args:
+        remote: whether to ask the remote what it lacks; not where that is still to be pushed.
+    Raises:
+        InputError: DVC cannot read a file of the pipeline's, or uv.lock is none.
     """
     from dvc.repo import Repo
 
@@ -70,6 +73,8 @@ def check() -> LockState:
         if not LOCK.exists():
             return LockState(exists=False, packages=packages)
         stale = _stale(repo)
+        if not remote:
+            return LockState(True, stale, packages=packages)
         try:
             missing = _not_in_remote(repo)
         except Exception as error:  # every store has exceptions of its own
