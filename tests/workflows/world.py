@@ -9,6 +9,7 @@ import atexit
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,8 +49,19 @@ def hub(folder: Path) -> Path:
     origin.mkdir(parents=True)
     git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
     (origin / "hooks").mkdir(exist_ok=True)
-    shutil.copy(PUSH, origin / "hooks" / "update")
+    placed(PUSH, origin / "hooks" / "update")
     return origin
+
+
+def placed(script: Path, target: Path) -> Path:
+    """Place a script where others run it, by an interpreter that looks for no packages.
+
+    They are run for each push and each action, and do little.
+    """
+    program = script.read_text(encoding="utf-8").removeprefix("#!/usr/bin/env python3\n")
+    target.write_text(f"#!{Path(sys.executable).resolve()} -IS\n{program}", encoding="utf-8")
+    target.chmod(0o755)
+    return target
 
 
 @cache
@@ -224,8 +236,8 @@ class World:
             "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
             "NODE_EXTRA_CA_CERTS": str(self.github.certificate),
             "STANDIN_JOB": str(self.github.running),
-            "STANDIN_PERMISSIONS": str(PERMISSIONS),
+            "STANDIN_PERMISSIONS": str(placed(PERMISSIONS, self.folder / "permissions")),
             "STANDIN_ARTIFACTS": str(self.artifacts),
             "STANDIN_CACHE": str(self.caches),
-            "STANDIN_CML_SCRIPT": str(CML),
+            "STANDIN_CML_SCRIPT": str(placed(CML, self.folder / "cml")),
         }
