@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pipeline import warm
 from pipeline.running import Project, shell
+from serving.running import wait_for
 from workflows import events
 from workflows.act import Outcome, Workflow, run
 from workflows.events import REPOSITORY, Event
@@ -66,13 +67,34 @@ def placed(script: Path, target: Path) -> Path:
 
 @cache
 def venv_of_jobs() -> Path:
-    """Return where jobs have their environment, which the first of them makes.
+    """Return where jobs have their environment, which `install` makes.
 
     Not the tests' own: a job's `uv run` has it import the job's checkout.
     """
     folder = Path(tempfile.mkdtemp(prefix="jobs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder / "venv"
+
+
+def install(venv: Path, project: Path, shared: Mapping[str, str], own: Mapping[str, str]) -> None:
+    """Make the environment of jobs as their first one would, and have their commands begin warm.
+
+    It has the packages of the tests' own, and takes from there what Python has compiled.
+
+    Args:
+        venv: where it is made.
+        project: whose packages are installed.
+        shared: of what a job sees of this machine, that which all jobs do.
+        own: the rest.
+    """
+    settings = {**shared, **own, "UV_PROJECT_ENVIRONMENT": str(venv)}
+    subprocess.run(["uv", "sync", "--locked", "--quiet"], cwd=project, env=settings, check=True)
+    known = Path(sys.prefix)
+    for compiled in known.glob("lib/*/site-packages/**/__pycache__"):
+        target = venv / compiled.relative_to(known)
+        if target.parent.is_dir():
+            shutil.copytree(compiled, target, dirs_exist_ok=True)
+    wait_for((warm.folder(venv, **shared) / ".server").exists, "warm commands")
 
 
 @dataclass(frozen=True)
@@ -222,13 +244,14 @@ class World:
             for name, value in known.items()
             if name in passed or name.startswith(network) or name.lower().endswith("_proxy")
         }
-        jobs = venv_of_jobs()
-        if (jobs / "bin" / "python").exists():
-            kept["PATH"] = f"{warm.folder(jobs, **kept)}{os.pathsep}{kept['PATH']}"
         cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True)
+        own = {"HOME": str(home), "UV_CACHE_DIR": cache.stdout.strip()}
+        jobs = venv_of_jobs()
+        if not jobs.exists():
+            install(jobs, self.project.folder, kept, own)
+        kept["PATH"] = f"{warm.folder(jobs, **kept)}{os.pathsep}{kept['PATH']}"
         return kept | {
-            "HOME": str(home),
-            "UV_CACHE_DIR": cache.stdout.strip(),
+            **own,
             "UV_PROJECT_ENVIRONMENT": str(jobs),
             "DVC_NO_ANALYTICS": "1",
             "GIT_CONFIG_NOSYSTEM": "1",

@@ -117,6 +117,8 @@ def become(asked: Asked) -> None:
     os.environ.clear()
     os.environ.update(asked.environ)
     script = asked.kind == "script"
+    if script:  # what it begins by its own interpreter begins warm, too
+        sys.executable = str(Path(sys.argv[1], "python"))
     sys.argv = [asked.target if script else f"-{asked.kind}", *asked.arguments]
     first = {"m": asked.folder, "c": "", "script": str(Path(asked.target).parent)}[asked.kind]
     given = filter(None, asked.environ.get("PYTHONPATH", "").split(os.pathsep))
