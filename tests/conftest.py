@@ -7,7 +7,7 @@ from pathlib import Path
 
 import helpers
 import pytest
-from images.fixtures import builder, engine, haproxy, registry
+from images.fixtures import builder, engine, registry
 from pipeline.projects import copy, installed, reproduced, small, started
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
@@ -17,7 +17,6 @@ __all__ = [
     "builder",
     "copy",
     "engine",
-    "haproxy",
     "installed",
     "registry",
     "reproduced",

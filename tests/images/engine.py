@@ -1,7 +1,8 @@
 """A Docker Engine for tests, the base images that no registry gives here, and a registry.
 
 No image is pulled: what the Dockerfiles take from registries has stand-ins, made from Debian's
-packages and from this machine's uv. `Engine.build` puts them in by the Dockerfiles' arguments.
+packages, which are fetched once, and from this machine's uv. `Engine.build` puts them in by the
+Dockerfiles' arguments.
 """
 
 from __future__ import annotations
@@ -25,8 +26,20 @@ import helpers
 
 # Debian 12 has Python 3.11, which is what a bake asks for by default.
 SUITE = "bookworm"
+# A shell with its tools, Python and what wheels link to, HAProxy for the proxy, runc for BuildKit.
+PACKAGES = (
+    *("base-files", "base-passwd", "coreutils", "dash", "findutils", "grep", "sed"),
+    *("haproxy", "libstdc++6", "python3", "runc", "usr-is-merged"),
+)
+# Folders that are links since Debian 12.
+MERGED = """
+for name in bin sbin lib lib64; do
+  mkdir -p "$1/usr/$name"
+  ln -s "usr/$name" "$1/$name"
+done
+"""
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
-CACHE = helpers.ROOT / "build" / "images" / f"{SUITE}.tar"
+CACHE = helpers.ROOT / "build" / "images" / "base.tar"
 PYTHON = "python:stand-in"
 UV = "uv:stand-in"
 HAPROXY = "haproxy:stand-in"
@@ -209,7 +222,7 @@ def running_engine() -> Iterator[Engine]:
 
 
 def _debian(target: Path) -> None:
-    """Write a small Debian with Python as a tarball, with this machine's certificates.
+    """Write a small Debian with this machine's certificates as a tarball.
 
     Raises Missing where it cannot be made.
     """
@@ -218,16 +231,25 @@ def _debian(target: Path) -> None:
     if can.returncode:
         raise Missing("a base image is made by root with mmdebstrap")
     certificates = os.environ.get("SSL_CERT_FILE", f"/{CERTIFICATES}")
-    left_out = ("doc", "locale", "man")  # of Debian's own slim images, too
+    hooks = [
+        # Of Debian's own slim images, too.
+        *(f'rm -r "$1/usr/share/{each}"' for each in ("doc", "locale", "man")),
+        f'mkdir -p "$1/{Path(CERTIFICATES).parent}" "$1/usr/local/bin"',
+        f'cp {certificates} "$1/{CERTIFICATES}"',
+        # Where the official images have it.
+        'ln -s /usr/bin/python3 "$1/usr/local/bin/python"',
+        # What packages do when they are configured, as far as it matters here.
+        'cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"',
+        'cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"',
+        'chroot "$1" python3 -m compileall -q /usr/lib/python3.11',
+    ]
+    # Only unpacked: to configure each package takes longer than all else.
     done = subprocess.run(
         [
-            *(*as_root, "mmdebstrap", "--quiet", "--variant=apt"),
-            "--include=python3,ca-certificates,usr-is-merged",
-            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-            *(f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in left_out),
-            f"--customize-hook=upload {certificates} /{CERTIFICATES}",
-            # Where the official images have it.
-            '--customize-hook=ln -s /usr/bin/python3 "$1/usr/local/bin/python"',
+            *(*as_root, "mmdebstrap", "--quiet", "--variant=extract"),
+            f"--include={','.join(PACKAGES)}",
+            f"--setup-hook={MERGED}",
+            *(f"--extract-hook={hook}" for hook in hooks),
             *(SUITE, target),
         ],
         capture_output=True,
@@ -249,19 +271,11 @@ def bring_stand_ins(engine: Engine) -> None:
             _debian(unfinished)
             unfinished.replace(CACHE)
     engine.docker("import", CACHE, PYTHON)
+    engine.docker("tag", PYTHON, HAPROXY)
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as packed:
         packed.add(Path(uv).resolve(), arcname="uv")
     engine.docker("import", "-", UV, stdin=archive.getvalue())
-
-
-def bring_haproxy(engine: Engine) -> None:
-    """Build a stand-in for the image of the proxy from Debian's package."""
-    install = "apt-get update && apt-get install --yes --no-install-recommends haproxy"
-    engine.docker(
-        *("buildx", "build", "--tag", HAPROXY, *proxies(), "-"),
-        stdin=f"FROM {PYTHON}\nRUN {install}\n".encode(),
-    )
 
 
 def bring_buildkit(engine: Engine) -> None:
@@ -271,7 +285,6 @@ def bring_buildkit(engine: Engine) -> None:
     """
     dockerfile = [
         f"FROM {PYTHON}",
-        "RUN apt-get update && apt-get install --yes --no-install-recommends runc",
         "COPY buildkitd buildctl /usr/local/bin/",
         'ENTRYPOINT ["buildkitd"]',
     ]
@@ -286,7 +299,7 @@ def bring_buildkit(engine: Engine) -> None:
             if not program.is_file():
                 raise Missing(f"{name} is not installed")
             packed.add(program, arcname=name)
-    command = ("buildx", "build", "--builder", "default", "--tag", BUILDKIT, *proxies(), "-")
+    command = ("buildx", "build", "--builder", "default", "--tag", BUILDKIT, "-")
     engine.docker(*command, stdin=archive.getvalue())
 
 

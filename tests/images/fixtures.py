@@ -9,7 +9,6 @@ from images.engine import (
     Builder,
     Engine,
     Missing,
-    bring_haproxy,
     bring_stand_ins,
     running_builder,
     running_engine,
@@ -36,12 +35,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
     except Missing as missing:
         pytest.skip(f"needs a registry: {missing}")
-
-
-@pytest.fixture(scope="session")
-def haproxy(engine: Engine) -> None:
-    """The stand-in for the image of the proxy."""
-    bring_haproxy(engine)
 
 
 @pytest.fixture(scope="session")
