@@ -8,10 +8,12 @@ Dockerfiles' arguments.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tarfile
@@ -21,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import helpers
 
@@ -40,6 +43,10 @@ done
 """
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 CACHE = helpers.ROOT / "build" / "images" / "base.tar"
+# Of an engine. Not below pytest's folders: the path of a socket has 107 characters at most.
+FOLDER = Path(
+    tempfile.gettempdir(), f"engine-{hashlib.sha256(bytes(helpers.ROOT)).hexdigest()[:8]}"
+)
 PYTHON = "python:stand-in"
 UV = "uv:stand-in"
 HAPROXY = "haproxy:stand-in"
@@ -184,7 +191,7 @@ class Engine:
 
 @contextmanager
 def running_engine() -> Iterator[Engine]:
-    """Yield the machine's own engine, or a private one as long as it is needed.
+    """Yield an engine with the stand-ins: the machine's own, or one for all who test this clone.
 
     Raises Missing where there can be none.
     """
@@ -192,13 +199,52 @@ def running_engine() -> Iterator[Engine]:
         raise Missing("the docker command is not installed")
     own = Engine()
     if own.answers():
+        bring_stand_ins(own)
         yield own
         return
     if os.getuid() or shutil.which("dockerd") is None:
         raise Missing("none answers, and only root with dockerd can start one")
-    # Not below pytest's folders: the path of a socket has 107 characters at most.
-    folder = Path(tempfile.mkdtemp(prefix="engine-"))
-    engine = Engine(f"unix://{folder}/docker.sock")
+    # Who comes first starts it, who goes last ends it: each has a lock as long as it is needed, and
+    # another one to come or to go.
+    CACHE.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        CACHE.with_name("engine.users").open("a") as users,
+        CACHE.with_name("engine.turn").open("a") as turn,
+    ):
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        try:
+            engine = Engine(_address(FOLDER))
+            if _is_only(users):
+                if not engine.answers():  # one that was left, by a run that was killed
+                    _start_engine(FOLDER)
+                bring_stand_ins(engine)
+            fcntl.flock(users, fcntl.LOCK_SH)
+            fcntl.flock(turn, fcntl.LOCK_UN)
+            yield engine
+        finally:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            if _is_only(users):
+                _end_engine(FOLDER)
+
+
+def _is_only(users: TextIO) -> bool:
+    """Tell whether nobody else has a lock of a file, and have it."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _address(folder: Path) -> str:
+    return f"unix://{folder}/docker.sock"
+
+
+def _start_engine(folder: Path) -> None:
+    """Start an engine in a folder of its own."""
+    engine = Engine(_address(folder))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     # containerd's image store exports an image with the digest that a registry gives it. The
     # network is Docker's own: its bridge and its rules for iptables stay behind, and do no harm.
     settings = folder / "daemon.json"
@@ -207,18 +253,37 @@ def running_engine() -> Iterator[Engine]:
         "config-file": settings,
         "data-root": folder / "data",
         "exec-root": folder / "run",
-        "pidfile": folder / "docker.pid",
+        "pidfile": _pid(folder),
         "host": engine.host,
     }
-    log = folder / "log"
-    with process(["dockerd", *(f"--{name}={value}" for name, value in options.items())], log) as it:
-        wait_for(lambda: it.poll() is not None or engine.answers(), "dockerd")
-        assert it.poll() is None, log_tail(log)
-        yield engine
-        for container in engine.docker("ps", "--all", "--quiet").split():
-            engine.docker("rm", "--force", container)
+    with (folder / "log").open("wb") as log:
+        # Of no worker's: it goes on when that ends.
+        it = subprocess.Popen(
+            ["dockerd", *(f"--{name}={value}" for name, value in options.items())],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    wait_for(lambda: it.poll() is not None or engine.answers(), "dockerd")
+    assert it.poll() is None, log_tail(folder / "log")
+
+
+def _end_engine(folder: Path) -> None:
+    """End it, with its containers, and take its folder away."""
+    if not _pid(folder).exists():  # it did not start
+        return
+    engine = Engine(_address(folder))
+    for container in engine.docker("ps", "--all", "--quiet").split():
+        engine.docker("rm", "--force", container)
+    os.kill(int(_pid(folder).read_text()), signal.SIGTERM)
+    wait_for(lambda: not _pid(folder).exists(), "the end of dockerd")
     # Gigabytes, for which nobody needs to wait: the shell ends at once and leaves it to itself.
-    subprocess.run(["sh", "-c", 'rm -rf "$1" &', "sh", folder], check=True)
+    gone = folder.rename(f"{folder}-{os.getpid()}")
+    subprocess.run(["sh", "-c", 'rm -rf "$1" &', "sh", gone], check=True)
+
+
+def _pid(folder: Path) -> Path:
+    return folder / "docker.pid"
 
 
 def _debian(target: Path) -> None:

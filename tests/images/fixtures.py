@@ -9,7 +9,6 @@ from images.engine import (
     Builder,
     Engine,
     Missing,
-    bring_stand_ins,
     running_builder,
     running_engine,
     running_registry,
@@ -21,7 +20,6 @@ def engine() -> Iterator[Engine]:
     """A Docker Engine with all that the Dockerfiles are built upon."""
     try:
         with running_engine() as found:
-            bring_stand_ins(found)
             yield found
     except Missing as missing:
         pytest.skip(f"needs a Docker Engine: {missing}")
