@@ -45,6 +45,8 @@ for name in dev staging prod; do
   sed -i.bak "s/^soak_minutes: .*/soak_minutes: 0/" "environments/$name/policy.yaml"
   echo MLOPS_LOG_SECONDS=1 >> "environments/$name/config.env"
 done
+# One worker for each: only prod is put under load.
+for name in dev staging; do sed -i.bak 's/^MLOPS_WORKERS=.*/MLOPS_WORKERS=1/' "environments/$name/config.env"; done
 rm environments/*/*.bak
 git add --all && git commit --quiet --message "Reproduce the pipeline"
 run uv run dvc metrics show
