@@ -82,7 +82,7 @@ def test_everything_is_created(terminal: Desk) -> None:
     assert hub.settings["delete_branch_on_merge"] is True
     assert hub.workflows == {
         "default_workflow_permissions": "read",
-        "can_approve_pull_askedreviews": True,
+        "can_approve_pull_request_reviews": True,
     }
     main = hub.ruleset("main")
     assert main["enforcement"] == "active"
@@ -261,7 +261,7 @@ def test_lists_of_many_pages_are_read_to_the_end(terminal: Desk) -> None:
 def test_fast_review_asks_for_no_approval_of_what_nobody_owns(desk: Desk) -> None:
     desk.mlops()
     fast = {"required_approving_review_count": 0, "require_last_push_approval": False}
-    where = "rulesets__main__pull_asked_"
+    where = "rulesets__main__pull_request__"
     desk.project.set(SETTINGS, **{f"{where}{key}": value for key, value in fast.items()})
     assert desk.differences() == [
         "~ ruleset main: pull_request.required_approving_review_count: 1 -> 0",
