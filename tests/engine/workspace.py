@@ -26,6 +26,7 @@ PARTS: tuple[str, ...] = (
     "model.yaml",
     "params.yaml",
     "dvc.yaml",
+    "packages.txt",
     "uv.lock",
     "pyproject.toml",
     ".dvc",
