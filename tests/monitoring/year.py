@@ -29,6 +29,7 @@ from bench.measuring import bake, deliver, draw, install, say, table, wants_quic
 from deploy.site import ENVIRONMENTS, Site
 from helpers import ROOT
 from images.engine import free_port
+from monitoring.logged import UNDRAWN
 from pipeline.running import EXAMPLE, Project, Run
 from serving.running import wait_for
 
@@ -261,7 +262,7 @@ class Year:
         file.write_text("\n".join(["request,row,late", *labels]) + "\n", encoding="utf-8")
         self.site.mlops("feedback", "import", "prod", str(file))
         period = (f"--from={first_of(name):%Y-%m-%d}", f"--to={first_of(name, 1):%Y-%m-%d}")
-        self.attempt("monitor", "prod", *period)
+        self.attempt("python", "-c", UNDRAWN, "monitor", "prod", *period)
         result = self.project.read("build/monitor/prod/result.json")
         self.deliver(name)
         month = Month(name, release, answered, len(labels), result)
@@ -284,17 +285,17 @@ class Year:
             wait_for(partial(has_logged, url, before + len(labels)), "logged")
         return answered, labels
 
-    def attempt(self, *arguments: str) -> Run:
-        """Run `mlops`, which may have to tell something: exit code 3."""
+    def attempt(self, *command: str) -> Run:
+        """Run a command, which may have to tell something: exit code 3."""
         done = subprocess.run(
-            ["mlops", *arguments],
+            command,
             cwd=self.project.folder,
             env=self.project.environ(),
             capture_output=True,
             text=True,
             timeout=600,
         )
-        assert done.returncode in (0, 3), f"{arguments}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode in (0, 3), f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
     def may_retrain(self, name: str) -> bool:
@@ -306,7 +307,7 @@ class Year:
 
     def retrain(self, reason: str) -> Retraining:
         """Retrain, and have prod run what is better."""
-        done = self.attempt("retrain", f"--reason={reason}")
+        done = self.attempt("mlops", "retrain", f"--reason={reason}")
         if done.returncode:
             return Retraining(done.stderr.strip().removeprefix("error: "), better=False)
         *_, headline, _, last = done.stdout.splitlines()
