@@ -290,6 +290,12 @@ JOBS: dict[tuple[str, str], list[Row]] = {
         ]
     ],
     ("ci", "comment"): [
+        (event, {"pictures": said(result)}, cancelled, result == "success" and not cancelled)
+        for event in (SAME, FORK, PUSH)
+        for result in ("success", "failure", "skipped")
+        for cancelled in (False, True)
+    ],
+    ("ci", "pictures"): [
         (SAME, {"pipeline": said("success")}, False, True),
         (SAME, {"pipeline": said("failure")}, False, True),
         (SAME, {"pipeline": said("skipped")}, False, False),

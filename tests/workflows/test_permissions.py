@@ -144,11 +144,10 @@ def test_permission_that_nothing_needed_is_found(github: Hosting) -> None:
 
 
 def test_runs_for_strangers_only_read(baked_ci: Workflow) -> None:
-    ours = {"contents": "write", "pull-requests": "write"}
-    assert baked_ci.permissions("comment", pull_request()) == ours
-    read = dict.fromkeys(ours, "read")
-    assert baked_ci.permissions("comment", pull_request(head="grace/fork")) == read
-    assert baked_ci.permissions("comment", pull_request(author="dependabot[bot]")) == read
+    for job, what in (("pictures", "contents"), ("comment", "pull-requests")):
+        assert baked_ci.permissions(job, pull_request()) == {what: "write"}
+        assert baked_ci.permissions(job, pull_request(head="grace/fork")) == {what: "read"}
+        assert baked_ci.permissions(job, pull_request(author="dependabot[bot]")) == {what: "read"}
     assert baked_ci.permissions("gate", dispatch(ZEROS)) == {}
 
 

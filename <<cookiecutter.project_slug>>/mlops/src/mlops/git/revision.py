@@ -339,8 +339,7 @@ def _parsed(text: str, path: Path) -> Any:
         # JSON is YAML but for some characters and long keys, and is read much faster as what it is.
         if path.suffix == ".json":
             return strict_json(text, path)
-        # What DVC writes is long, and libyaml reads it five times as fast.
-        return YAML(typ="safe", pure=path != LOCK).load(text)
+        return YAML(typ="safe", pure=True).load(text)
     except (ValueError, YAMLError) as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 
