@@ -44,12 +44,20 @@ def installed(started: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def reproduced(installed: Reproduced) -> Reproduced:
-    """A bake for a task after `uv run dvc repro`, committed. Not to be changed: copy it."""
+def reproduced(
+    started: Reproduced, installed: Reproduced, tmp_path_factory: pytest.TempPathFactory
+) -> Reproduced:
+    """A bake for a task after `uv run dvc repro`, committed. Not to be changed: copy it.
+
+    One of them has an environment of its own; what is locked is the same for each task.
+    """
 
     @cache
     def reproduce(task: str) -> Project:
-        project = installed(task)
+        if task == "classification":
+            project = installed(task)
+        else:
+            project = started(task).copy(tmp_path_factory.mktemp(f"whole-{task}") / "project")
         done = project.uv("dvc", "repro")
         assert [f"Running stage '{stage}':" in done.stdout for stage in STAGES] == [True] * 7
         project.commit()

@@ -118,9 +118,9 @@ class Project:
         return done
 
     def uv(self, *command: str, code: int = 0) -> Run:
-        """Run `uv run COMMAND` as users do; only where the environment is the project's own."""
-        assert self.owns_venv
-        return self.run("uv", "run", *command, code=code)
+        """Run `uv run COMMAND` as users do; an environment that others share stays as it is."""
+        shared = {"UV_PROJECT_ENVIRONMENT": str(self.venv), "UV_NO_SYNC": "1"}
+        return self.run("uv", "run", *command, code=code, env={} if self.owns_venv else shared)
 
     def python(self, script: str, *arguments: str) -> Any:
         """Run a script in the project's environment and return the JSON that it prints."""

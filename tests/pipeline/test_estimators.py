@@ -109,6 +109,7 @@ def test_the_page_of_networks_is_right(project: Project, task: str) -> None:
 @pytest.mark.parametrize("task", ["classification"])
 def test_runs_are_compared(project: Project, task: str) -> None:
     """`dvc exp run` over the catalogue, as the README shows, then `dvc exp show`."""
+    project.set("params.yaml", estimators__forest__n_estimators=10)
     for name in ("linear", "forest"):
         project.run("dvc", "exp", "run", "--name", name, "-S", f"train.estimator={name}")
     shown = json.loads(project.run("dvc", "exp", "show", "--json").stdout)

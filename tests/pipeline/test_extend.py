@@ -55,7 +55,7 @@ def follow(project: Project, heading: str) -> list[str]:
         else:
             for command in block.text.splitlines():
                 if command != SERVE:
-                    done = project.run(*command.split())
+                    done = project.uv(*command.removeprefix("uv run ").split())
                     ran += re.findall(r"^Running stage '(\w+)':", done.stdout, re.MULTILINE)
     return ran
 
@@ -69,12 +69,10 @@ def merged(content: Any, change: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def project(small: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with an environment of its own, in which `uv run` runs the page's commands."""
-    copy = small("classification").copy(tmp_path_factory.mktemp("extend") / "project")
-    own = Project(copy.folder, copy.folder / ".venv")
-    own.run("uv", "sync", "--quiet", "--locked")
-    own.set("params.yaml", gates={})  # those of the example are for all of its rows
-    return own
+    """A project in which `uv run` runs the page's commands."""
+    project = small("classification").copy(tmp_path_factory.mktemp("extend") / "project")
+    project.set("params.yaml", gates={})  # those of the example are for all of its rows
+    return project
 
 
 NAMES = """

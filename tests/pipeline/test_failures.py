@@ -494,27 +494,35 @@ DISK = "tmpfs" if namespace() else "file-size-limit"  # the limit is a stand-in
 FOLDERS = {"ingest": "data/raw", "split": "data/split", "train": "models", "convert": "models"}
 
 
-@pytest.mark.parametrize("stage", FOLDERS, ids=[f"{stage}-{DISK}" for stage in FOLDERS])
-def test_full_disk_is_said_and_survived(project: Project, stage: str) -> None:
-    folder = FOLDERS[stage]
+@pytest.mark.parametrize("disk", [DISK])
+def test_full_disk_is_said_and_survived(project: Project, disk: str) -> None:
+    """At each of some stages, on one way through all of them."""
     before = state(project)
-    forget(project, stage)
-    kept = {path.name for path in (project.folder / folder).glob("*")}
-    inside = namespace()
-    if inside:
-        done = project.run(*inside, "sh", "-c", FULL, "sh", folder, "dvc", "repro", code=255)
-        left = {Path(line).name for line in done.stdout.splitlines() if line.startswith(folder)}
-        assert left == kept, "half a file is left"
-        assert "No space left on device" in done.stderr
-    else:
-        limited = ("bash", "-c", 'ulimit -f 1; exec "$@"', "bash")
-        done = project.run(*limited, "python", "-m", f"mlops.pipeline.{stage}", code=1)
-        assert "File too large" in done.stderr
-        assert {path.name for path in (project.folder / folder).glob("*")} == kept
-    assert "Traceback" not in done.stderr
-    ran, _ = project.repro()
-    assert ran == STAGES[STAGES.index(stage) :]
+    forget(project, "ingest")
+    inside, ran = namespace(), list[str]()
+    for stage, folder in FOLDERS.items():
+        ran += before_stage(project, stage)
+        kept = {path.name for path in (project.folder / folder).glob("*")}
+        if inside:
+            done = project.run(*inside, "sh", "-c", FULL, "sh", folder, "dvc", "repro", code=255)
+            left = {Path(line).name for line in done.stdout.splitlines() if line.startswith(folder)}
+            assert left == kept, "half a file is left"
+            assert "No space left on device" in done.stderr
+        else:
+            limited = ("bash", "-c", 'ulimit -f 1; exec "$@"', "bash")
+            done = project.run(*limited, "python", "-m", f"mlops.pipeline.{stage}", code=1)
+            assert "File too large" in done.stderr
+            assert {path.name for path in (project.folder / folder).glob("*")} == kept
+        assert "Traceback" not in done.stderr
+    ran += project.repro()[0]
+    assert ran == STAGES
     assert state(project) == before
+
+
+def before_stage(project: Project, stage: str) -> list[str]:
+    """Run what comes before a stage, and return the stages that ran."""
+    earlier = STAGES[: STAGES.index(stage)]
+    return project.repro(earlier[-1])[0] if earlier else []
 
 
 # Loaded by every Python process: when a stage is about to give a file its final name, leave half
@@ -543,22 +551,36 @@ os.replace = pause
 KILLED = {
     "ingest": ("everything", "data/raw/snapshot.parquet"),
     "train": ("stage", "models/model.joblib"),
-    "evaluate": ("everything", "reports/plots"),
     "convert": ("stage", "models/model.onnx"),
+    "evaluate": ("everything", "reports/plots"),
 }
 
 
-@pytest.mark.parametrize("stage", KILLED)
-def test_killed_stage_is_run_again(project: Project, tmp_path: Path, stage: str) -> None:
-    """SIGKILL with half an output on disk: of the stage (out of memory), or of DVC with it."""
-    killed, target = KILLED[stage]
+def test_killed_stage_is_run_again(project: Project, tmp_path: Path) -> None:
+    """SIGKILL with half an output on disk: of the stage (out of memory), or of DVC with it.
+
+    At each of some stages, on one way through all of them.
+    """
     before = state(project)
-    forget(project, stage)
-    told = tmp_path / "told"
+    forget(project, "ingest")
     (tmp_path / "hook").mkdir()
     (tmp_path / "hook" / "sitecustomize.py").write_text(PAUSE, encoding="utf-8")
+    ran = []
+    for stage, (killed, target) in KILLED.items():
+        ran += before_stage(project, stage)
+        kill(project, tmp_path, killed, target)
+        assert not (project.folder / target).exists()
+        assert stage not in project.read("dvc.lock").get("stages", {})
+    ran += project.repro()[0]
+    assert ran == STAGES
+    assert state(project) == before
+
+
+def kill(project: Project, folder: Path, killed: str, target: str) -> None:
+    """Reproduce, and kill what is to be killed where half of the target is on disk."""
+    told = folder / f"{Path(target).name}.told"
     environ = project.environ()
-    environ["PYTHONPATH"] += f"{os.pathsep}{tmp_path / 'hook'}"
+    environ["PYTHONPATH"] += f"{os.pathsep}{folder / 'hook'}"
     environ |= {"PAUSE_AT": target, "PAUSE_TOLD": str(told)}
     with subprocess.Popen(
         ["dvc", "repro"],
@@ -578,8 +600,3 @@ def test_killed_stage_is_run_again(project: Project, tmp_path: Path, stage: str)
         else:
             os.killpg(running.pid, signal.SIGKILL)
         assert running.wait() != 0
-    assert not (project.folder / target).exists()
-    assert stage not in project.read("dvc.lock")["stages"]
-    ran, _ = project.repro()
-    assert ran == STAGES[STAGES.index(stage) :]
-    assert state(project) == before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import helpers
@@ -39,11 +41,24 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlops.update.template.render", render)
 
 
+@pytest.fixture(scope="session")
+def begun(versions: Versions, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Project]:
+    """Bakes the older version with the given answers, and commits it, once. Copy it."""
+
+    @cache
+    def go(**answers: str) -> Project:
+        return Project.begin(versions, tmp_path_factory.mktemp("begun"), **answers)
+
+    return go
+
+
 @pytest.fixture
-def begin(versions: Versions, tmp_path: Path) -> Callable[..., Project]:
-    """Bakes the older version with the given answers, and commits it."""
+def begin(begun: Callable[..., Project], tmp_path: Path) -> Callable[..., Project]:
+    """Makes a project of the older version with the given answers, of the test's own."""
 
     def go(**answers: str) -> Project:
-        return Project.begin(versions, tmp_path / "project", **answers)
+        baked = begun(**answers)
+        folder = shutil.copytree(baked.folder, tmp_path / "project" / baked.folder.name)
+        return Project(folder, baked.versions)
 
     return go

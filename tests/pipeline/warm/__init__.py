@@ -14,10 +14,14 @@ import atexit
 import shutil
 import subprocess
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 
+from helpers import PROJECT
+
 HERE = Path(__file__).parent
+KERNELS = PROJECT / "mlops/src/mlops/pipeline/kernels.py"
 COMMANDS = ("python", "python3", "dvc", "mlops")
 # Of `__main__` nothing is left to what is forked.
 PROGRAM = f"import sys; sys.path.insert(0, {str(HERE)!r}); import server; server.main()"
@@ -26,6 +30,8 @@ PROGRAM = f"import sys; sys.path.insert(0, {str(HERE)!r}); import server; server
 @cache
 def folder(venv: Path, **environ: str) -> Path:
     """Return a folder for PATH whose commands are those of the environment, begun warm.
+
+    Once the libraries are there: commands that begin cold meanwhile would import them, too.
 
     Args:
         venv: the virtual environment.
@@ -41,13 +47,17 @@ def folder(venv: Path, **environ: str) -> Path:
     _executable(place / "uv", _filled(HERE / "uv.sh", "#!/bin/sh", known))
     with (place / ".log").open("wb") as log:
         server = subprocess.Popen(
-            [python, "-c", PROGRAM, place],
+            [python, "-c", PROGRAM, place, KERNELS],
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
         )
     atexit.register(_end, server, place)
+    while not (place / ".server").exists():
+        told = (place / ".log").read_text(encoding="utf-8")
+        assert server.poll() is None, told
+        time.sleep(0.05)
     return place
 
 

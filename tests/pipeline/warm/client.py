@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 WHERE = ""
 VENV = ""
 NAME = sys.argv[0].rpartition("/")[2]
-SETTINGS = ("LANG", "LC_", "LD_", "MALLOC", "MKL_", "OMP_", "OPENBLAS_", "PYTHON", "TZ")
+# OpenBLAS's are not among them: the pipeline gives them the values that the server begins with.
+SETTINGS = ("LANG", "LC_", "LD_", "MALLOC", "MKL_", "OMP_", "PYTHON", "TZ")
 
 
 def command() -> tuple[str, str, list[str]] | None:

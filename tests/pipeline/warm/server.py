@@ -1,6 +1,6 @@
 """Import libraries once, then fork for each command that a client asks for.
 
-    python -c 'import server; server.main()' FOLDER
+    python -c 'import server; server.main()' FOLDER KERNELS
 
 A client sends its command, folder, environment and open files, and gets how the process ended; what
 it sends in between are signals for it. A client that is killed takes the process with it.
@@ -202,11 +202,12 @@ def attend(client: socket.socket) -> NoReturn:
 
 def main() -> None:
     """Import, listen, and fork whoever attends to a client."""
+    where, kernels = map(Path, sys.argv[1:])
+    runpy.run_path(str(kernels))["pin"]()  # as the pipeline does, before NumPy is imported
     for name in LIBRARIES:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    where = Path(sys.argv[1])
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(where / ".socket"))
     listener.listen(64)
