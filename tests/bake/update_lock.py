@@ -1,4 +1,4 @@
-"""Update the bake's uv.lock: lock a fresh bake, then put the rendered values back.
+"""Update the bake's uv.lock and packages.txt: lock a fresh bake, then put the rendered values back.
 
 The template's own uv.lock takes the bake's versions, so that the engine is tested in place with
 what a bake has. Run `uv run python tests/bake/update_lock.py [--upgrade]` after a change of the
@@ -14,9 +14,12 @@ from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 
+from mlops import packages
+
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "<<cookiecutter.project_slug>>" / "uv.lock"
 OWN = ROOT / "uv.lock"
+PACKAGES = LOCK.with_name("packages.txt")
 
 # What a bake with the defaults renders, and the expression it came from.
 RENDERED = {
@@ -50,6 +53,7 @@ def main() -> None:
     for value, expression in RENDERED.items():
         text = text.replace(value, expression)
     LOCK.write_text(text)
+    PACKAGES.write_text(packages.text(text))
     chosen = [
         f"--upgrade-package={name}=={version}"
         for name, (versions, _) in differing().items()

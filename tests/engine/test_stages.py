@@ -7,7 +7,9 @@ move its files, which are outputs, but not change them: the names in HARMLESS.
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +139,32 @@ def test_no_stage_depends_on_a_part_of_a_folder_that_another_makes() -> None:
     }
     needed = {Path(dep) for stage in STAGES.values() for dep in stage["deps"]}
     assert [dep for dep in needed if made & set(dep.parents)] == []
+
+
+# What draws, logs, looks at Git and shows how far things are, and what reads sources.
+APART = {"dvc", "dvc-render", "dvclive", "duckdb", "fsspec", "rich", "scmrepo", "sqlalchemy"}
+APART |= {"pandera", "python-calamine"}  # pandera checks rows, and changes none
+
+
+@pytest.mark.parametrize(
+    "stage", [name for name in STAGES if "packages.txt" in STAGES[name]["deps"]]
+)
+def test_what_a_stage_imports_is_in_packages(stage: str) -> None:
+    lines = (PROJECT / "packages.txt").read_text(encoding="utf-8").splitlines()
+    held = {line.partition("==")[0] for line in lines} | APART
+    known = packages_distributions()
+    imported = {
+        name.partition(".")[0]
+        for path in closure(stage)
+        for node in [*nodes(path, ast.Import), *nodes(path, ast.ImportFrom)]
+        for name in (
+            [each.name for each in node.names] if isinstance(node, ast.Import) else _of(node)
+        )
+    }
+    brought = {re.sub(r"[-_.]+", "-", d).lower() for name in imported for d in known.get(name, [])}
+    assert {"numpy", "scikit-learn"} & brought
+    assert brought <= held
+
+
+def _of(node: ast.ImportFrom) -> list[str]:
+    return [node.module] if node.module and not node.level else []

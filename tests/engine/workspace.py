@@ -28,6 +28,7 @@ PARTS: tuple[str, ...] = (
     "model.yaml",
     "params.yaml",
     "dvc.yaml",
+    "packages.txt",
     "uv.lock",
     "pyproject.toml",
     ".dvc",

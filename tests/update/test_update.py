@@ -91,6 +91,7 @@ def test_what_the_owner_did_stays_and_what_is_new_comes(
     assert "timeout-minutes: 45" in project.read(CI)
     assert '"requests>=2"' in project.read("pyproject.toml")
     assert "requests" in project.read("uv.lock")
+    assert "\nrequests==" in project.read("packages.txt")
     assert not (project.folder / FORM).exists()
     assert not (project.folder / "data/example/build.py").exists()
     # New.

@@ -392,6 +392,18 @@ DECIDED: dict[str, list[tuple[Event, dict[str, Any], bool]]] = {
         (CLOCK, {"steps": {"train": {"outputs": {"branch": branch}}}}, bool(branch))
         for branch in ("retrain/x", "")
     ],
+    **{
+        f"steps.train.outputs.branch != '' && vars.{name} != ''": [
+            (
+                CLOCK,
+                {"steps": {"train": {"outputs": {"branch": branch}}}, "vars": {name: value}},
+                bool(branch and value),
+            )
+            for branch in ("retrain/x", "")
+            for value in ("known", "")
+        ]
+        for name in ("AWS_ROLE", "GCP_PROVIDER", "AZURE_CLIENT_ID")
+    },
     "steps.merge.outputs.branch != ''": [
         (CLOCK, {"steps": {"merge": {"outputs": {"branch": branch}}}}, bool(branch))
         for branch in ("update/0.3.0", "")
@@ -654,9 +666,10 @@ BUILDS, DEPLOYS, NEITHER = (True, False), (False, True), (False, False)
         ("dvc.lock", BUILDS),
         ("params.yaml", BUILDS),
         ("uv.lock", BUILDS),
+        ("packages.txt", BUILDS),
         ("data/raw/provenance.json", BUILDS),
         ("deploy/images/serving.Dockerfile", (True, True)),
-        ("deploy/server.yaml", DEPLOYS),
+        ("deploy/compose.server.yaml", DEPLOYS),
         ("deploy/k8s/base/service.yaml", DEPLOYS),
         ("environments/prod/release.env", DEPLOYS),
         ("environments/prod/config.env", DEPLOYS),

@@ -21,6 +21,7 @@ pytestmark = needs_act
 
 LOOK = "May one start?"
 TRAIN = "Train on fresh data, and judge"
+LOGIN, PUSH = "Log in again", "Push the data"
 TITLE = "Retrain on the data of "
 
 
@@ -92,6 +93,9 @@ def test_better_model_is_proposed_once_and_passes_ci(world: Releases, warehouse:
     done = retrained(world, reason=reason)
     every = dict.fromkeys(("plan", "propose", "retrain", "tell"), "success")
     assert done.jobs == every, done.told
+    steps = [*done.steps["retrain"]]
+    assert steps.index(TRAIN) < steps.index(LOGIN) < steps.index(PUSH)
+    assert {done.steps["retrain"][name] for name in (TRAIN, LOGIN, PUSH)} == {"success"}
     ((branch, pull),) = world.github.open_pulls().items()
     assert branch.startswith("retrain/")
     assert pull["title"] == TITLE + branch[len("retrain/") :][:10]
@@ -138,6 +142,7 @@ def test_nothing_is_proposed_that_is_not_better(world: Releases, warehouse: Ware
         "tell": "success"
     }, done.told
     assert told(world).startswith("Not proposed: no fresh data: data/flights has the rows")
+    assert done.steps["retrain"][PUSH] == "skipped"
 
     # Those of last week do not count; one that was not started never does.
     world.github.runs.clear()

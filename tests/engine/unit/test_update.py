@@ -139,6 +139,7 @@ def test_the_changelog_is_what_is_new() -> None:
         (".github/workflows/ci.yml", "platform"),
         ("docs/index.md", "platform"),
         ("uv.lock", "platform"),
+        ("packages.txt", "platform"),
     ],
 )
 def test_whose_a_file_is(path: str, whose: str) -> None:

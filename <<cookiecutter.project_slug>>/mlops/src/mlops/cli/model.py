@@ -263,10 +263,29 @@ def judge(
 
 
 @app.command()
+def packages() -> None:
+    """Write packages.txt from uv.lock.
+
+    Stages depend on it: on the packages that can change a model, and on no linter. The hook of
+    pre-commit does this when uv.lock changes.
+
+    \b
+    uv add lifelines
+    mlops packages
+    """
+    from .. import packages
+
+    changed = packages.write()
+    said = "written anew; `uv run dvc repro` next" if changed else f"fits {packages.UV_LOCK}"
+    typer.echo(f"{packages.PACKAGES}: {said}")
+
+
+@app.command()
 def lock() -> None:
     """Check that dvc.lock is current and all is pushed.
 
-    Exit code 3 when a stage would run again or something was not pushed. Nothing is run or fetched.
+    Exit code 3 when a stage would run again, something was not pushed, or packages.txt does not fit
+    uv.lock. Nothing is run or fetched.
     """
     from ..git import lock
 

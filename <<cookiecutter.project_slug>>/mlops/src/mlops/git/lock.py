@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import InputError, first_line
+from ..packages import PACKAGES, UV_LOCK, differing
 from ..paths import LOCK
 from .revision import Revision
 
@@ -22,16 +23,24 @@ class LockState:
         stale: stages that would run again, each with what changed.
         missing: outputs and data that the remote does not have.
         unreachable: why the remote could not be asked; None where it was.
+        packages: what packages.txt, which stages depend on, has otherwise than uv.lock.
     """
 
     exists: bool
     stale: dict[str, list[str]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     unreachable: str | None = None
+    packages: list[str] = field(default_factory=list)
 
     def problems(self) -> list[str]:
         """One line for each thing that must be mended, with the command that does it."""
         lines = []
+        if self.packages:
+            shown = ", ".join(self.packages[:3]) + (", …" if self.packages[3:] else "")
+            lines.append(
+                f"{PACKAGES} does not fit {UV_LOCK}: {shown}. Run `uv run mlops packages`, then "
+                "`uv run dvc repro`"
+            )
         if self.stale:
             why = ", ".join(
                 f"{name} ({', '.join(causes)})" if causes else name
@@ -49,22 +58,28 @@ class LockState:
         return lines
 
 
-def check() -> LockState:
+def check(remote: bool = True) -> LockState:
     """Look at the workspace. Nothing is run, nothing is fetched.
 
-    Raises InputError where DVC cannot read a file of the pipeline's.
+    Args:
+        remote: whether to ask the remote what it lacks; not where that is still to be pushed.
+    Raises:
+        InputError: DVC cannot read a file of the pipeline's, or uv.lock is none.
     """
     from dvc.repo import Repo
 
+    packages = differing()
     with Repo(os.curdir) as repo:
         if not LOCK.exists():
-            return LockState(exists=False)
+            return LockState(exists=False, packages=packages)
         stale = _stale(repo)
+        if not remote:
+            return LockState(True, stale, packages=packages)
         try:
             missing = _not_in_remote(repo)
         except Exception as error:  # every store has exceptions of its own
-            return LockState(True, stale, unreachable=first_line(error))
-    return LockState(True, stale, missing)
+            return LockState(True, stale, unreachable=first_line(error), packages=packages)
+    return LockState(True, stale, missing, packages=packages)
 
 
 def require_fresh(at: Revision) -> None:
@@ -78,7 +93,7 @@ def require_fresh(at: Revision) -> None:
     with TemporaryDirectory() as folder:
         project = at.clone(Path(folder, "clone"))
         with chdir(project), Repo(os.curdir) as repo:
-            state = LockState(LOCK.exists(), _stale(repo))
+            state = LockState(LOCK.exists(), _stale(repo), packages=differing())
             nowhere = _nowhere(repo)
     if problems := state.problems():
         raise InputError(f"{commit}: {problems[0]}")

@@ -14,10 +14,9 @@ from typing import Any
 from ..card import Card, Measured, Source
 from ..errors import InputError, ProjectError
 from ..files import write_json
+from ..packages import ENGINE
 from .evidence import Evidence, Images
 
-# The distribution whose dependencies the serving image has: mlops/pyproject.toml.
-ENGINE = "mlops-template-engine"
 # uv writes 1.5, of which 1.6 takes all.
 SPECIFICATION = "1.6"
 APPROACHES = {

@@ -329,13 +329,16 @@ class Change:
         return [*self.lock.problems(), *map(str, self.broken)]
 
 
-def change(name: str, log: Path | None, comparison: Comparison | None = None) -> Change:
+def change(
+    name: str, log: Path | None, comparison: Comparison | None = None, pushed: bool = True
+) -> Change:
     """Hold the workspace against a base.
 
     Args:
         name: the base revision, as Git knows it; all zeros for none.
         log: what `dvc repro` printed, to tell which stages ran; None leaves that out.
         comparison: with the base, where it was made already.
+        pushed: whether the remote is to have the data by now.
     """
     params, base = load_params(), Revision.of(name)
     found = comparison or compare(params, base)
@@ -351,7 +354,7 @@ def change(name: str, log: Path | None, comparison: Comparison | None = None) ->
         decide=decide,
         confidence=params.compare.confidence,
         currency=params.evaluate.value.currency if params.evaluate.value else None,
-        lock=lock.check(),
+        lock=lock.check(remote=pushed),
         broken=_broken(params, base, found),
         engine=changed_engine(),
         metrics=_numbers(_loaded(base, METRICS) or {}, metrics),

@@ -11,7 +11,11 @@ from .folder import check_replaceable
 
 
 def report(
-    name: str, folder: Path, log: Path | None, comparison: Comparison | None = None
+    name: str,
+    folder: Path,
+    log: Path | None,
+    comparison: Comparison | None = None,
+    pushed: bool = True,
 ) -> Change:
     """Write report.md and its pictures, and return what they tell.
 
@@ -20,11 +24,12 @@ def report(
         folder: is replaced as a whole.
         log: what `dvc repro` printed, to tell which stages ran; None leaves that out.
         comparison: with the base revision, where it was made already.
+        pushed: whether the remote is to have the data by now.
     Raises:
         InputError: `folder` holds something else than a report.
     """
     check_replaceable(folder, "report.md")
-    found = change(name, log, comparison)
+    found = change(name, log, comparison, pushed)
     with replacing(folder) as temporary:
         temporary.mkdir()
         drawn = pictures.draw(found, temporary)

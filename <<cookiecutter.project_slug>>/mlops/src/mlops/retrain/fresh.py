@@ -51,14 +51,15 @@ class Fresh:
 
 
 @contextmanager
-def fresh(log: Path) -> Iterator[Fresh]:
+def fresh(log: Path, push: bool = True) -> Iterator[Fresh]:
     """Read the source again, reproduce, and yield what is better than HEAD's model.
 
     What is written in the workspace is taken back, whatever comes of it. DVC's remote then has its
-    data; nothing is pushed to Git's.
+    data, unless somebody else is to push it; nothing is pushed to Git's.
 
     Args:
         log: gets what the pipeline prints.
+        push: whether to push the data.
     Raises:
         CheckError: there is no fresh data, or the model is not better, or breaks a gate.
         InputError: the workspace is not committed; the source cannot be read; the pipeline stops.
@@ -68,7 +69,8 @@ def fresh(log: Path) -> Iterator[Fresh]:
         _ingest(head)
         write_text(log, _dvc("repro", "--pull", "--allow-missing"))
         found = _judged(head)
-        _dvc("push")
+        if push:
+            _dvc("push")
         yield Fresh(head, found, log)
 
 

@@ -1,12 +1,14 @@
-"""uv.lock after an update: the template's where that fits, else resolved anew by uv."""
+"""uv.lock after an update: the template's where that fits, else resolved anew by uv; and what
+stages depend on of it."""
 
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+from ..packages import PACKAGES, UV_LOCK, text
 from ..project import parsed
-from .merge import UV_LOCK, Outcome, Sides
+from .merge import Outcome, Sides
 from .trees import Store
 
 # The project's, and the engine's.
@@ -27,23 +29,29 @@ def resolve(store: Store, sides: Sides, outcome: Outcome, folder: Path) -> None:
         return
     tree = dict(outcome.tree)
     outcome.tree = tree
+    tree[lock] = _resolved(store, sides, outcome, folder)
+    if str(PACKAGES) in tree:
+        tree[str(PACKAGES)] = store.blob(text(store.read(tree[lock])))
+
+
+def _resolved(store: Store, sides: Sides, outcome: Outcome, folder: Path) -> str:
+    """The entry of a uv.lock that fits, or of the project's own, which is left to do by hand."""
+    lock = str(UV_LOCK)
+    own = sides.ours[lock]
     if held := [path for path in _PROJECTS if path in outcome.conflicts]:
-        tree[lock] = sides.ours[lock]
         outcome.by_hand.append(f"`uv lock`, once {held[0]} has no conflict any more")
-        return
-    if sides.ours[lock] == sides.base.get(lock) and _asks_for_the_same(store, sides, outcome):
-        tree[lock] = sides.theirs[lock]
-        return
-    store.checkout(tree, folder)
+        return own
+    if own == sides.base.get(lock) and _asks_for_the_same(store, sides, outcome):
+        return sides.theirs[lock]
+    store.checkout(outcome.tree, folder)
     problem = _locked(folder)
-    if problem and tree[lock] != sides.ours[lock]:  # merged as text, into what uv cannot read
-        (folder / lock).write_bytes(store.content(sides.ours[lock]))
+    if problem and outcome.tree[lock] != own:  # merged as text, into what uv cannot read
+        (folder / lock).write_bytes(store.content(own))
         problem = _locked(folder)
     if problem:
-        tree[lock] = sides.ours[lock]
         outcome.by_hand.append(f"`uv lock`, which was not to be done here: {problem}")
-    else:
-        tree[lock] = store.blob((folder / lock).read_text(encoding="utf-8"))
+        return own
+    return store.blob((folder / lock).read_text(encoding="utf-8"))
 
 
 def _asks_for_the_same(store: Store, sides: Sides, outcome: Outcome) -> bool:

@@ -6,13 +6,13 @@ from typing import Literal
 
 from ..git.engine import ENGINE, MANIFEST, differences, digest, is_part, parse
 from ..git.record import RECORD
+from ..packages import PACKAGES, UV_LOCK
 from ..paths import CONTRACT, FEATURES, PARAMS, STATEMENT
 from .params import with_new_keys
 from .trees import Store, Tree
 
 Category = Literal["engine", "platform", "yours"]
 
-UV_LOCK = Path("uv.lock")
 # What an update never overwrites.
 _YOURS = ("src", "tests", "environments", "releases", "data")
 _YOUR_FILES = (CONTRACT, FEATURES, PARAMS, STATEMENT)
@@ -79,9 +79,9 @@ def merge(store: Store, sides: Sides) -> Outcome:
         str(path): sides.theirs.get(str(path)) for path in (RECORD, MANIFEST)
     }
     # Resolved anew by lock.py: merged here as text, so that versions stay where they can.
-    lock = str(UV_LOCK)
-    if lock in merged.conflicts:
-        fixed[lock] = sides.ours[lock]
+    for path in map(str, (UV_LOCK, PACKAGES)):
+        if path in merged.conflicts:
+            fixed[path] = sides.ours[path]
     tree = {path: entry for path, entry in {**merged.tree, **fixed}.items() if entry}
     return Outcome(
         tree=tree,
