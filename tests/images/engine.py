@@ -90,6 +90,11 @@ def proxies() -> list[str]:
     ]
 
 
+def kept(name: str) -> str:
+    """Return how a build is told to keep an image in the engine, which takes least uncompressed."""
+    return f"--output=type=image,name={name},compression=uncompressed"
+
+
 def listens(port: int) -> bool:
     """Tell whether somebody listens on a port on loopback."""
     with socket.socket() as probe:
@@ -364,7 +369,7 @@ def bring_buildkit(engine: Engine) -> None:
             if not program.is_file():
                 raise Missing(f"{name} is not installed")
             packed.add(program, arcname=name)
-    command = ("buildx", "build", "--builder", "default", "--tag", BUILDKIT, "-")
+    command = ("buildx", "build", "--builder", "default", kept(BUILDKIT), "-")
     engine.docker(*command, stdin=archive.getvalue())
 
 
