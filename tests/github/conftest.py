@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from github.hub import Hub
+from github.unspawned import unspawned
 from pipeline.running import Project, Reproduced, Run
 from workflows.events import REPOSITORY
 from workflows.github import PERSON, serve
+
+from mlops import cli
+from mlops.github.api import Api
 
 SETTINGS = ".github/settings.yaml"
 TOOLS = ("gh", "openssl")
@@ -60,6 +68,33 @@ class Desk:
         return [line for line in lines if line.startswith(("+ ", "~ ", "- "))]
 
 
+class NearDesk(Desk):
+    """The same in this process, with no `gh` to start for each request."""
+
+    def mlops(self, *arguments: str, code: int = 0, **env: str) -> Run:
+        """Run the command, and forget which requests came before it."""
+        assert not env, "what another environment changes is for a process of its own"
+        self.hub.calls.clear()
+        command = ["mlops", "github", *arguments]
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.project.folder),
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setattr(sys, "argv", command)
+            patch.setattr(
+                Api, "_gh", lambda _, *command, body: unspawned(self.hub, *command, body=body)
+            )
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        status = int(ended.value.code or 0)
+        run = subprocess.CompletedProcess(command, status, stdout.getvalue(), stderr.getvalue())
+        assert status == code, f"exit {status}, not {code}: {run.stdout}{run.stderr}"
+        return run
+
+
 @pytest.fixture(scope="session")
 def cloned(started: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a remote on GitHub. Not to be changed: copy it."""
@@ -69,10 +104,21 @@ def cloned(started: Reproduced, tmp_path_factory: pytest.TempPathFactory) -> Pro
 
 
 @pytest.fixture
-def desk(cloned: Project, tmp_path: Path) -> Iterator[Desk]:
-    """A copy of it, and GitHub as it is for a new public repository."""
+def hub(tmp_path: Path) -> Hub:
+    """GitHub as it is for a new public repository."""
+    return Hub(REPOSITORY, tmp_path / "origin", tmp_path / "api")
+
+
+@pytest.fixture
+def desk(cloned: Project, hub: Hub, tmp_path: Path) -> Desk:
+    """A copy of the project, and a repository to set up."""
+    return NearDesk(cloned.copy(tmp_path / "project"), hub)
+
+
+@pytest.fixture
+def terminal(cloned: Project, hub: Hub, tmp_path: Path) -> Iterator[Desk]:
+    """The same with the real `gh`: for what it does with requests, answers and failures."""
     if MISSING:
         pytest.skip(f"not installed: {', '.join(MISSING)}")
-    hub = Hub(REPOSITORY, tmp_path / "origin", tmp_path / "api")
     with serve(hub):
         yield Desk(cloned.copy(tmp_path / "project"), hub)

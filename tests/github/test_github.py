@@ -1,14 +1,26 @@
-"""`mlops github` against a stand-in for GitHub's API: the real command, the real `gh`."""
+"""`mlops github` against a stand-in for GitHub's API.
+
+With `terminal` it is the real command and the real `gh`, for each kind of request, answer and
+failure; with `desk` the command runs here, and nothing is started for a request.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from github.conftest import SETTINGS, Desk
 from github.hub import ACTIONS, Environment
+from github.unspawned import unspawned
 from pipeline.running import one_line
+from workflows.github import Call
+
+from mlops.errors import ProjectError
+from mlops.github.api import Api, Refused
 
 AS_DECLARED = "example-org/flight-delays is as .github/settings.yaml says"
 ENVIRONMENTS = {"dev", "staging", "prod", "bot", "retrain"}
@@ -16,9 +28,53 @@ ENGINEERING, TEAM = "example-org/ml-engineering", {"type": "Team", "id": 7}
 MAIN = {"protected_branches": False, "custom_branch_policies": True}
 
 
-def test_everything_is_created(desk: Desk) -> None:
-    hub = desk.hub
-    out = desk.mlops().stdout
+# A request, as a method of the API and what it is given.
+REQUESTS: list[tuple[str, ...]] = [
+    ("get", ""),
+    ("get", "rulesets/404"),
+    ("get", "/orgs/example-org/teams/ml-engineering"),
+    ("all", "labels"),
+    ("all", "actions/variables", "variables"),
+    ("all", "environments/nowhere/variables", "variables"),
+    ("send", "POST", "labels", '{"name": "new", "color": "ffffff", "description": ""}'),
+    ("send", "POST", "labels", '{"colour": 1}'),
+    ("send", "PUT", "actions/permissions/workflow", "{}"),
+    ("send", "PATCH", "", "{}"),
+]
+
+
+@pytest.mark.parametrize("asked", REQUESTS, ids=" ".join)
+def test_unspawned_gh_answers_as_gh_does(
+    terminal: Desk, asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = terminal.hub
+    hub.labels += [{"name": f"l{n}", "color": "ffffff", "description": ""} for n in range(40)]
+    hub.variables |= {f"OTHER_{number}": "1" for number in range(40)}
+    hub.refusals["PUT /actions/permissions/workflow"] = 409, {"message": "No", "errors": ["why"]}
+    hub.refusals["PATCH "] = 502, {"message": "Server Error"}
+    for name, value in terminal.environ().items():
+        monkeypatch.setenv(name, value)
+    method, *given = asked
+    body = [json.loads(given.pop())] if method == "send" else []
+
+    def outcome() -> tuple[object, list[Call]]:
+        hub.calls.clear()
+        before = deepcopy(hub.labels)
+        try:
+            answer = getattr(Api(hub.repository), method)(*given, *body)
+        except (Refused, ProjectError) as error:
+            answer = repr(error)
+        hub.labels[:] = before
+        return answer, [replace(call, agent="") for call in hub.calls]
+
+    of_gh = outcome()
+    monkeypatch.setattr(Api, "_gh", lambda _, *command, body: unspawned(hub, *command, body=body))
+    assert outcome() == of_gh
+
+
+def test_everything_is_created(terminal: Desk) -> None:
+    hub = terminal.hub
+    out = terminal.mlops().stdout
     assert AS_DECLARED in out
     assert "  gh variable set REGISTRY\n" in out
     assert hub.settings["allow_auto_merge"] is True
@@ -190,15 +246,15 @@ def test_variables_with_a_value_are_set(desk: Desk) -> None:
     assert desk.differences() == []
 
 
-def test_lists_of_many_pages_are_read_to_the_end(desk: Desk) -> None:
+def test_lists_of_many_pages_are_read_to_the_end(terminal: Desk) -> None:
     others = [
         {"name": f"other-{number}", "color": "ffffff", "description": ""} for number in range(40)
     ]
-    desk.mlops()
-    desk.hub.labels[:] = others + desk.hub.labels
-    desk.hub.variables |= {f"OTHER_{number}": "1" for number in range(40)} | {"APP_ID": "7"}
-    out = desk.mlops().stdout
-    assert desk.hub.writes == []
+    terminal.mlops()
+    terminal.hub.labels[:] = others + terminal.hub.labels
+    terminal.hub.variables |= {f"OTHER_{number}": "1" for number in range(40)} | {"APP_ID": "7"}
+    out = terminal.mlops().stdout
+    assert terminal.hub.writes == []
     assert "APP_ID" not in out
 
 
@@ -214,10 +270,10 @@ def test_fast_review_asks_for_no_approval_of_what_nobody_owns(desk: Desk) -> Non
     assert fast.items() <= desk.hub.rule("main", "pull_request").items()
 
 
-def test_a_private_repository_of_a_free_account(desk: Desk) -> None:
-    desk.hub.private = True
+def test_a_private_repository_of_a_free_account(terminal: Desk) -> None:
+    terminal.hub.private = True
     for _ in range(2):
-        run = desk.mlops(code=3)
+        run = terminal.mlops(code=3)
         error = " ".join(run.stderr.split())
         assert "not enforced: rulesets: Upgrade to GitHub Pro or make" in error
         assert "instead: make the repository public" in error
@@ -228,11 +284,11 @@ def test_a_private_repository_of_a_free_account(desk: Desk) -> None:
         assert f"not enforced: {names}: Failed to create the environment protection" in error
         assert "private repository: images are attested" in run.stdout
         assert AS_DECLARED not in run.stdout
-    assert desk.hub.settings["delete_branch_on_merge"] is True
-    assert desk.hub.workflows["default_workflow_permissions"] == "read"
-    assert set(desk.hub.environments) == ENVIRONMENTS
-    assert {each["name"] for each in desk.hub.labels} >= {"bug", "deploy"}
-    assert not [call for call in desk.hub.writes if "labels" in call]
+    assert terminal.hub.settings["delete_branch_on_merge"] is True
+    assert terminal.hub.workflows["default_workflow_permissions"] == "read"
+    assert set(terminal.hub.environments) == ENVIRONMENTS
+    assert {each["name"] for each in terminal.hub.labels} >= {"bug", "deploy"}
+    assert not [call for call in terminal.hub.writes if "labels" in call]
 
 
 def test_a_dry_run_tells_of_rules_that_the_plan_lacks(desk: Desk) -> None:
@@ -260,7 +316,10 @@ def test_an_enterprise_lacks_nothing(desk: Desk) -> None:
 
 def test_what_an_organisation_forbids_is_told(desk: Desk) -> None:
     path = "PUT /actions/permissions/workflow"
-    desk.hub.refusals[path] = 409, {"message": "Conflict", "errors": ["the organisation forbids"]}
+    desk.hub.refusals[path] = (
+        409,
+        {"message": "Conflict", "errors": ["the organisation forbids"]},
+    )
     error = one_line(desk.mlops(code=3))
     expected = "not enforced: workflows: Conflict: the organisation forbids (HTTP 409)"
     assert error == f"error: {expected}"
@@ -337,17 +396,17 @@ def test_a_file_that_is_no_yaml_or_is_missing(desk: Desk) -> None:
     assert f"{SETTINGS}: no such file" in one_line(desk.mlops(code=2))
 
 
-def test_without_gh(desk: Desk, tmp_path: Path) -> None:
+def test_without_gh(terminal: Desk, tmp_path: Path) -> None:
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "git").symlink_to(str(shutil.which("git")))
-    path = f"{desk.project.venv / 'bin'}:{folder}"
-    assert "gh: not found; install it" in one_line(desk.mlops(code=2, PATH=path))
+    path = f"{terminal.project.venv / 'bin'}:{folder}"
+    assert "gh: not found; install it" in one_line(terminal.mlops(code=2, PATH=path))
 
 
-def test_without_a_login(desk: Desk) -> None:
+def test_without_a_login(terminal: Desk) -> None:
     for token in ("", "another"):
-        error = one_line(desk.mlops(code=2, GH_TOKEN=token))
+        error = one_line(terminal.mlops(code=2, GH_TOKEN=token))
         assert error == "error: gh: not logged in to GitHub; run `gh auth login`"
 
 
@@ -361,12 +420,12 @@ def test_without_a_remote_on_github(desk: Desk) -> None:
     assert AS_DECLARED in desk.mlops("--repo", desk.hub.repository).stdout
 
 
-def test_who_may_not_change_it_is_told(desk: Desk) -> None:
-    error = one_line(desk.mlops("--repo", "example-org/other", code=2))
+def test_who_may_not_change_it_is_told(terminal: Desk) -> None:
+    error = one_line(terminal.mlops("--repo", "example-org/other", code=2))
     assert "example-org/other: no such repository on GitHub" in error
-    desk.hub.admin = False
-    assert "only its administrators can do this" in one_line(desk.mlops(code=2))
-    assert desk.hub.writes == []
+    terminal.hub.admin = False
+    assert "only its administrators can do this" in one_line(terminal.mlops(code=2))
+    assert terminal.hub.writes == []
 
 
 def test_a_default_branch_that_no_workflow_follows_is_told(desk: Desk) -> None:
@@ -377,6 +436,6 @@ def test_a_default_branch_that_no_workflow_follows_is_told(desk: Desk) -> None:
     assert desk.hub.writes == []
 
 
-def test_github_out_of_reach(desk: Desk) -> None:
-    desk.hub.socket.unlink()
-    assert "run it again" in one_line(desk.mlops(code=1))
+def test_github_out_of_reach(terminal: Desk) -> None:
+    terminal.hub.socket.unlink()
+    assert "run it again" in one_line(terminal.mlops(code=1))

@@ -16,7 +16,7 @@ from workflows import act, events
 from workflows.act import Outcome, Workflow
 from workflows.events import Event
 from workflows.hosting import Hosting
-from workflows.world import World
+from workflows.world import World, placed
 
 GH = Path(__file__).with_name("gh_stand_in.py")
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -73,7 +73,7 @@ class Releases(World):
         found = super().environ()
         programs = self.folder / "bin"
         programs.mkdir(exist_ok=True)
-        shutil.copy(GH, programs / "gh")
+        placed(GH, programs / "gh")
         if self.machines is not None:
             found |= self.machines.environ(Path(found["HOME"]))
         return found | {

@@ -9,6 +9,7 @@ import atexit
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from pipeline import warm
 from pipeline.running import Project, shell
+from serving.running import wait_for
 from workflows import events
 from workflows.act import Outcome, Workflow, run
 from workflows.events import REPOSITORY, Event
@@ -48,19 +50,51 @@ def hub(folder: Path) -> Path:
     origin.mkdir(parents=True)
     git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
     (origin / "hooks").mkdir(exist_ok=True)
-    shutil.copy(PUSH, origin / "hooks" / "update")
+    placed(PUSH, origin / "hooks" / "update")
     return origin
+
+
+def placed(script: Path, target: Path) -> Path:
+    """Place a script where others run it, by an interpreter that looks for no packages.
+
+    They are run for each push and each action, and do little.
+    """
+    program = script.read_text(encoding="utf-8").removeprefix("#!/usr/bin/env python3\n")
+    target.write_text(f"#!{Path(sys.executable).resolve()} -IS\n{program}", encoding="utf-8")
+    target.chmod(0o755)
+    return target
 
 
 @cache
 def venv_of_jobs() -> Path:
-    """Return where jobs have their environment, which the first of them makes.
+    """Return where jobs have their environment, which `install` makes.
 
     Not the tests' own: a job's `uv run` has it import the job's checkout.
     """
     folder = Path(tempfile.mkdtemp(prefix="jobs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder / "venv"
+
+
+def install(venv: Path, project: Path, shared: Mapping[str, str], own: Mapping[str, str]) -> None:
+    """Make the environment of jobs as their first one would, and have their commands begin warm.
+
+    It has the packages of the tests' own, and takes from there what Python has compiled.
+
+    Args:
+        venv: where it is made.
+        project: whose packages are installed.
+        shared: of what a job sees of this machine, that which all jobs do.
+        own: the rest.
+    """
+    settings = {**shared, **own, "UV_PROJECT_ENVIRONMENT": str(venv)}
+    subprocess.run(["uv", "sync", "--locked", "--quiet"], cwd=project, env=settings, check=True)
+    known = Path(sys.prefix)
+    for compiled in known.glob("lib/*/site-packages/**/__pycache__"):
+        target = venv / compiled.relative_to(known)
+        if target.parent.is_dir():
+            shutil.copytree(compiled, target, dirs_exist_ok=True)
+    wait_for((warm.folder(venv, **shared) / ".server").exists, "warm commands")
 
 
 @dataclass(frozen=True)
@@ -210,13 +244,14 @@ class World:
             for name, value in known.items()
             if name in passed or name.startswith(network) or name.lower().endswith("_proxy")
         }
-        jobs = venv_of_jobs()
-        if (jobs / "bin" / "python").exists():
-            kept["PATH"] = f"{warm.folder(jobs, **kept)}{os.pathsep}{kept['PATH']}"
         cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True)
+        own = {"HOME": str(home), "UV_CACHE_DIR": cache.stdout.strip()}
+        jobs = venv_of_jobs()
+        if not jobs.exists():
+            install(jobs, self.project.folder, kept, own)
+        kept["PATH"] = f"{warm.folder(jobs, **kept)}{os.pathsep}{kept['PATH']}"
         return kept | {
-            "HOME": str(home),
-            "UV_CACHE_DIR": cache.stdout.strip(),
+            **own,
             "UV_PROJECT_ENVIRONMENT": str(jobs),
             "DVC_NO_ANALYTICS": "1",
             "GIT_CONFIG_NOSYSTEM": "1",
@@ -224,8 +259,8 @@ class World:
             "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
             "NODE_EXTRA_CA_CERTS": str(self.github.certificate),
             "STANDIN_JOB": str(self.github.running),
-            "STANDIN_PERMISSIONS": str(PERMISSIONS),
+            "STANDIN_PERMISSIONS": str(placed(PERMISSIONS, self.folder / "permissions")),
             "STANDIN_ARTIFACTS": str(self.artifacts),
             "STANDIN_CACHE": str(self.caches),
-            "STANDIN_CML_SCRIPT": str(CML),
+            "STANDIN_CML_SCRIPT": str(placed(CML, self.folder / "cml")),
         }

@@ -5,7 +5,7 @@ What is forked knows the libraries and nothing of the project or the engine, so 
 imported from the project that the command runs in; signals, exit codes and open files are those of
 the command. `server` imports and forks; `client` stands on PATH under the names of commands, and
 begins the real one, cold, wherever a fork would differ: other settings of Python or of libraries,
-a terminal, limits of memory.
+a terminal, further open files, limits of memory.
 """
 
 from __future__ import annotations

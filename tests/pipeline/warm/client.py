@@ -63,6 +63,9 @@ def forked(environ: dict[str, str]) -> int | None:
     wanted = command()
     if wanted is None or customised(environ) or any(posix.isatty(file) for file in range(3)):
         return None
+    # The three, and that of the list itself: a fork lacks others that were left open for it.
+    if len(posix.listdir("/proc/self/fd")) > 4:
+        return None
     with open(f"{WHERE}/.server", "rb") as file:  # noqa: PTH123 - pathlib takes longer than the rest
         if file.read() != circumstances(environ):
             return None

@@ -28,24 +28,32 @@ from client import circumstances  # type: ignore[import-not-found] # beside this
 
 # What commands of a project import; all but the project and the engine.
 LIBRARIES = (
-    "dvc.cli",
-    "dvc.commands.data_sync",
-    "dvc.commands.repro",
-    "dvc.commands.status",
-    "dvc.repo",
+    "dvc.api",
+    "dvc.cli.parser",
+    "dvc.data_cloud",
+    "dvc.dirs",
+    "dvc.repo.index",
     "dvc.repo.reproduce",
+    "dvc.repo.stage",
+    "dvc.repo.worktree",
     "dvc.stage.cache",
     "dvc.stage.run",
+    "dvc.utils.strictyaml",
+    "dvc_data.fs",
+    "dvc_data.hashfile.db.local",
     "dvc_data.index",
     "dvclive",
+    "fsspec.implementations.memory",
     "jinja2",
-    "onnx",
+    "onnx.reference",
     "pandas",
     "pyarrow.compute",
     "pyarrow.csv",
     "pyarrow.dataset",
     "pyarrow.parquet",
-    "pydantic",
+    "pydantic.dataclasses",
+    "pydantic.type_adapter",
+    "pyparsing",
     "rich.console",
     "ruamel.yaml",
     "scipy.stats",
@@ -109,6 +117,8 @@ def become(asked: Asked) -> None:
     os.environ.clear()
     os.environ.update(asked.environ)
     script = asked.kind == "script"
+    if script:  # what it begins by its own interpreter begins warm, too
+        sys.executable = str(Path(sys.argv[1], "python"))
     sys.argv = [asked.target if script else f"-{asked.kind}", *asked.arguments]
     first = {"m": asked.folder, "c": "", "script": str(Path(asked.target).parent)}[asked.kind]
     given = filter(None, asked.environ.get("PYTHONPATH", "").split(os.pathsep))

@@ -159,11 +159,10 @@ class Revision:
 
     def copy(self, path: Path, folder: Path) -> Path:
         """The same of all that DVC keeps, whatever its content is."""
-        from dvc.api import DVCFileSystem
-
         copy, where = folder / path.name, self.commit or "the workspace"
         try:
-            DVCFileSystem(".", rev=self.commit).get_file(path.as_posix(), str(copy))
+            filesystem = _filesystem(Path.cwd(), self.commit, self.read(LOCK))
+            filesystem.get_file(path.as_posix(), str(copy))
         except Exception as error:  # every store has exceptions of its own
             raise InputError(
                 f"{path} of {where} is neither in DVC's cache nor on the remote "
@@ -307,6 +306,20 @@ def _content(folder: Path, name: str) -> bytes:
     return done.stdout
 
 
+@lru_cache(maxsize=4)
+def _filesystem(folder: Path, commit: str | None, lock: str | None) -> Any:
+    """The files of a revision as DVC has them, whose index takes longer to read than most files.
+
+    Args:
+        folder: where we are.
+        commit: the revision's; None for the workspace.
+        lock: the text of its dvc.lock, which tells one workspace from a later one.
+    """
+    from dvc.api import DVCFileSystem
+
+    return DVCFileSystem(os.curdir, rev=commit)
+
+
 @lru_cache(maxsize=16)
 def _locked(lock: str, kind: Literal["outs", "deps"]) -> dict[Path, Output]:
     """Files in the text of a dvc.lock, which takes long to read and is asked for often."""
@@ -326,7 +339,8 @@ def _parsed(text: str, path: Path) -> Any:
         # JSON is YAML but for some characters and long keys, and is read much faster as what it is.
         if path.suffix == ".json":
             return strict_json(text, path)
-        return YAML(typ="safe", pure=True).load(text)
+        # What DVC writes is long, and libyaml reads it five times as fast.
+        return YAML(typ="safe", pure=path != LOCK).load(text)
     except (ValueError, YAMLError) as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 
