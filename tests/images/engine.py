@@ -282,6 +282,8 @@ def _end_engine(folder: Path) -> None:
         engine.docker("rm", "--force", container)
     os.kill(int(_pid(folder).read_text()), signal.SIGTERM)
     wait_for(lambda: not _pid(folder).exists(), "the end of dockerd")
+    # dockerd leaves its network's namespace there.
+    subprocess.run(["umount", folder / "run" / "netns" / "default"], capture_output=True)
     # Gigabytes, for which nobody needs to wait: the shell ends at once and leaves it to itself.
     gone = folder.rename(f"{folder}-{os.getpid()}")
     subprocess.run(["sh", "-c", 'rm -rf "$1" &', "sh", gone], check=True)
