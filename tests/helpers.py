@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import yaml
 from cookiecutter.environment import StrictEnvironment
 from cookiecutter.main import cookiecutter
 from cookiecutter.utils import create_env_with_context
@@ -89,6 +90,11 @@ def load_hook(name: str, folder: Path, answers: dict[str, Any] | None = None) ->
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def load_yaml(text: str | bytes) -> Any:
+    """Return what YAML says, read by libyaml: ten times as fast as by Python."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def files(folder: Path) -> list[Path]:
