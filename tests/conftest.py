@@ -7,7 +7,7 @@ from pathlib import Path
 
 import helpers
 import pytest
-from images.fixtures import builder, engine, haproxy, registry
+from images.fixtures import builder, engine, registry
 from pipeline.projects import copy, installed, reproduced, small, started
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
@@ -17,7 +17,6 @@ __all__ = [
     "builder",
     "copy",
     "engine",
-    "haproxy",
     "installed",
     "registry",
     "reproduced",
@@ -31,6 +30,7 @@ Bake = Callable[..., Path]
 # Groups that take long, the longest first: workers finish together when short tests come last.
 LONGEST = (
     "engine",
+    "images",
     "ci",
     "classification",
     "demo",
@@ -45,7 +45,11 @@ LONGEST = (
 # One project stands for these, and one for those that are about a task.
 WORLDS = ("batch", "ci", "monitor", "retrain", "template_update")
 SERVED = ("alerts/test_live", "github/test_github", "monitoring/", "serving/")
-WITH_ENGINE = ("deploy/", "images/", "workflows/test_release", "monitoring/test_volume")
+# Groups that share one Docker Engine; a builder is only in the second.
+WITH_ENGINE = {
+    "engine": ("deploy/", "monitoring/test_volume"),
+    "images": ("images/", "workflows/test_release"),
+}
 ALONE = {"bench/test_bench.py": "bench", "monitoring/test_year.py": "year", "test_demo.py": "demo"}
 ALONE |= {f"pipeline/test_{each}.py": each for each in ("extend", "failures", "options")}
 
@@ -97,8 +101,9 @@ def group_of(nodeid: str) -> str:
         return ALONE[file]
     if file in (f"workflows/test_{each}.py" for each in WORLDS):
         return "ci"
-    if file.startswith(WITH_ENGINE):
-        return "engine"
+    for group, places in WITH_ENGINE.items():
+        if file.startswith(places):
+            return group
     if file.startswith(SERVED):
         return tasks[0] if tasks else "classification"
     return tasks[0] if tasks and file.startswith("pipeline/") else nodeid

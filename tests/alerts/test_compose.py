@@ -18,7 +18,7 @@ def compose(monitoring: Path) -> dict[str, Any]:
     """The file as Compose reads it."""
     if shutil.which("docker") is None:
         pytest.skip("docker is not installed")
-    file = monitoring.parent / "monitoring.yaml"
+    file = monitoring.parent / "compose.monitoring.yaml"
     command = ["docker", "compose", "--file", str(file), "config", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -30,7 +30,10 @@ def compose(monitoring: Path) -> dict[str, Any]:
 def test_images_are_pinned_and_ports_are_of_this_machine(compose: dict[str, Any]) -> None:
     assert set(compose["services"]) == {"prometheus", "alertmanager", "grafana"}
     for service in compose["services"].values():
-        assert re.fullmatch(r".+:v?[0-9.]+@sha256:[0-9a-f]{64}", service["build"]["args"]["BASE"])
+        assert service["build"]["args"]["BASE"] == "official"
+        _, official, based, *_ = service["build"]["dockerfile_inline"].splitlines()
+        assert re.fullmatch(r"FROM .+:v?[0-9.]+@sha256:[0-9a-f]{64} AS official", official)
+        assert based == "FROM $$BASE"  # Compose prints it so
         assert all(port["host_ip"] == "127.0.0.1" for port in service["ports"])
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]

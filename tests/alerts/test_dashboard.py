@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-# Of the image in deploy/monitoring.yaml: see test_types_are_those_of_the_image.
+# Of the image in deploy/compose.monitoring.yaml: see test_types_are_those_of_the_image.
 GRAFANA = "12.4.2"
 TYPESCRIPT = "5.9.3"
 # Grafana's enumerations as they are in JSON: their values.
@@ -102,7 +102,7 @@ def test_what_is_not_of_grafanas_types_is_found(
 
 
 def test_types_are_those_of_the_image(monitoring: Path) -> None:
-    compose = (monitoring.parent / "monitoring.yaml").read_text(encoding="utf-8")
+    compose = (monitoring.parent / "compose.monitoring.yaml").read_text(encoding="utf-8")
     assert f"grafana/grafana:{GRAFANA}@sha256:" in compose
 
 
@@ -127,7 +127,7 @@ def test_dashboard_is_provisioned(monitoring: Path) -> None:
     (provider,) = yaml.safe_load((monitoring / "grafana" / "dashboards.yml").read_text())[
         "providers"
     ]
-    compose = yaml.safe_load((monitoring.parent / "monitoring.yaml").read_text())
+    compose = yaml.safe_load((monitoring.parent / "compose.monitoring.yaml").read_text())
     grafana = compose["services"]["grafana"]
     home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert str(home.parent) == provider["options"]["path"]

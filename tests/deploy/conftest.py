@@ -22,7 +22,6 @@ def with_images(
     small: Reproduced,
     tmp_path_factory: pytest.TempPathFactory,
     engine: Engine,
-    haproxy: None,
     registry: str,
 ) -> Site:
     """A site whose release has an image. Not to be changed: copy it."""

@@ -26,13 +26,6 @@ with source() as found:
     images = Images(serving=sys.argv[1], training="")
     print(evidence_text(of_source(found, Revision.of("main"), images, None)))
 """
-# What a release's image is told: its id, before there is one.
-IDENTITY = """
-import json
-from mlops.release.source import source
-with source() as found:
-    print(json.dumps(found.id))
-"""
 
 
 @dataclass
@@ -56,12 +49,8 @@ class Site:
     def begin(project: Project, engine: Engine | None = None, registry: str = "") -> Site:
         """Release the project's model to dev; nothing has to soak."""
         project.git("checkout", "--quiet", "-B", "main")
-        # A name of its own: the engine may serve others of this project.
-        name = f"flights-{uuid.uuid4().hex[:8]}"
-        for file in ("pyproject.toml", "uv.lock"):
-            text = (project.folder / file).read_text(encoding="utf-8")
-            project.write(file, text.replace('"flight-delays"', f'"{name}"'))
-        project.run("dvc", "repro", "--force", "--single-item", "convert")
+        if engine:
+            _rename(project)
         project.run("dvc", "repro")
         for environment in ENVIRONMENTS:
             project.set(f"environments/{environment}/policy.yaml", soak_minutes=0)
@@ -98,8 +87,8 @@ class Site:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What commands are told beside."""
-        host = self.engine.host if self.engine else None
+        """What commands are told beside: processes are looked for on no engine of this machine."""
+        host = self.engine.host if self.engine else "unix:///nowhere"
         return {"DOCKER_HOST": host} if host else {}
 
     def mlops(self, *arguments: str, code: int = 0) -> Run:
@@ -132,15 +121,22 @@ class Site:
         Args:
             image: makes an image for that id instead of the one that is built of the commit.
         """
-        served = ""
-        if self.engine:
-            served = (image or self.build)(str(self.project.python(IDENTITY)))
+        if not self.engine:
+            self.merge("release")
+            return self.named("dev")
+        served = (image or self.build)(self.identity())
         evidence = self.project.run("python", "-c", EVIDENCE, served).stdout
         # Outside: a new file would be committed with the next change.
         file = self.project.folder.with_suffix(".json")
         file.write_text(evidence, encoding="utf-8")
         self.merge("release", "--evidence", str(file))
         return str(json.loads(evidence)["id"])
+
+    def identity(self) -> str:
+        """Return what a release of the commit is called, which its image is told before it is."""
+        how = ("--no-patch", "--date=format-local:%Y%m%d-%H%M", "--format=%cd %H")
+        made, commit = self.project.run("git", "show", *how, env={"TZ": "UTC"}).stdout.split()
+        return f"{made}-{commit[:7]}"
 
     def build(self, identity: str) -> str:
         """Build and push the image of the commit, and return its name with its digest."""
@@ -185,3 +181,12 @@ class Site:
             file = Path("environments", environment, "release.env")
             if self.project.run("git", "ls-files", str(file)).stdout:
                 self.mlops("stop", environment)
+
+
+def _rename(project: Project) -> None:
+    """Give a project a name of its own: the engine may serve others of this one."""
+    name = f"flights-{uuid.uuid4().hex[:8]}"
+    for file in ("pyproject.toml", "uv.lock"):
+        text = (project.folder / file).read_text(encoding="utf-8")
+        project.write(file, text.replace('"flight-delays"', f'"{name}"'))
+    project.run("dvc", "repro", "--force", "--single-item", "convert")

@@ -64,13 +64,16 @@ def watching(containers: Site, tmp_path: Path) -> Iterator[dict[str, str]]:
     folder.mkdir()
     settings = bring(containers.engine, folder)
     env = containers.project.environ() | containers.environ | settings
-    where, file = containers.project.folder, "--file=deploy/monitoring.yaml"
-    # The site was given another name than the one that it was baked with.
+    where, file = containers.project.folder, "--file=deploy/compose.monitoring.yaml"
+    # The site was given another name than the one that it was baked with; and what changes is seen
+    # within a second instead of fifteen.
     name = name_of(containers)
-    for baked in ("Makefile", "deploy/monitoring.yaml", "deploy/monitoring/prometheus.yml"):
+    for baked in ("Makefile", "deploy/compose.monitoring.yaml", "deploy/monitoring/prometheus.yml"):
         text = (where / baked).read_text(encoding="utf-8")
         assert "flight-delays-" in text
-        containers.project.write(baked, text.replace("flight-delays-", f"{name}-"))
+        containers.project.write(
+            baked, text.replace("flight-delays-", f"{name}-").replace(": 15s", ": 1s")
+        )
     try:
         done = subprocess.run(
             ["make", "monitoring"], cwd=where, env=env, capture_output=True, text=True, timeout=300

@@ -14,13 +14,11 @@ from pathlib import Path
 
 import pytest
 from github.hub import Hub
-from github.unspawned import unspawned
 from pipeline.running import Project, Reproduced, Run
 from workflows.events import REPOSITORY
 from workflows.github import PERSON, serve
 
 from mlops import cli
-from mlops.github.api import Api
 
 SETTINGS = ".github/settings.yaml"
 TOOLS = ("gh", "openssl")
@@ -69,7 +67,7 @@ class Desk:
 
 
 class NearDesk(Desk):
-    """The same in this process, with no `gh` to start for each request."""
+    """The same with `mlops` in this process, which has imported it."""
 
     def mlops(self, *arguments: str, code: int = 0, **env: str) -> Run:
         """Run the command, and forget which requests came before it."""
@@ -84,9 +82,8 @@ class NearDesk(Desk):
             pytest.MonkeyPatch.context() as patch,
         ):
             patch.setattr(sys, "argv", command)
-            patch.setattr(
-                Api, "_gh", lambda _, *command, body: unspawned(self.hub, *command, body=body)
-            )
+            for name, value in self.environ().items():
+                patch.setenv(name, value)
             with pytest.raises(SystemExit) as ended:
                 cli.main()
         status = int(ended.value.code or 0)
@@ -110,9 +107,12 @@ def hub(tmp_path: Path) -> Hub:
 
 
 @pytest.fixture
-def desk(cloned: Project, hub: Hub, tmp_path: Path) -> Desk:
+def desk(cloned: Project, hub: Hub, tmp_path: Path) -> Iterator[Desk]:
     """A copy of the project, and a repository to set up."""
-    return NearDesk(cloned.copy(tmp_path / "project"), hub)
+    if MISSING:
+        pytest.skip(f"not installed: {', '.join(MISSING)}")
+    with serve(hub):
+        yield NearDesk(cloned.copy(tmp_path / "project"), hub)
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ def test_every_review_keeps_the_gate_and_what_engineers_own(baked: Bake, review:
     for path in (
         ".github/settings.yaml",
         ".github/CODEOWNERS",
-        "deploy/server.yaml",
+        "deploy/compose.server.yaml",
         "releases/quarantine.txt",
         "releases/r1.json",
         "mlops/src/mlops/release/guard.py",

@@ -1,75 +1,23 @@
 """`mlops github` against a stand-in for GitHub's API.
 
-With `terminal` it is the real command and the real `gh`, for each kind of request, answer and
-failure; with `desk` the command runs here, and nothing is started for a request.
+The `gh` is real. With `terminal` so is the command, as somebody starts it; with `desk` it runs in
+this process.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
-from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from github.conftest import SETTINGS, Desk
 from github.hub import ACTIONS, Environment
-from github.unspawned import unspawned
 from pipeline.running import one_line
-from workflows.github import Call
-
-from mlops.errors import ProjectError
-from mlops.github.api import Api, Refused
 
 AS_DECLARED = "example-org/flight-delays is as .github/settings.yaml says"
 ENVIRONMENTS = {"dev", "staging", "prod", "bot", "retrain"}
 ENGINEERING, TEAM = "example-org/ml-engineering", {"type": "Team", "id": 7}
 MAIN = {"protected_branches": False, "custom_branch_policies": True}
-
-
-# A request, as a method of the API and what it is given.
-REQUESTS: list[tuple[str, ...]] = [
-    ("get", ""),
-    ("get", "rulesets/404"),
-    ("get", "/orgs/example-org/teams/ml-engineering"),
-    ("all", "labels"),
-    ("all", "actions/variables", "variables"),
-    ("all", "environments/nowhere/variables", "variables"),
-    ("send", "POST", "labels", '{"name": "new", "color": "ffffff", "description": ""}'),
-    ("send", "POST", "labels", '{"colour": 1}'),
-    ("send", "PUT", "actions/permissions/workflow", "{}"),
-    ("send", "PATCH", "", "{}"),
-]
-
-
-@pytest.mark.parametrize("asked", REQUESTS, ids=" ".join)
-def test_unspawned_gh_answers_as_gh_does(
-    terminal: Desk, asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub = terminal.hub
-    hub.labels += [{"name": f"l{n}", "color": "ffffff", "description": ""} for n in range(40)]
-    hub.variables |= {f"OTHER_{number}": "1" for number in range(40)}
-    hub.refusals["PUT /actions/permissions/workflow"] = 409, {"message": "No", "errors": ["why"]}
-    hub.refusals["PATCH "] = 502, {"message": "Server Error"}
-    for name, value in terminal.environ().items():
-        monkeypatch.setenv(name, value)
-    method, *given = asked
-    body = [json.loads(given.pop())] if method == "send" else []
-
-    def outcome() -> tuple[object, list[Call]]:
-        hub.calls.clear()
-        before = deepcopy(hub.labels)
-        try:
-            answer = getattr(Api(hub.repository), method)(*given, *body)
-        except (Refused, ProjectError) as error:
-            answer = repr(error)
-        hub.labels[:] = before
-        return answer, [replace(call, agent="") for call in hub.calls]
-
-    of_gh = outcome()
-    monkeypatch.setattr(Api, "_gh", lambda _, *command, body: unspawned(hub, *command, body=body))
-    assert outcome() == of_gh
 
 
 def test_everything_is_created(terminal: Desk) -> None:
@@ -82,7 +30,7 @@ def test_everything_is_created(terminal: Desk) -> None:
     assert hub.settings["delete_branch_on_merge"] is True
     assert hub.workflows == {
         "default_workflow_permissions": "read",
-        "can_approve_pull_askedreviews": True,
+        "can_approve_pull_request_reviews": True,
     }
     main = hub.ruleset("main")
     assert main["enforcement"] == "active"
@@ -261,7 +209,7 @@ def test_lists_of_many_pages_are_read_to_the_end(terminal: Desk) -> None:
 def test_fast_review_asks_for_no_approval_of_what_nobody_owns(desk: Desk) -> None:
     desk.mlops()
     fast = {"required_approving_review_count": 0, "require_last_push_approval": False}
-    where = "rulesets__main__pull_asked_"
+    where = "rulesets__main__pull_request__"
     desk.project.set(SETTINGS, **{f"{where}{key}": value for key, value in fast.items()})
     assert desk.differences() == [
         "~ ruleset main: pull_request.required_approving_review_count: 1 -> 0",

@@ -1,16 +1,19 @@
 """A Docker Engine for tests, the base images that no registry gives here, and a registry.
 
 No image is pulled: what the Dockerfiles take from registries has stand-ins, made from Debian's
-packages and from this machine's uv. `Engine.build` puts them in by the Dockerfiles' arguments.
+packages, which are fetched once, and from this machine's uv. `Engine.build` puts them in by the
+Dockerfiles' arguments.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tarfile
@@ -20,13 +23,30 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import helpers
 
 # Debian 12 has Python 3.11, which is what a bake asks for by default.
 SUITE = "bookworm"
+# A shell with its tools, Python and what wheels link to, HAProxy for the proxy, runc for BuildKit.
+PACKAGES = (
+    *("base-files", "base-passwd", "coreutils", "dash", "findutils", "grep", "sed"),
+    *("haproxy", "libstdc++6", "python3", "runc", "usr-is-merged"),
+)
+# Folders that are links since Debian 12.
+MERGED = """
+for name in bin sbin lib lib64; do
+  mkdir -p "$1/usr/$name"
+  ln -s "usr/$name" "$1/$name"
+done
+"""
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
-CACHE = helpers.ROOT / "build" / "images" / f"{SUITE}.tar"
+CACHE = helpers.ROOT / "build" / "images" / "base.tar"
+# Of an engine. Not below pytest's folders: the path of a socket has 107 characters at most.
+FOLDER = Path(
+    tempfile.gettempdir(), f"engine-{hashlib.sha256(bytes(helpers.ROOT)).hexdigest()[:8]}"
+)
 PYTHON = "python:stand-in"
 UV = "uv:stand-in"
 HAPROXY = "haproxy:stand-in"
@@ -171,7 +191,7 @@ class Engine:
 
 @contextmanager
 def running_engine() -> Iterator[Engine]:
-    """Yield the machine's own engine, or a private one as long as it is needed.
+    """Yield an engine with the stand-ins: the machine's own, or one for all who test this clone.
 
     Raises Missing where there can be none.
     """
@@ -179,13 +199,52 @@ def running_engine() -> Iterator[Engine]:
         raise Missing("the docker command is not installed")
     own = Engine()
     if own.answers():
+        bring_stand_ins(own)
         yield own
         return
     if os.getuid() or shutil.which("dockerd") is None:
         raise Missing("none answers, and only root with dockerd can start one")
-    # Not below pytest's folders: the path of a socket has 107 characters at most.
-    folder = Path(tempfile.mkdtemp(prefix="engine-"))
-    engine = Engine(f"unix://{folder}/docker.sock")
+    # Who comes first starts it, who goes last ends it: each has a lock as long as it is needed, and
+    # another one to come or to go.
+    CACHE.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        CACHE.with_name("engine.users").open("a") as users,
+        CACHE.with_name("engine.turn").open("a") as turn,
+    ):
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        try:
+            engine = Engine(_address(FOLDER))
+            if _is_only(users):
+                if not engine.answers():  # one that was left, by a run that was killed
+                    _start_engine(FOLDER)
+                bring_stand_ins(engine)
+            fcntl.flock(users, fcntl.LOCK_SH)
+            fcntl.flock(turn, fcntl.LOCK_UN)
+            yield engine
+        finally:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            if _is_only(users):
+                _end_engine(FOLDER)
+
+
+def _is_only(users: TextIO) -> bool:
+    """Tell whether nobody else has a lock of a file, and have it."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _address(folder: Path) -> str:
+    return f"unix://{folder}/docker.sock"
+
+
+def _start_engine(folder: Path) -> None:
+    """Start an engine in a folder of its own."""
+    engine = Engine(_address(folder))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     # containerd's image store exports an image with the digest that a registry gives it. The
     # network is Docker's own: its bridge and its rules for iptables stay behind, and do no harm.
     settings = folder / "daemon.json"
@@ -194,22 +253,41 @@ def running_engine() -> Iterator[Engine]:
         "config-file": settings,
         "data-root": folder / "data",
         "exec-root": folder / "run",
-        "pidfile": folder / "docker.pid",
+        "pidfile": _pid(folder),
         "host": engine.host,
     }
-    log = folder / "log"
-    with process(["dockerd", *(f"--{name}={value}" for name, value in options.items())], log) as it:
-        wait_for(lambda: it.poll() is not None or engine.answers(), "dockerd")
-        assert it.poll() is None, log_tail(log)
-        yield engine
-        for container in engine.docker("ps", "--all", "--quiet").split():
-            engine.docker("rm", "--force", container)
+    with (folder / "log").open("wb") as log:
+        # Of no worker's: it goes on when that ends.
+        it = subprocess.Popen(
+            ["dockerd", *(f"--{name}={value}" for name, value in options.items())],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    wait_for(lambda: it.poll() is not None or engine.answers(), "dockerd")
+    assert it.poll() is None, log_tail(folder / "log")
+
+
+def _end_engine(folder: Path) -> None:
+    """End it, with its containers, and take its folder away."""
+    if not _pid(folder).exists():  # it did not start
+        return
+    engine = Engine(_address(folder))
+    for container in engine.docker("ps", "--all", "--quiet").split():
+        engine.docker("rm", "--force", container)
+    os.kill(int(_pid(folder).read_text()), signal.SIGTERM)
+    wait_for(lambda: not _pid(folder).exists(), "the end of dockerd")
     # Gigabytes, for which nobody needs to wait: the shell ends at once and leaves it to itself.
-    subprocess.run(["sh", "-c", 'rm -rf "$1" &', "sh", folder], check=True)
+    gone = folder.rename(f"{folder}-{os.getpid()}")
+    subprocess.run(["sh", "-c", 'rm -rf "$1" &', "sh", gone], check=True)
+
+
+def _pid(folder: Path) -> Path:
+    return folder / "docker.pid"
 
 
 def _debian(target: Path) -> None:
-    """Write a small Debian with Python as a tarball, with this machine's certificates.
+    """Write a small Debian with this machine's certificates as a tarball.
 
     Raises Missing where it cannot be made.
     """
@@ -218,16 +296,25 @@ def _debian(target: Path) -> None:
     if can.returncode:
         raise Missing("a base image is made by root with mmdebstrap")
     certificates = os.environ.get("SSL_CERT_FILE", f"/{CERTIFICATES}")
-    left_out = ("doc", "locale", "man")  # of Debian's own slim images, too
+    hooks = [
+        # Of Debian's own slim images, too.
+        *(f'rm -r "$1/usr/share/{each}"' for each in ("doc", "locale", "man")),
+        f'mkdir -p "$1/{Path(CERTIFICATES).parent}" "$1/usr/local/bin"',
+        f'cp {certificates} "$1/{CERTIFICATES}"',
+        # Where the official images have it.
+        'ln -s /usr/bin/python3 "$1/usr/local/bin/python"',
+        # What packages do when they are configured, as far as it matters here.
+        'cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"',
+        'cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"',
+        'chroot "$1" python3 -m compileall -q /usr/lib/python3.11',
+    ]
+    # Only unpacked: to configure each package takes longer than all else.
     done = subprocess.run(
         [
-            *(*as_root, "mmdebstrap", "--quiet", "--variant=apt"),
-            "--include=python3,ca-certificates,usr-is-merged",
-            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-            *(f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in left_out),
-            f"--customize-hook=upload {certificates} /{CERTIFICATES}",
-            # Where the official images have it.
-            '--customize-hook=ln -s /usr/bin/python3 "$1/usr/local/bin/python"',
+            *(*as_root, "mmdebstrap", "--quiet", "--variant=extract"),
+            f"--include={','.join(PACKAGES)}",
+            f"--setup-hook={MERGED}",
+            *(f"--extract-hook={hook}" for hook in hooks),
             *(SUITE, target),
         ],
         capture_output=True,
@@ -249,19 +336,11 @@ def bring_stand_ins(engine: Engine) -> None:
             _debian(unfinished)
             unfinished.replace(CACHE)
     engine.docker("import", CACHE, PYTHON)
+    engine.docker("tag", PYTHON, HAPROXY)
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as packed:
         packed.add(Path(uv).resolve(), arcname="uv")
     engine.docker("import", "-", UV, stdin=archive.getvalue())
-
-
-def bring_haproxy(engine: Engine) -> None:
-    """Build a stand-in for the image of the proxy from Debian's package."""
-    install = "apt-get update && apt-get install --yes --no-install-recommends haproxy"
-    engine.docker(
-        *("buildx", "build", "--tag", HAPROXY, *proxies(), "-"),
-        stdin=f"FROM {PYTHON}\nRUN {install}\n".encode(),
-    )
 
 
 def bring_buildkit(engine: Engine) -> None:
@@ -271,7 +350,6 @@ def bring_buildkit(engine: Engine) -> None:
     """
     dockerfile = [
         f"FROM {PYTHON}",
-        "RUN apt-get update && apt-get install --yes --no-install-recommends runc",
         "COPY buildkitd buildctl /usr/local/bin/",
         'ENTRYPOINT ["buildkitd"]',
     ]
@@ -286,7 +364,7 @@ def bring_buildkit(engine: Engine) -> None:
             if not program.is_file():
                 raise Missing(f"{name} is not installed")
             packed.add(program, arcname=name)
-    command = ("buildx", "build", "--builder", "default", "--tag", BUILDKIT, *proxies(), "-")
+    command = ("buildx", "build", "--builder", "default", "--tag", BUILDKIT, "-")
     engine.docker(*command, stdin=archive.getvalue())
 
 

@@ -9,8 +9,6 @@ from images.engine import (
     Builder,
     Engine,
     Missing,
-    bring_haproxy,
-    bring_stand_ins,
     running_builder,
     running_engine,
     running_registry,
@@ -22,7 +20,6 @@ def engine() -> Iterator[Engine]:
     """A Docker Engine with all that the Dockerfiles are built upon."""
     try:
         with running_engine() as found:
-            bring_stand_ins(found)
             yield found
     except Missing as missing:
         pytest.skip(f"needs a Docker Engine: {missing}")
@@ -36,12 +33,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
     except Missing as missing:
         pytest.skip(f"needs a registry: {missing}")
-
-
-@pytest.fixture(scope="session")
-def haproxy(engine: Engine) -> None:
-    """The stand-in for the image of the proxy."""
-    bring_haproxy(engine)
 
 
 @pytest.fixture(scope="session")

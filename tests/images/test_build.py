@@ -45,9 +45,9 @@ class Build:
         return str(json.loads(self.engine.docker(*how, f"{self.name}/{kind}:{tag}"))["digest"])
 
     def forget(self) -> None:
-        """Have the builder know nothing of what it built."""
-        name = self.env["BUILDX_BUILDER"]
-        self.engine.docker("buildx", "prune", "--builder", name, "--all", "--force")
+        """Have the builder know nothing of what it built, but for the packages that uv fetched."""
+        how = ("--builder", self.env["BUILDX_BUILDER"], "--filter", "type=regular")
+        self.engine.docker("buildx", "prune", *how, "--all", "--force")
 
 
 @pytest.fixture

@@ -668,7 +668,7 @@ BUILDS, DEPLOYS, NEITHER = (True, False), (False, True), (False, False)
         ("packages.txt", BUILDS),
         ("data/raw/provenance.json", BUILDS),
         ("deploy/images/serving.Dockerfile", (True, True)),
-        ("deploy/server.yaml", DEPLOYS),
+        ("deploy/compose.server.yaml", DEPLOYS),
         ("deploy/k8s/base/service.yaml", DEPLOYS),
         ("environments/prod/release.env", DEPLOYS),
         ("environments/prod/config.env", DEPLOYS),

@@ -7,6 +7,7 @@ and who verifies that are stand-ins, and so are the base images.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,9 +46,8 @@ def begun(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pro
     folder = tmp_path_factory.mktemp("story")
     names = {"project_slug": "flight-story", "package_name": "flight_delays"}
     baked = helpers.bake(template, folder / "bake", **names)
-    project = Project(baked, baked / ".venv")
+    project = Project(baked, Path(sys.prefix))
     project.init()
-    project.run("uv", "sync", "--locked")
     project.git("checkout", "--quiet", "-B", "main")
     project.sample("data/small.parquet", 10)
     project.run("dvc", "remote", "modify", "storage", "url", str(folder / "store"))
@@ -93,7 +93,7 @@ def begin(begun: tuple[Project, Path], tmp_path: Path) -> Iterator[Begin]:
 
 
 @pytest.fixture
-def world(begin: Begin, engine: Engine, registry: str, builder: Builder, haproxy: None) -> Releases:
+def world(begin: Begin, engine: Engine, registry: str, builder: Builder) -> Releases:
     """The project on GitHub, with a registry and a Docker Engine."""
     return begin(Machines(engine, registry, builder))
 

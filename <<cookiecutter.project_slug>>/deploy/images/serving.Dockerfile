@@ -3,7 +3,7 @@
 #   docker run --read-only --tmpfs /tmp --cap-drop ALL --publish 127.0.0.1:8080:8080 serving
 # The same inputs make the same digest, with one time for every file and no record of the build beside it:
 #   SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) docker buildx build ... --provenance false \
-#     --output type=image,name=...,push=true,rewrite-timestamp=true
+#     --output type=image,name=...,push=true,rewrite-timestamp=true,oci-mediatypes=true,compression=zstd
 # Another base, or uv from another registry: --build-arg BASE=... --build-arg UV=...
 ARG BASE=python
 ARG UV=astral

@@ -53,9 +53,10 @@ LABEL org.opencontainers.image.title="<<cookiecutter.project_slug>>-training" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.version="${RELEASE}"
 # DVC asks who runs it, and keeps records at home and for the machine: here both are the run's.
+# What Python compiles is there, too: without it, each stage compiles its libraries anew.
 # onnxruntime sends telemetry to its maker unless it is told not to.
 ENV PATH=/opt/venv/bin:$PATH \
-    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPYCACHEPREFIX=/tmp/pycache \
     PYTHONUNBUFFERED=1 \
     ORT_DISABLE_TELEMETRY=1 \
     USER=training \

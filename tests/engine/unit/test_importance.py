@@ -44,25 +44,35 @@ def test_importance_for_clusters_is_the_share_of_rows_that_move() -> None:
     assert found[0]["importance"] > 0.1
 
 
-def test_it_is_what_scikit_learn_says() -> None:
-    model, contract, rows = made.trained("regression", "boosting"), made.contract("regression"), 150
-    inputs = model_inputs(made.rows("regression", rows, seed=4), contract)
-    truth = target_values(made.rows("regression", rows, seed=4), contract)
+@pytest.mark.parametrize(
+    ("what", "name", "scoring"),
+    [
+        ("regression", "boosting", "neg_mean_absolute_error"),
+        ("binary", "forest", "neg_log_loss"),
+        ("multiclass", "forest", "neg_log_loss"),
+    ],
+)
+def test_it_is_what_scikit_learn_says(what: str, name: str, scoring: str) -> None:
+    model, contract, rows = made.trained(what, name), made.contract(what), 150
+    inputs = model_inputs(made.rows(what, rows, seed=4), contract)
+    truth = target_values(made.rows(what, rows, seed=4), contract)
     assert truth is not None
     how = Evaluate(importance_rows=rows, importance_repeats=3, slice_rows=20)
-    found = importance("regression", model, inputs, truth, how)
+    found = importance(made.task(what), model, inputs, truth, how)
     alone = permutation_importance(
         model.pipeline,
         inputs,
         truth,
-        scoring=get_scorer("neg_mean_absolute_error"),
+        scoring=get_scorer(scoring),
         n_repeats=3,
         random_state=0,
     )
-    expected = dict(zip(inputs.columns, alone.importances_mean, strict=True))
-    assert {each["column"]: each["importance"] for each in found} == pytest.approx(
-        expected, abs=1e-6
-    )
+    for key, numbers in (
+        ("importance", alone.importances_mean),
+        ("spread", alone.importances_std),
+    ):
+        expected = dict(zip(inputs.columns, numbers, strict=True))
+        assert {each["column"]: each[key] for each in found} == pytest.approx(expected, abs=1e-6)
 
 
 def test_it_does_not_vanish_where_the_target_is_small() -> None:
@@ -113,19 +123,19 @@ def test_no_more_is_shuffled_than_asked(monkeypatch: pytest.MonkeyPatch) -> None
     inputs = model_inputs(made.rows("regression", seed=4), contract)
     truth = target_values(made.rows("regression", seed=4), contract)
     assert truth is not None
-    calls = []
-    scorer = module.SCORING["regression"]
+    asked = []
+    losses = module.LOSSES["regression"]
 
-    def counted(*arguments: Any) -> Any:
-        calls.append(1)
-        return scorer(*arguments)
+    def counted(pipeline: Any, rows: pd.DataFrame, of: np.ndarray) -> np.ndarray:
+        asked.append(len(rows))
+        return losses(pipeline, rows, of)
 
-    monkeypatch.setitem(module.SCORING, "regression", counted)
+    monkeypatch.setitem(module.LOSSES, "regression", counted)
     how = Evaluate(importance_rows=100, importance_columns=2, importance_repeats=4, slice_rows=20)
     found = importance("regression", model, inputs, truth, how)
     assert len(found) == 2
     assert found[0]["column"] == "size"
-    assert len(calls) == 1 + 2 * 4
+    assert asked == [100, 4 * 100, 4 * 100]
 
 
 def test_how_far_it_is_can_be_seen(

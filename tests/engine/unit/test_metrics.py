@@ -84,6 +84,63 @@ def test_several_classes_are_averaged_alike() -> None:
     )
 
 
+def _drawn(classes: list[str], seed: int) -> Scored:
+    """Predictions that know something, with ties among the probabilities, of uneven classes."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.ones(len(classes)))
+    truth = rng.choice(len(classes), size=300, p=0.8 * shares + 0.2 / len(classes))
+    probability = rng.dirichlet(np.ones(len(classes)), size=300) + np.eye(len(classes))[truth] / 2
+    probability = (probability / probability.sum(axis=1, keepdims=True)).round(2)
+    names = np.array(classes)
+    outputs = {
+        "prediction": names[probability.argmax(axis=1)],
+        "probability": probability.astype("float32"),
+    }
+    return Scored(outputs, names[truth], names)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("classes", [["no", "yes"], ["a", "b", "c", "d"]])
+def test_classification_as_scikit_learn_has_it(classes: list[str], seed: int) -> None:
+    scored = _drawn(classes, seed)
+    assert scored.truth is not None
+    binary, predicted = len(classes) == 2, scored.outputs["prediction"]
+    probability = scored.outputs["probability"]
+    hits = scored.hits[:, 1] if binary else scored.hits
+    ranked = probability[:, 1] if binary else probability
+    retrieval = sk.precision_recall_fscore_support(
+        scored.truth,
+        predicted,
+        zero_division=0,
+        **({"average": "binary", "pos_label": "yes"} if binary else {"average": "macro"}),
+    )
+    expected = {
+        "accuracy": sk.accuracy_score(scored.truth, predicted),
+        **dict(zip(("precision", "recall", "f1"), retrieval[:3], strict=True)),
+        "roc_auc": sk.roc_auc_score(hits, ranked, average="macro"),
+        "average_precision": sk.average_precision_score(hits, ranked, average="macro"),
+    }
+    found = score("classification", scored)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_class_that_is_never_predicted_counts_as_zero() -> None:
+    scored = _drawn(["a", "b", "c"], 0)
+    scored.outputs["prediction"][:] = "b"
+    found = score("classification", scored)
+    expected = sk.precision_recall_fscore_support(
+        scored.truth, scored.outputs["prediction"], average="macro", zero_division=0
+    )
+    assert (found["precision"], found["recall"], found["f1"]) == pytest.approx(expected[:3])
+
+
+def test_what_is_no_probability_ranks_nothing() -> None:
+    scored = _drawn(["no", "yes"], 0)
+    scored.outputs["probability"][3] = np.nan
+    for name in ("roc_auc", "average_precision"):
+        assert np.isnan(METRICS["classification"][name].compute(scored))
+
+
 def test_regression_by_hand() -> None:
     assert score("regression", NUMBERS) == pytest.approx(
         {

@@ -329,6 +329,6 @@ def test_a_file_that_is_no_model_is_told() -> None:
 def test_a_row_that_may_fall_on_either_side_of_a_threshold_is_a_tie() -> None:
     expected, actual = _classes(0.2, 0.9, 0.3), _classes(0.6, 0.9, 0.3)
     near = np.array([True, True, False])
-    parity = compare(expected, actual, OF_CLASSES, 1e-3, near)
+    parity = compare(expected, actual, OF_CLASSES, 1e-3, lambda: near)
     assert (parity.labels, parity.ties, parity.difference, parity.worst) == (0, 1, 0, [])
-    assert _rows(compare(expected, actual, OF_CLASSES, 1e-3, ~near)) == [0]
+    assert _rows(compare(expected, actual, OF_CLASSES, 1e-3, lambda: ~near)) == [0]

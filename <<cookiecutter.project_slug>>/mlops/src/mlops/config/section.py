@@ -20,7 +20,8 @@ class Section(BaseModel):
         unsearched: of hyperparameters, the keys that no search may try.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # A section is read as part of the whole: it needs no validator of its own until it is alone.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     unsearched: ClassVar[frozenset[str]] = frozenset()
 
 

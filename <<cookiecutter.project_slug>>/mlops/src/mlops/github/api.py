@@ -76,9 +76,18 @@ class Api:
             self._call(method, path, "--input", "-", body=json.dumps(body))
 
     def _call(self, method: str, path: str, *options: str, body: str = "") -> str:
+        gh = shutil.which("gh")
+        if gh is None:
+            raise InputError("gh: not found; install it from https://cli.github.com")
         where = path[1:] if path.startswith("/") else f"repos/{self.repository}/{path}".rstrip("/")
         version = ["--header", "X-GitHub-Api-Version: 2022-11-28"]
-        done = self._gh("api", where, "--method", method, *version, *options, body=body)
+        done = subprocess.run(
+            [gh, "api", where, "--method", method, *version, *options],
+            input=body,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode == 0:
             return done.stdout
         told = (done.stderr.strip().splitlines() or ["no reason given"])[0]
@@ -88,15 +97,6 @@ class Api:
         if not 400 <= status < 500:
             raise ProjectError(f"{told}; run it again: what is done stays done")
         raise Refused(status, _reason(done.stdout, told))
-
-    def _gh(self, *arguments: str, body: str) -> subprocess.CompletedProcess[str]:
-        """Run `gh` with `body` as its input."""
-        gh = shutil.which("gh")
-        if gh is None:
-            raise InputError("gh: not found; install it from https://cli.github.com")
-        return subprocess.run(
-            [gh, *arguments], input=body, capture_output=True, text=True, check=False
-        )
 
 
 def repository(named: str | None) -> str:

@@ -1,27 +1,29 @@
 """Importance: how much worse the model gets when a column is shuffled."""
 
-from itertools import count
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.inspection import permutation_importance
-from sklearn.metrics import get_scorer
+from sklearn.pipeline import Pipeline
 
 from ..config.evaluate import Evaluate
 from ..config.section import Task
 from ..files import significant
 from ..progress import progress
-from .metrics import negative_log_loss
+from .metrics import log_losses
 from .model import Model
 
-SCORING: dict[Task, Any] = {
-    "classification": negative_log_loss,
-    "regression": get_scorer("neg_mean_absolute_error"),
-    # The share of rows that stay in their cluster.
-    "clustering": lambda pipeline, inputs, before: float(
-        (pipeline.predict(inputs) == before).mean()
+Losses = Callable[[Pipeline, pd.DataFrame, np.ndarray], np.ndarray]
+
+# The loss of each row, of which the model's is the mean; for clustering, whether the row leaves its
+# cluster.
+LOSSES: dict[Task, Losses] = {
+    "classification": lambda pipeline, inputs, truth: log_losses(
+        pipeline.predict_proba(inputs), truth[:, None] == pipeline.classes_
     ),
+    "regression": lambda pipeline, inputs, truth: np.abs(pipeline.predict(inputs) - truth),
+    "clustering": lambda pipeline, inputs, before: pipeline.predict(inputs) != before,
 }
 # Numbers are cut into so many groups of equal size, to see whether the predictions follow them.
 GROUPS = 10
@@ -36,37 +38,43 @@ def importance(
     for the `importance_columns` columns that go most with the predictions.
     """
     rows = np.linspace(0, len(inputs) - 1, min(how.importance_rows, len(inputs))).astype(int)
-    given = inputs.iloc[rows]
+    given, of = inputs.iloc[rows].reset_index(drop=True), truth[rows]
     names = followed(model, given, how.importance_columns)
-    scores, done = names.size * how.importance_repeats + 1, count(1)
+    orders = _orders(len(given), how.importance_repeats)
+    repeated = given.iloc[np.tile(np.arange(len(given)), len(orders))].reset_index(drop=True)
+    truths = np.tile(of, len(orders))
+    losses = LOSSES[task]
+    scores, done = len(names) * len(orders) + 1, 1
+    worse = np.empty((len(names), len(orders)))
     with progress("shuffles") as told:
-
-        def scored(pipeline: Any, shuffled: pd.DataFrame, of: np.ndarray) -> float:
-            value = SCORING[task](pipeline, _with(given, shuffled), of)
-            told(number := next(done), number / scores)
-            return value
-
-        found = permutation_importance(
-            model.pipeline,
-            given[names],
-            truth[rows],
-            scoring=scored,
-            n_repeats=how.importance_repeats,
-            random_state=0,
-        )
-    order = np.argsort(-found.importances_mean)
+        usual = losses(model.pipeline, given, of).mean()
+        told(done, done / scores)
+        for i, name in enumerate(names):  # all shuffles of a column are asked at once
+            shuffled = repeated.assign(**{str(name): given[name].array[orders.ravel()]})
+            of_rows = losses(model.pipeline, shuffled, truths)
+            worse[i] = of_rows.reshape(orders.shape).mean(axis=1) - usual
+            done += len(orders)
+            told(done, done / scores)
+    means, spreads = worse.mean(axis=1), worse.std(axis=1)
     return [
         {
             "column": str(names[i]),
-            "importance": significant(found.importances_mean[i], 9),
-            "spread": significant(found.importances_std[i], 9),
+            "importance": significant(means[i], 9),
+            "spread": significant(spreads[i], 9),
         }
-        for i in order
+        for i in np.argsort(-means)
     ]
 
 
-def _with(inputs: pd.DataFrame, shuffled: pd.DataFrame) -> pd.DataFrame:
-    return inputs.assign(**{str(name): values for name, values in shuffled.items()})
+def _orders(rows: int, repeats: int) -> np.ndarray:
+    """How rows are shuffled, shape (repeats, rows): as `permutation_importance` of scikit-learn."""
+    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max + 1)
+    shuffle, random = np.arange(rows), np.random.RandomState(seed)
+    order, orders = np.arange(rows), np.empty((repeats, rows), int)
+    for i in range(repeats):  # each shuffles what the one before left
+        random.shuffle(shuffle)
+        order = orders[i] = order[shuffle]
+    return orders
 
 
 def followed(model: Model, inputs: pd.DataFrame, most: int) -> pd.Index:

@@ -151,17 +151,19 @@ def outputs(
 
     Raises InputError where the owner's features are not what a model can take.
     """
-    with explained(pipeline[:-1], inputs):
-        found = {"prediction": pipeline.predict(inputs)}
+    features, estimator = pipeline[:-1], pipeline[-1]
+    with explained(features, inputs):
+        made = features.transform(inputs) if len(features) else inputs
+        found = {"prediction": estimator.predict(made)}
         if task == "classification":
-            found["probability"] = pipeline.predict_proba(inputs)
+            found["probability"] = estimator.predict_proba(made)
             if threshold is not None:
                 is_second = found["probability"][:, 1] >= threshold.at
-                found["prediction"] = pipeline.classes_[is_second.astype(int)]
+                found["prediction"] = estimator.classes_[is_second.astype(int)]
         if task == "clustering":
-            found["distances"] = pipeline.transform(inputs)
-    if (made := len(found["prediction"])) != len(inputs):
-        raise wrong("features", "preprocessing", _few_rows(made, len(inputs)))
+            found["distances"] = estimator.transform(made)
+    if (rows := len(found["prediction"])) != len(inputs):
+        raise wrong("features", "preprocessing", _few_rows(rows, len(inputs)))
     if interval is not None:
         found["lower"] = found["prediction"] - interval
         found["upper"] = found["prediction"] + interval

@@ -191,6 +191,10 @@ def _movers(
     """The numbers that each of some columns follows; no column that follows none."""
     found: dict[int, list[str]] = {}
     before = _matrix(features, drawn)[:, columns]
+    if np.array_equal(
+        before, _matrix(features, _moved(drawn, numbers))[:, columns], equal_nan=True
+    ):
+        return found  # as of categories: what follows none of them when all move, follows none
     for name in numbers:
         after = _matrix(features, _moved(drawn, [name]))[:, columns]
         same = (before == after) | (np.isnan(before) & np.isnan(after))

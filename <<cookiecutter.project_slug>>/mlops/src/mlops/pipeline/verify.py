@@ -5,7 +5,9 @@ and numbers that lie on the thresholds of trees. A difference of an output is me
 that output spreads on the training rows: 0.1 is nothing of a price and all of a probability.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 import numpy as np
 import onnx
@@ -184,7 +186,7 @@ def agreement(
             served.predict(columns(some)),
             model.scales,
             how.tolerance,
-            near_thresholds(some, test, features, trees, numbers),
+            partial(near_thresholds, some, test, features, trees, numbers),
             model.threshold.at if model.threshold else None,
         )
         for name, some in groups.items()
@@ -210,7 +212,7 @@ def compare(
     actual: Outputs,
     scales: dict[str, Scale],
     tolerance: float,
-    near: np.ndarray | None = None,
+    near: Callable[[], np.ndarray] | None = None,
     threshold: float | None = None,
 ) -> Parity:
     """Compare outputs of the same rows, as model.Outputs.
@@ -219,8 +221,8 @@ def compare(
         expected, actual: of scikit-learn and of ONNX.
         scales: where each output that is a number lies on the training rows.
         tolerance: the difference that is allowed, as a share of the spread there.
-        near: rows that may fall on either side of a threshold of trees, shape (rows,): see trees;
-            or none.
+        near: finds the rows that may fall on either side of a threshold of trees, shape (rows,):
+            see trees. Asked only where a number is farther apart than it may be.
         threshold: the probability from which on the second class is predicted; None for the
             likelier class.
     """
@@ -230,7 +232,9 @@ def compare(
         for name, scale in scales.items()
     }
     largest = np.max([each.reshape(rows, -1).max(axis=1) for each in shares.values()], axis=0)
-    either = np.zeros(rows, bool) if near is None else near & (largest > tolerance)
+    either = largest > tolerance
+    if either.any():
+        either &= near() if near else False
     largest = np.where(either, 0, largest)
     differs, ties = np.zeros(rows, bool), np.zeros(rows, bool)
     if "prediction" not in scales:

@@ -162,14 +162,14 @@ class _Files:
 @contextmanager
 def _files(target: Target) -> Iterator[_Files]:
     texts = {"release.env": target.release.text(), "config.env": target.settings.text}
-    for name in ("server.yaml", "proxy.yaml"):
+    for name in ("compose.server.yaml", "compose.proxy.yaml"):
         text = target.at.read(FILES / name)
         if text is None:
             raise InputError(f"{FILES / name}: no such file in Git")
         texts[name] = text
-    servers = _digest(texts[name] for name in ("release.env", "config.env", "server.yaml"))
+    servers = _digest(texts[name] for name in ("release.env", "config.env", "compose.server.yaml"))
     asked = sorted(target.settings.proxy.items())
-    proxy = _digest([texts["proxy.yaml"], *(f"{name}={value}" for name, value in asked)])
+    proxy = _digest([texts["compose.proxy.yaml"], *(f"{name}={value}" for name, value in asked)])
     with tempfile.TemporaryDirectory() as folder:
         for name, text in texts.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
@@ -191,9 +191,9 @@ def _bring(target: Target, files: _Files) -> Iterator[str]:
     if not _has_network(files.stack):
         docker("network", "create", files.stack)
     docker("volume", "create", f"{files.stack}-log")
-    files.up("proxy.yaml", files.stack)
+    files.up("compose.proxy.yaml", files.stack)
     try:
-        files.up("server.yaml", files.generation)
+        files.up("compose.server.yaml", files.generation)
     except CheckError as error:
         said = _last_words(files.generation)
         raise CheckError(f"{target.release.id} does not become healthy: {error}{said}") from None
@@ -271,7 +271,7 @@ def _alone(files: _Files) -> Iterator[None]:
     The lock is a container: its name can be had once, and it ends with the pipe to this process,
     however that ends. Raises CheckError where somebody has it.
     """
-    image = files.compose("proxy.yaml", files.stack, "config", "--images")
+    image = files.compose("compose.proxy.yaml", files.stack, "config", "--images")
     how = ("--rm", "--interactive", "--network=none", "--memory=32m", "--entrypoint=cat")
     command = [program(), "run", *how, f"--name={files.stack}-apply", image]
     pipe = subprocess.PIPE

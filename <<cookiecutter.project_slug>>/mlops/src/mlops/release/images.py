@@ -113,7 +113,9 @@ class Build:
 
         Raises ProjectError when that fails, for which Docker gives the reason as it goes.
         """
-        how = f"name={name},push=true,rewrite-timestamp=true,push-by-digest={by_digest}".lower()
+        # zstd takes a quarter of gzip's time, for each layer twice: for its times are rewritten.
+        how = f"name={name},push=true,push-by-digest={by_digest},rewrite-timestamp=true".lower()
+        how += ",oci-mediatypes=true,compression=zstd"
         known = [f"RELEASE={self.source.id}", f"REVISION={self.source.commit}"]
         if self.kind == "serving":
             known.append(f"MODEL_SHA256={sha256(self.source.model)}")
