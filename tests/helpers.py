@@ -95,6 +95,11 @@ def load_hook(name: str, folder: Path, answers: dict[str, Any] | None = None) ->
     return module
 
 
+def load_yaml(text: str | bytes) -> Any:
+    """Return what YAML says, read by libyaml: ten times as fast as by Python."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
 def files(folder: Path) -> list[Path]:
     """Return the files below a folder, relative to it."""
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())

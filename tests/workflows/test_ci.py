@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
+from helpers import load_yaml
 from pipeline.running import STAGES
 from workflows import events
 from workflows.act import Outcome, Workflow, needs_act
@@ -64,7 +64,7 @@ def comment(world: World, number: int = 1) -> str:
 
 def hashes(world: World, branch: str) -> dict[str, str]:
     """Return the hash of each output in a branch's dvc.lock."""
-    lock = yaml.safe_load(world.show(branch, "dvc.lock"))
+    lock = load_yaml(world.show(branch, "dvc.lock"))
     return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from helpers import load_yaml
 from workflows import permissions, rest_update
 from workflows.act import Workflow
 from workflows.events import ZEROS, dispatch, pull_request
@@ -158,7 +158,7 @@ def test_what_nothing_asks_here_is_a_permission_of_a_job(
     declared = {
         f"{path.stem}/{job}: {name}: {level}"
         for path in folder.glob("*.yml")
-        for job, about in yaml.safe_load(path.read_text("utf-8"))["jobs"].items()
+        for job, about in load_yaml(path.read_text("utf-8"))["jobs"].items()
         for name, level in about["permissions"].items()
     }
     assert permissions.UNASKED.keys() <= declared

@@ -7,13 +7,13 @@ import pytest
 from mlops.config.compare import Compare
 from mlops.learning.metrics import METRICS, Metric, Scored
 from mlops.monitoring.performance import (
-    Measured,
     Sample,
     expected,
     measure,
     trusted,
     worse,
 )
+from mlops.monitoring.result import Measured
 
 HOW = Compare(resamples=60, confidence=0.95, rows=5000)
 

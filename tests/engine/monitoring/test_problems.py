@@ -11,12 +11,12 @@ from mlops import cli
 from mlops.config.retraining import Retraining
 from mlops.files import read_json, write_text
 from mlops.monitoring import run
-from mlops.monitoring.log import Account
-from mlops.monitoring.performance import Measured
+from mlops.monitoring.account import Account
 from mlops.monitoring.result import (
     Alarm,
     Feedback,
     Kind,
+    Measured,
     MetricResult,
     Result,
     WindowResult,
