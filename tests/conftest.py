@@ -41,6 +41,8 @@ LONGEST = (
     "failures",
     "options",
     "extend",
+    "project",
+    "bakes",
 )
 # One project stands for these, and one for those that are about a task.
 WORLDS = ("batch", "ci", "monitor", "retrain", "template_update")
@@ -50,6 +52,18 @@ WITH_ENGINE = {
     "engine": ("deploy/", "monitoring/test_volume"),
     "images": ("images/", "workflows/test_release"),
 }
+# What looks at the same bakes, and at the engine's project after `dvc repro`.
+BAKED = tuple(f"bake/test_{each}.py" for each in ("checks", "editors", "manifest", "options"))
+BAKED += tuple(f"bake/test_{each}.py" for each in ("rendering", "site"))
+REPRODUCED = (
+    "engine/end_to_end/test_pipeline.py",
+    "engine/release/test_apply.py",
+    "engine/release/test_trace.py",
+    "engine/unit/test_recount.py::test_the_gate_goes_by_what_is_counted",
+    "engine/unit/test_revision.py::test_this_pipeline_makes_the_same_model_again",
+)
+# Of these a file's tests share models, rows and projects that they make once.
+QUICK = ("bake/", "engine/", "hooks/")
 ALONE = {"bench/test_bench.py": "bench", "monitoring/test_year.py": "year", "test_demo.py": "demo"}
 ALONE |= {f"pipeline/test_{each}.py": each for each in ("extend", "failures", "options")}
 
@@ -95,10 +109,19 @@ def group_of(nodeid: str) -> str:
 
     By file and by the first task in a test's name.
     """
-    file, _, test = nodeid.removeprefix("tests/").partition("::")
+    name = nodeid.removeprefix("tests/")
+    file, _, test = name.partition("::")
     tasks = sorted((task for task in helpers.CHOICES["task"] if task in test), key=test.index)
     if file in ALONE:
         return ALONE[file]
+    if name.startswith(REPRODUCED):
+        return "project"
+    if file in BAKED:
+        return "bakes"
+    if file.startswith("engine/serving/test_"):
+        return "engine/serving"
+    if file.startswith(QUICK):
+        return file
     if file in (f"workflows/test_{each}.py" for each in WORLDS):
         return "ci"
     for group, places in WITH_ENGINE.items():

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import configparser
 import fnmatch
 import importlib.util
 import json
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import yaml
 from cookiecutter.environment import StrictEnvironment
 from cookiecutter.main import cookiecutter
 from cookiecutter.utils import create_env_with_context
@@ -91,6 +95,11 @@ def load_hook(name: str, folder: Path, answers: dict[str, Any] | None = None) ->
     return module
 
 
+def load_yaml(text: str | bytes) -> Any:
+    """Return what YAML says, read by libyaml: ten times as fast as by Python."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
 def files(folder: Path) -> list[Path]:
     """Return the files below a folder, relative to it."""
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
@@ -105,6 +114,24 @@ def texts(folder: Path) -> Iterator[tuple[Path, str]]:
                 yield path, content.decode("utf-8")
             except UnicodeDecodeError:
                 continue
+
+
+@cache
+def parse(path: Path, text: str) -> None:
+    """Read a file in the format that its name says; other files are left alone.
+
+    Most files are the same in every bake, and read once. Raises what the format's reader does.
+    """
+    if path.suffix in {".yaml", ".yml"} or path.name == "dvc.lock":
+        list(yaml.safe_load_all(text))
+    elif path.suffix == ".toml" or path.name == "uv.lock":
+        tomllib.loads(text)
+    elif path.suffix in {".json", ".ipynb"}:
+        json.loads(text)
+    elif path.suffix in {".ini", ".cfg"} or path.match(".dvc/config"):
+        configparser.ConfigParser(interpolation=None).read_string(text)
+    elif path.suffix == ".py":
+        compile(text, str(path), "exec")
 
 
 def is_copied(path: Path) -> bool:

@@ -6,7 +6,6 @@ import configparser
 import json
 import posixpath
 import re
-import tomllib
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -14,11 +13,14 @@ from pathlib import Path
 import pytest
 import tree
 import yaml
-from helpers import CHOICES, files, named, pairwise, single_choices, texts
+from helpers import CHOICES, files, named, pairwise, parse, single_choices, texts
 
 Bake = Callable[..., Path]
 
-ANSWERS = single_choices() + pairwise()
+ANSWERS = [
+    *single_choices(),
+    *(pytest.param(answers, marks=pytest.mark.slow) for answers in pairwise()),
+]
 every_option = pytest.mark.parametrize("answers", ANSWERS, ids=named)
 
 LEFT_OVER = re.compile(r"<<[^<>\n]*cookiecutter|# <[%#]|[%#]>")
@@ -75,20 +77,6 @@ def test_remote_is_where_the_answer_says(baked: Bake, remote: str) -> None:
     if remote == "local":  # DVC reads a relative address from the folder of its configuration
         urls = [posixpath.normpath(posixpath.join(".dvc", url)) for url in urls]
     assert urls == [answer]
-
-
-def parse(path: Path, text: str) -> None:
-    """Read a file in the format that its name says; other files are left alone."""
-    if path.suffix in {".yaml", ".yml"} or path.name == "dvc.lock":
-        list(yaml.safe_load_all(text))
-    elif path.suffix == ".toml" or path.name == "uv.lock":
-        tomllib.loads(text)
-    elif path.suffix in {".json", ".ipynb"}:
-        json.loads(text)
-    elif path.suffix in {".ini", ".cfg"} or path.match(".dvc/config"):
-        configparser.ConfigParser(interpolation=None).read_string(text)
-    elif path.suffix == ".py":
-        compile(text, str(path), "exec")
 
 
 def test_every_format_is_among_the_files(baked: Bake) -> None:

@@ -61,6 +61,7 @@ def check(site: Site, output: Path) -> None:
         assert +Elements(article).counts == +on_github, page.source
 
 
+@pytest.mark.slow
 def test_the_site_of_a_bake(
     baked: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +91,7 @@ def test_the_site_of_a_bake(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".tmp-")] == []
 
 
+@pytest.mark.slow
 def test_the_site_of_the_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site, output = built(helpers.ROOT, monkeypatch, tmp_path)
     check(site, output)

@@ -147,7 +147,8 @@ class Site:
             self.project.folder,
             "serving",
             f"--metadata-file={told}",
-            f"--output=type=image,name={name}:{identity},push=true",
+            # As `mlops build` pushes it.
+            f"--output=type=image,name={name}:{identity},push=true,oci-mediatypes=true,compression=zstd",
             arguments={"RELEASE": identity},
         )
         digest = json.loads(told.read_text(encoding="utf-8"))["containerimage.digest"]

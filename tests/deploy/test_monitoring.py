@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 from alerts.tools import Prometheus, answers, program
 from deploy.site import ENVIRONMENTS, Site
-from images.engine import PYTHON, Engine, free_port, wait_for
+from images.engine import PYTHON, Engine, free_port, kept, wait_for
 
 # Debian's programs, where the official images have them. For Grafana, which Debian has not, there
 # is a server of files: it tells that the container starts as it is restricted, and what is in it.
@@ -42,7 +42,7 @@ def bring(engine: Engine, folder: Path) -> dict[str, str]:
     settings = {}
     for name, lines in STAND_INS.items():
         engine.docker(
-            *("buildx", "build", "--tag", f"{name}:stand-in", "--file", "-", folder),
+            *("buildx", "build", kept(f"{name}:stand-in"), "--file", "-", folder),
             stdin=f"FROM {PYTHON}\n{lines}".encode(),
         )
         settings[f"{name.upper()}_IMAGE"] = f"{name}:stand-in"

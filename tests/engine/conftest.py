@@ -4,10 +4,11 @@ Beside it, `made.py` makes small contracts, data and models, `stored.py` small p
 DVC, and `workspace.py` copies the project.
 """
 
+import atexit
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import chdir
 from pathlib import Path
 
@@ -28,20 +29,24 @@ from mlops.pipeline import ingest
 
 ROWS = 1500
 
+# XLA takes longer to compile a small network than it takes to train: it keeps what it compiled.
+COMPILED = tempfile.mkdtemp(prefix="engine-jax-")
+atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": COMPILED,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that wait for the pipeline last. They are slow, and those with a DVC repository."""
-    items.sort(key=_waits_for_the_pipeline)
+    """Have warnings fail the tests of the engine; those with the pipeline or DVC are slow."""
     ours = (item for item in items if Path(__file__).parent in item.path.parents)
     for item in ours:
         for rule in ("error", "default::DeprecationWarning", "default::FutureWarning"):
             item.add_marker(pytest.mark.filterwarnings(rule))
         if _uses(item, "finished") or _uses(item, "begin"):
             item.add_marker("slow")
-
-
-def _waits_for_the_pipeline(item: pytest.Item) -> bool:
-    return _uses(item, "finished")
 
 
 def _uses(item: pytest.Item, fixture: str) -> bool:
@@ -104,36 +109,15 @@ def _spread(index: pd.Index, count: int) -> Iterable[int]:
     return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _run(request: pytest.FixtureRequest) -> Iterator[Future[Workspace] | None]:
-    """The pipeline, which runs in a copy of the project while other tests go on."""
-    if not any(map(_waits_for_the_pipeline, request.session.items)):
-        yield None
-        return
-    try:
-        sample: pa.Table = request.getfixturevalue("sample")
-    except Exception:  # those tests that need it will say so
-        yield None
-        return
-    folder = request.getfixturevalue("tmp_path_factory").mktemp("run") / "project"
-    with ThreadPoolExecutor() as pool:
-        yield pool.submit(_reproduced, Workspace.make(folder, sample))
-
-
-def _reproduced(workspace: Workspace) -> Workspace:
+@pytest.fixture(scope="session")
+def finished(sample: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy of the project after `dvc repro`. A test that changes something takes `project`."""
+    workspace = Workspace.make(tmp_path_factory.mktemp("run") / "project", sample)
     stages, done = workspace.repro()
     assert done.returncode == 0, done.stdout + done.stderr
     declared = workspace.load("dvc.yaml")["stages"]
     assert stages == [name for name, stage in declared.items() if "foreach" not in stage]
     return workspace
-
-
-@pytest.fixture(scope="session")
-def finished(sample: pa.Table, _run: Future[Workspace] | None) -> Workspace:
-    """A copy of the project after `dvc repro`. A test that changes something takes `project`."""
-    assert sample.num_rows > 0
-    assert _run is not None
-    return _run.result()
 
 
 @pytest.fixture

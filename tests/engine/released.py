@@ -225,20 +225,38 @@ Run = subprocess.CompletedProcess[str]
 
 
 class Released:
-    """A copy of the project whose model was released to dev, which answers on a port of its own."""
+    """The project with a model that was released to dev, which answers on a port of its own."""
 
     def __init__(self, project: Workspace) -> None:
         self.project = project
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self.settings("MLOPS_WORKERS=1")
-        self.git("checkout", "--quiet", "-B", "main")
-        self.git("config", "user.name", "Ada")
-        self.git("config", "user.email", "ada@example.com")
-        self.commit()
-        told = self.mlops("release").stdout
-        self.git("merge", "--quiet", "--ff-only", told.split()[-1])
-        (self.evidence,) = (project.folder / "releases").glob("*.json")
+
+    @staticmethod
+    def begin(project: Workspace) -> "Released":
+        """Commit the project, and release its model."""
+        released = Released(project)
+        released.settings("MLOPS_WORKERS=1")
+        released.git("checkout", "--quiet", "-B", "main")
+        released.git("config", "user.name", "Ada")
+        released.git("config", "user.email", "ada@example.com")
+        released.commit()
+        told = released.mlops("release").stdout
+        released.git("merge", "--quiet", "--ff-only", told.split()[-1])
+        return released
+
+    def copy(self, folder: Path) -> "Released":
+        """The same in another folder, where dev answers on another port."""
+        copied = Released(self.project.copy(folder))
+        copied.settings("MLOPS_WORKERS=1")
+        copied.commit()
+        return copied
+
+    @property
+    def evidence(self) -> Path:
+        """The file with the release's evidence."""
+        (file,) = (self.project.folder / "releases").glob("*.json")
+        return file
 
     def settings(self, *further: str) -> None:
         """Write what dev is told."""

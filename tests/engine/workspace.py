@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from helpers import ROOT, bake
+from pipeline import warm
+from pipeline.running import shell
 from ruamel.yaml import YAML
 
 from mlops.git.revision import sources
@@ -41,6 +43,11 @@ def root() -> Path:
     folder = tempfile.mkdtemp(prefix="engine-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return bake(ROOT, Path(folder, "bake"))
+
+
+def warm_commands() -> Path:
+    """A folder for PATH whose commands begin warm, in this environment and with one thread."""
+    return warm.folder(Path(sys.prefix), **shell(Path(os.sep)))
 
 
 SAMPLE = "data/sample.parquet"
@@ -87,14 +94,20 @@ class Workspace:
         return Workspace(folder)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the folder, with this Python and the folder's code."""
+        """Run a command in the folder, with this Python and the folder's code.
+
+        It begins warm where it is one of Python's, and so does what it begins.
+        """
         own = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("GIT_", "PYTHON"))
         }
+        path = [str(Path(sys.executable).parent), own["PATH"]]
+        if command[0] in warm.COMMANDS:
+            path.insert(0, str(warm_commands()))
         settings = {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}",
+            "PATH": os.pathsep.join(path),
             "PYTHONPATH": sources(self.folder),
             "OMP_NUM_THREADS": "1",
             "DVC_NO_ANALYTICS": "1",
@@ -111,7 +124,7 @@ class Workspace:
 
     def repro(self, *arguments: str) -> tuple[list[str], subprocess.CompletedProcess[str]]:
         """Run `dvc repro`: the stages that ran, and what came of it."""
-        done = self.run(sys.executable, "-m", "dvc", "repro", *arguments)
+        done = self.run("dvc", "repro", *arguments)
         return re.findall(r"^Running stage '(.+)'", done.stdout, flags=re.MULTILINE), done
 
     def load(self, name: str) -> dict[str, Any]:

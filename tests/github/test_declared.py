@@ -10,7 +10,6 @@ from typing import Any
 
 import helpers
 import pytest
-import yaml
 from workflows.rules import File
 
 Bake = Callable[..., Path]
@@ -25,7 +24,7 @@ each_remote = pytest.mark.parametrize("remote", REMOTES)
 
 
 def read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return helpers.load_yaml(path.read_text(encoding="utf-8"))
 
 
 def settings(root: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-from images.engine import RESTRICTED, Engine, wait_for
+from images.engine import RESTRICTED, Engine, kept, wait_for
 from pipeline.running import Project, Reproduced
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -30,7 +30,7 @@ def serving(engine: Engine, project: Project, model_hash: str) -> str:
     """The name of its serving image."""
     name = "serving:test"
     known = {"RELEASE": RELEASE, "REVISION": REVISION, "MODEL_SHA256": model_hash}
-    engine.build(project.folder, "serving", "--tag", name, arguments=known)
+    engine.build(project.folder, "serving", kept(name), arguments=known)
     return name
 
 
@@ -38,7 +38,7 @@ def serving(engine: Engine, project: Project, model_hash: str) -> str:
 def training(engine: Engine, project: Project) -> str:
     """The name of its training image."""
     name = "training:test"
-    engine.build(project.folder, "training", "--tag", name, arguments={"REVISION": REVISION})
+    engine.build(project.folder, "training", kept(name), arguments={"REVISION": REVISION})
     return name
 
 

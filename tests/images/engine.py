@@ -90,6 +90,11 @@ def proxies() -> list[str]:
     ]
 
 
+def kept(name: str) -> str:
+    """Return how a build is told to keep an image in the engine, which takes least uncompressed."""
+    return f"--output=type=image,name={name},compression=uncompressed"
+
+
 def listens(port: int) -> bool:
     """Tell whether somebody listens on a port on loopback."""
     with socket.socket() as probe:
@@ -277,6 +282,8 @@ def _end_engine(folder: Path) -> None:
         engine.docker("rm", "--force", container)
     os.kill(int(_pid(folder).read_text()), signal.SIGTERM)
     wait_for(lambda: not _pid(folder).exists(), "the end of dockerd")
+    # dockerd leaves its network's namespace there.
+    subprocess.run(["umount", folder / "run" / "netns" / "default"], capture_output=True)
     # Gigabytes, for which nobody needs to wait: the shell ends at once and leaves it to itself.
     gone = folder.rename(f"{folder}-{os.getpid()}")
     subprocess.run(["sh", "-c", 'rm -rf "$1" &', "sh", gone], check=True)
@@ -364,7 +371,7 @@ def bring_buildkit(engine: Engine) -> None:
             if not program.is_file():
                 raise Missing(f"{name} is not installed")
             packed.add(program, arcname=name)
-    command = ("buildx", "build", "--builder", "default", "--tag", BUILDKIT, "-")
+    command = ("buildx", "build", "--builder", "default", kept(BUILDKIT), "-")
     engine.docker(*command, stdin=archive.getvalue())
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 from images.conftest import RELEASE, REVISION
-from images.engine import RESTRICTED, Engine, wait_for
+from images.engine import RESTRICTED, Engine, kept, wait_for
 from pipeline.running import EXAMPLE, PACKAGE, Project
 
 MEGABYTE = 10**6
@@ -215,7 +215,7 @@ def test_same_inputs_make_the_same_small_image(
 
 def test_packages_for_a_log_in_a_store_are_asked_for(engine: Engine, project: Project) -> None:
     name = "serving:s3"
-    engine.build(project.folder, "serving", "--tag", name, arguments={"LOG_STORE": "s3"})
+    engine.build(project.folder, "serving", kept(name), arguments={"LOG_STORE": "s3"})
     assert python_in(engine, name, "import fsspec; print(fsspec.filesystem('s3').protocol[0])") == (
         "s3"
     )

@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers import load_yaml
 from workflows.events import Event
 from workflows.github import TOKEN
 
@@ -61,14 +62,16 @@ class Workflow:
     @staticmethod
     def read(path: Path) -> Workflow:
         """Read a file."""
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
         # To YAML 1.1 the key `on` is true.
         return Workflow({"on" if key is True else key: value for key, value in content.items()})
 
     def write(self, path: Path) -> Path:
         """Write a file that act reads."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(self.content, sort_keys=False, width=10_000, allow_unicode=True)
+        text = yaml.dump(
+            self.content, Dumper=yaml.CSafeDumper, sort_keys=False, width=10_000, allow_unicode=True
+        )
         path.write_text(text, encoding="utf-8")
         return path
 
@@ -173,7 +176,7 @@ def stand_ins(workflow: Workflow, checkout: Path) -> dict[str, Path]:
     """Return a folder for each repository whose actions the workflow, or one of its own, uses."""
     wanted = set(uses(workflow.content))
     for own in (checkout / ".github" / "actions").glob("*/action.yml"):
-        wanted |= set(uses(yaml.safe_load(own.read_text(encoding="utf-8"))))
+        wanted |= set(uses(load_yaml(own.read_text(encoding="utf-8"))))
     found: dict[str, Path] = {}
     for name in wanted:
         if not name.startswith("./"):

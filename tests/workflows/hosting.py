@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import yaml
+from helpers import load_yaml
 from workflows.github import Answer, Call, GitHub
 from workflows.world import git
 
@@ -151,7 +151,7 @@ class Hosting(GitHub):
         file = self._git("show", f"{call.body['ref']}:.github/workflows/{workflow}")
         if file.returncode:
             return 404, {"message": "Not Found"}
-        starts = yaml.safe_load(file.stdout)[True]  # to YAML 1.1 the key `on` is true
+        starts = load_yaml(file.stdout)[True]  # to YAML 1.1 the key `on` is true
         known = starts["workflow_dispatch"]["inputs"]
         unknown = [name for name in call.body["inputs"] if name not in known]
         if unknown:

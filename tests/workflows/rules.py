@@ -14,6 +14,7 @@ from typing import Any
 
 import typer.main
 import yaml
+from helpers import load_yaml
 
 from mlops.cli import app
 
@@ -39,7 +40,7 @@ class File:
     @cached_property
     def content(self) -> dict[str, Any]:
         """The workflow as data."""
-        content = yaml.safe_load(self.text)
+        content = load_yaml(self.text)
         return {"on" if key is True else key: value for key, value in content.items()}
 
     @property
@@ -143,7 +144,7 @@ def _outputs(file: File, step: dict[str, Any]) -> set[str]:
         _, *parts = str(step["uses"]).partition("@")[0].split("/")
         known = ACTIONS.joinpath(*parts, "action.yml")
         if known.is_file():
-            return {*(yaml.safe_load(known.read_text(encoding="utf-8")).get("outputs") or {})}
+            return {*(load_yaml(known.read_text(encoding="utf-8")).get("outputs") or {})}
         return set()
     found = [line for line in lines(step) if "GITHUB_OUTPUT" in line]
     return set(re.findall(r"\b([\w-]+)=", "\n".join(found)))

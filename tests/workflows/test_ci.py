@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
+from helpers import load_yaml
 from pipeline.running import STAGES
 from workflows import events
 from workflows.act import Outcome, Workflow, needs_act
@@ -46,7 +46,7 @@ def results(done: Outcome) -> str:
 def all_of(result: str, **others: str) -> str:
     """Return what `results` says where all jobs but the others have a result."""
     jobs = dict.fromkeys(
-        ("changes", "comment", "gate", "judge", "lint", "pipeline", "test"), result
+        ("changes", "comment", "gate", "judge", "lint", "pictures", "pipeline", "test"), result
     )
     return " ".join(f"{job}={result}" for job, result in sorted({**jobs, **others}.items()))
 
@@ -64,7 +64,7 @@ def comment(world: World, number: int = 1) -> str:
 
 def hashes(world: World, branch: str) -> dict[str, str]:
     """Return the hash of each output in a branch's dvc.lock."""
-    lock = yaml.safe_load(world.show(branch, "dvc.lock"))
+    lock = load_yaml(world.show(branch, "dvc.lock"))
     return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
 
 
@@ -124,7 +124,7 @@ def test_a_change_that_does_not_matter_to_the_model_runs_and_fetches_nothing(wor
     assert [f"Stage '{stage}' didn't change, skipping" in log for stage in STAGES] == [True] * 7
     assert not cached(world) & set(hashes(world, "main").values())
     assert "No difference: the model is the same file" in comment(world)
-    assert "could not be published" not in done.log("comment"), "there are no pictures"
+    assert "could not be published" not in done.log("pictures"), "there are no pictures"
     assert "report-pictures/1" not in world.branches()
 
 
@@ -141,7 +141,7 @@ def test_an_environment_edited_by_hand_cannot_be_merged(world: World) -> None:
 
 def test_documentation_alone_is_not_tested(world: World) -> None:
     done = world.run(world.pull_request("docs"))
-    skipped = dict.fromkeys(("lint", "test", "pipeline", "judge", "comment"), "skipped")
+    skipped = dict.fromkeys(("lint", "test", "pipeline", "judge", "pictures", "comment"), "skipped")
     assert results(done) == all_of("success", **skipped), done.told
     assert done.outputs["changes", "differ"] == {"code": "false", "judged": "false"}
     assert world.github.calls == []
@@ -175,7 +175,7 @@ def test_a_forgotten_push_is_told_with_what_is_missing(world: World) -> None:
 def test_a_fork_gets_its_report_without_a_token_that_writes(world: World) -> None:
     before = world.branches()
     done = world.run(world.pull_request("tests", head="grace/flight-delays"), quick(world))
-    assert results(done) == all_of("success", comment="skipped"), done.told
+    assert results(done) == all_of("success", comment="skipped", pictures="skipped"), done.told
     assert world.github.calls == []
     assert world.branches() == before
     assert "No difference: the model is the same file" in done.summaries["pipeline"]
@@ -187,7 +187,7 @@ def test_the_first_push_makes_everything_and_says_what_to_commit(world: World) -
     world.start("first")
     world.disconnect()
     done = world.run(events.push(world.commit("main")), quick(world))
-    assert results(done) == all_of("success", comment="skipped"), done.told
+    assert results(done) == all_of("success", comment="skipped", pictures="skipped"), done.told
     assert ran(done) == STAGES
     assert cached(world), "what pull requests start from"
     summary = done.summaries["pipeline"]
@@ -309,7 +309,7 @@ def test_where_the_base_cannot_read_a_change_its_own_engine_judges_and_says_so(
     assert "whoever owns it has to approve" in told
 
 
-# The comment's job alone, with reports that never saw the pipeline, folded as comment.md does.
+# The last two jobs alone, with reports that never saw the pipeline, folded as comment.md does.
 REPORT = b"""# Well done
 
 <details><summary><b>Plots</b></summary>
@@ -322,15 +322,25 @@ The end.
 """
 
 
-def comment_job(
-    world: World, cml: str = "works", workflow: Workflow | None = None, **files: bytes
-) -> Outcome:
-    """Run it with the files as the report; two underscores in a name stand for a dot."""
-    folder = world.artifacts / "report"
+def brought(world: World, artifact: str, **files: bytes) -> None:
+    """Put files into an artifact; two underscores in a name stand for a dot."""
+    folder = world.artifacts / artifact
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"report__md": REPORT, "roc__png": PNG}
-    for name, data in {**content, **files}.items():
+    for name, data in files.items():
         (folder / name.replace("__", ".")).write_bytes(data)
+
+
+def pictures_job(world: World, workflow: Workflow | None = None) -> Outcome:
+    """Run what checks the report and publishes its pictures."""
+    brought(world, "report", report__md=REPORT, roc__png=PNG)
+    return world.run_on(events.pull_request(), (workflow or world.workflow()).only("pictures"))
+
+
+def comment_job(
+    world: World, cml: str = "works", workflow: Workflow | None = None, text: bytes = REPORT
+) -> Outcome:
+    """Run what comments."""
+    brought(world, "comment", report__md=text)
     jobs = workflow or world.workflow()
     return world.run_on(events.pull_request(), jobs.only("comment"), cml)
 
@@ -348,7 +358,7 @@ def test_a_comment_that_is_cmls_stays_cmls(world: World) -> None:
 def test_among_many_comments_there_is_one_report(world: World, others: int) -> None:
     world.github.add_comments(1, *["me too"] * others)
     for text in (b"first", b"second", b"third"):
-        assert comment_job(world, report__md=text).jobs["comment"] == "success"
+        assert comment_job(world, text=text).jobs["comment"] == "success"
     assert "third" in comment(world)
     assert len(world.github.bodies(1)) == others + 1
 
@@ -370,11 +380,11 @@ def test_a_report_that_somebody_else_quotes_is_left_alone(world: World) -> None:
 
 @pytest.mark.parametrize("cml", ["missing", "fails"])
 def test_gh_comments_where_cml_does_not(world: World, cml: str) -> None:
-    done = comment_job(world, cml, report__md=b"first")
+    done = comment_job(world, cml, text=b"first")
     assert done.jobs["comment"] == "success", done.told
     assert done.steps["comment"]["Set up CML"] == ("failure" if cml == "missing" else "success")
     assert ("CML failed; commenting with gh" in done.log("comment", COMMENT)) == (cml == "fails")
-    assert comment_job(world, cml, report__md=b"second").jobs["comment"] == "success"
+    assert comment_job(world, cml, text=b"second").jobs["comment"] == "success"
     assert "second" in comment(world)
 
 
@@ -393,18 +403,20 @@ def test_a_comment_that_cannot_be_posted_is_a_failure_that_says_why(
 
 
 def test_a_pull_request_whose_pipeline_fails_gets_its_comment(world: World) -> None:
-    (world.artifacts / "report").mkdir(parents=True)
-    (world.artifacts / "report" / "report.md").write_text("cannot be merged", encoding="utf-8")
-    workflow = world.workflow().only("comment", result="failure")
+    brought(world, "report", report__md=b"cannot be merged")
+    ci = world.workflow()
+    failed = ci.only("pictures", result="failure")
+    workflow = ci.with_jobs({**failed.jobs, "comment": ci.jobs["comment"]})
     done = world.run_on(events.pull_request(), workflow)
-    assert done.jobs == {"pipeline": "failure", "judge": "failure", "comment": "success"}
+    well = {"pictures": "success", "comment": "success"}
+    assert done.jobs == {"pipeline": "failure", "judge": "failure", **well}, done.told
     assert "cannot be merged" in comment(world)
 
 
 def test_without_a_report_there_is_nothing_to_say(world: World) -> None:
-    done = world.run(events.pull_request(), world.workflow().only("comment"))
-    assert done.jobs["comment"] == "failure"
-    assert "Artifact not found for name: report" in done.log("comment")
+    done = world.run(events.pull_request(), world.workflow().only("pictures"))
+    assert done.jobs["pictures"] == "failure"
+    assert "Artifact not found for name: report" in done.log("pictures")
     assert world.github.calls == []
 
 
@@ -442,31 +454,31 @@ def test_what_is_no_report_gets_nowhere(world: World, what: str) -> None:
     name, content, said = HOSTILE[what]
     plant(world, name, content)
     before = world.branches()
-    done = world.run_on(events.pull_request(), world.workflow().only("comment"))
-    assert done.jobs["comment"] == "failure", done.told
-    assert done.steps["comment"][CHECK] == "failure"
-    assert said in done.log("comment", CHECK)
-    assert world.github.calls == []
+    done = world.run_on(events.pull_request(), world.workflow().only("pictures"))
+    assert done.jobs["pictures"] == "failure", done.told
+    assert done.steps["pictures"][CHECK] == "failure"
+    assert said in done.log("pictures", CHECK)
+    assert not (world.artifacts / "comment").exists()
     assert world.branches() == before
 
 
 def test_a_job_that_may_not_comment_fails_and_says_so(world: World) -> None:
-    workflow = world.workflow().without("comment", "pull-requests").only("comment")
-    done = comment_job(world, workflow=workflow)
+    done = comment_job(world, workflow=world.workflow().without("comment", "pull-requests"))
     assert done.jobs["comment"] == "failure"
     assert "Resource not accessible by integration (HTTP 403)" in done.log("comment", COMMENT)
     assert world.github.bodies(1) == []
 
 
 def test_pictures_that_are_refused_are_left_out(world: World) -> None:
-    done = comment_job(world, workflow=world.workflow().without("comment", "contents"))
-    assert done.jobs["comment"] == "success", done.told
-    assert "Permission to the repository denied" in done.log("comment")
-    assert "the pictures could not be published" in done.log("comment")
-    assert "Well done" in comment(world)
-    assert "The end." in comment(world)
-    assert "Plots" not in comment(world)
-    assert "<img" not in comment(world)
+    done = pictures_job(world, world.workflow().without("pictures", "contents"))
+    assert done.jobs["pictures"] == "success", done.told
+    assert "Permission to the repository denied" in done.log("pictures")
+    assert "the pictures could not be published" in done.log("pictures")
+    text = (world.artifacts / "comment" / "report.md").read_text(encoding="utf-8")
+    assert "Well done" in text
+    assert "The end." in text
+    assert "Plots" not in text
+    assert "<img" not in text
 
 
 # What each gate is good for: without it, what is bad passes.
@@ -489,9 +501,9 @@ def test_without_the_lock_gate_a_stale_lock_would_pass(world: World) -> None:
 
 def test_without_the_check_anything_would_be_published(world: World) -> None:
     plant(world, "roc.png", b"<svg onload=alert(1)>")
-    workflow = world.workflow().replacing("comment", CHECK, "true").only("comment")
+    workflow = world.workflow().replacing("pictures", CHECK, "true").only("pictures")
     done = world.run_on(events.pull_request(), workflow)
-    assert done.jobs["comment"] == "success", done.told
+    assert done.jobs["pictures"] == "success", done.told
     assert "report-pictures/1" in world.branches()
 
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import helpers
 import pytest
-import yaml
 from workflows import events
 from workflows.act import BUILD, Workflow
 from workflows.events import ZEROS, Event
@@ -290,6 +289,12 @@ JOBS: dict[tuple[str, str], list[Row]] = {
         ]
     ],
     ("ci", "comment"): [
+        (event, {"pictures": said(result)}, cancelled, result == "success" and not cancelled)
+        for event in (SAME, FORK, PUSH)
+        for result in ("success", "failure", "skipped")
+        for cancelled in (False, True)
+    ],
+    ("ci", "pictures"): [
         (SAME, {"pipeline": said("success")}, False, True),
         (SAME, {"pipeline": said("failure")}, False, True),
         (SAME, {"pipeline": said("skipped")}, False, False),
@@ -511,7 +516,7 @@ def test_every_condition_has_its_table(baked: Callable[..., Path], remote: str) 
             assert "if" not in content or (path.stem, job) in JOBS
             assert set(conditions(content.get("steps"))) <= {*STEPS, *DECIDED}
     for path in folder.glob("actions/*/action.yml"):
-        assert set(conditions(yaml.safe_load(path.read_text(encoding="utf-8")))) <= set(INPUTS)
+        assert set(conditions(helpers.load_yaml(path.read_text(encoding="utf-8")))) <= set(INPUTS)
 
 
 @needs_npm

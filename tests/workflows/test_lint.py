@@ -82,6 +82,7 @@ def test_actionlint_reports_nothing_for_a_bake(repository: Path) -> None:
 
 
 @needs_actionlint
+@pytest.mark.parametrize("repository", ["local"], indirect=True)
 def test_actionlint_would_report_an_input_that_the_action_lacks(repository: Path) -> None:
     path = repository / ".github" / "workflows" / "ci.yml"
     text = path.read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from helpers import load_yaml
 from workflows import permissions, rest_update
 from workflows.act import Workflow
 from workflows.events import ZEROS, dispatch, pull_request
@@ -144,11 +144,10 @@ def test_permission_that_nothing_needed_is_found(github: Hosting) -> None:
 
 
 def test_runs_for_strangers_only_read(baked_ci: Workflow) -> None:
-    ours = {"contents": "write", "pull-requests": "write"}
-    assert baked_ci.permissions("comment", pull_request()) == ours
-    read = dict.fromkeys(ours, "read")
-    assert baked_ci.permissions("comment", pull_request(head="grace/fork")) == read
-    assert baked_ci.permissions("comment", pull_request(author="dependabot[bot]")) == read
+    for job, what in (("pictures", "contents"), ("comment", "pull-requests")):
+        assert baked_ci.permissions(job, pull_request()) == {what: "write"}
+        assert baked_ci.permissions(job, pull_request(head="grace/fork")) == {what: "read"}
+        assert baked_ci.permissions(job, pull_request(author="dependabot[bot]")) == {what: "read"}
     assert baked_ci.permissions("gate", dispatch(ZEROS)) == {}
 
 
@@ -159,7 +158,7 @@ def test_what_nothing_asks_here_is_a_permission_of_a_job(
     declared = {
         f"{path.stem}/{job}: {name}: {level}"
         for path in folder.glob("*.yml")
-        for job, about in yaml.safe_load(path.read_text("utf-8"))["jobs"].items()
+        for job, about in load_yaml(path.read_text("utf-8"))["jobs"].items()
         for name, level in about["permissions"].items()
     }
     assert permissions.UNASKED.keys() <= declared

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import helpers
 import pytest
-import yaml
 from workflows.rules import RULES, File, actions_are_pinned, commands
 
 REMOTES = helpers.CHOICES["data_remote"]
 
 
+@cache
 def workflows(root: Path) -> dict[str, File]:
-    """Return the workflows of a repository."""
+    """Return the workflows of a repository, which nobody changes."""
     documents = "\n".join(
         path.read_text(encoding="utf-8")
         for pattern in ("*.md", "docs/*.md", "mlops/docs/*.md")
@@ -22,7 +23,7 @@ def workflows(root: Path) -> dict[str, File]:
     )
     outputs = {
         f"./{path.parent.relative_to(root)}": {
-            *(yaml.safe_load(path.read_text(encoding="utf-8")).get("outputs") or {})
+            *(helpers.load_yaml(path.read_text(encoding="utf-8")).get("outputs") or {})
         }
         for path in root.glob(".github/actions/*/action.yml")
     }
@@ -58,7 +59,7 @@ def test_actions_of_the_bake_pin_theirs(baked: Callable[..., Path], remote: str)
 
 def test_uv_is_of_one_version_wherever_it_is_fetched(baked: Callable[..., Path]) -> None:
     root = baked()
-    action = yaml.safe_load((root / ".github/actions/setup/action.yml").read_text("utf-8"))
+    action = helpers.load_yaml((root / ".github/actions/setup/action.yml").read_text("utf-8"))
     (version,) = (
         step["with"]["version"]
         for step in action["runs"]["steps"]
@@ -76,7 +77,7 @@ def test_an_action_is_given_the_inputs_that_it_has(baked: Callable[..., Path], r
     for file in workflows(root).values():
         for job, _, step in file.steps():
             if str(step.get("uses", "")).startswith("./"):
-                action = yaml.safe_load((root / step["uses"] / "action.yml").read_text("utf-8"))
+                action = helpers.load_yaml((root / step["uses"] / "action.yml").read_text("utf-8"))
                 assert set(step.get("with", {})) <= set(action.get("inputs") or {}), job
 
 

@@ -75,6 +75,7 @@ def run(machine: Machine, what: str, name: str, folder: Path) -> None:
     assert parity.ties <= len(together) / 20
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize(("what", "name"), made.PAIRS)
 def test_every_model_says_the_same_in_c(what: str, name: str, tmp_path: Path) -> None:
@@ -116,6 +117,7 @@ def learned(kind: str) -> Model:
     return made.fit(made.params("binary", "linear"), featured.contract("binary"), rows, rows)
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("kind", [kind for kind in featured.KINDS | MORE if kind not in TEXTS])
 def test_features_come_along(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +135,7 @@ def test_features_come_along(kind: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert parity.rows == 4 * ROWS
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("encode", ["one_hot", "target", "frequency", "rare"])
 @pytest.mark.parametrize("what", ["binary", "multiclass", "regression"])

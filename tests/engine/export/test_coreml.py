@@ -29,6 +29,7 @@ TARGET = TARGETS["coreml"]
 ROWS = 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "name"), made.PAIRS)
 def test_every_model_says_the_same(what: str, name: str, tmp_path: Path) -> None:
     model, contract = made.trained(what, name), made.contract(what)
@@ -102,6 +103,7 @@ def test_what_apple_reads_is_there(tmp_path: Path) -> None:
     assert list(labels) == made.trained("multiclass", "linear").classes
 
 
+@pytest.mark.slow
 def test_models_of_a_pipeline_take_what_earlier_ones_make(tmp_path: Path) -> None:
     """With the same type on both sides, as Core ML's validation asks; each name is made once."""
     for what, name in made.PAIRS:

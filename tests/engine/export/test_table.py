@@ -39,6 +39,7 @@ def outcome(what: str, name: str, target: str, folder: Path) -> str:
     return f"no: {reason}"
 
 
+@pytest.mark.slow
 def test_the_table_is_right(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert SETTINGS.keys() == TARGETS.keys()
     tasks: dict[tuple[str, ...], list[str]] = defaultdict(list)

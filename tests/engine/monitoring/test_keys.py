@@ -34,6 +34,7 @@ def test_a_missing_text_is_an_empty_one_and_no_rows_are_none() -> None:
     assert len(keys(pa.array([], pa.string()))) == 0
 
 
+@pytest.mark.slow
 def test_no_two_of_a_million_are_alike() -> None:
     texts = pa.array([f"0b6c3f0a9d1e-{i:x}" for i in range(1_000_000)])
     found = keys(texts)

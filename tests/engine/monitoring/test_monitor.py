@@ -74,6 +74,7 @@ class Environment:
         return Monitor(reference, self.params).run("prod", self.storage, PERIOD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ESTIMATORS)
 def test_quiet_windows_of_every_task(what: str, tmp_path: Path) -> None:
     environment = Environment(what, tmp_path)
@@ -92,6 +93,7 @@ def test_quiet_windows_of_every_task(what: str, tmp_path: Path) -> None:
     assert told["windows"][-1]["rows"] == 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["binary", "multiclass", "regression"])
 def test_truth_that_changed_is_a_matter_of_performance_alone(what: str, tmp_path: Path) -> None:
     environment = Environment(what, tmp_path)
@@ -123,6 +125,7 @@ def test_few_rows_are_not_judged(tmp_path: Path) -> None:
     assert any("fewer than 200 rows" in line for line in monitoring.summary(result))
 
 
+@pytest.mark.slow
 def test_categories_that_training_never_saw_are_counted(tmp_path: Path) -> None:
     environment = Environment("binary", tmp_path)
 
@@ -200,6 +203,7 @@ def test_weeks_as_the_reference_had_them_are_nothing_new(
 # The page
 
 
+@pytest.mark.slow
 def test_page_says_what_was_logged_and_does_not_do_it(tmp_path: Path) -> None:
     """Categories come from whoever asks."""
     environment = Environment("binary", tmp_path)
@@ -220,6 +224,7 @@ def test_page_without_anything(tmp_path: Path) -> None:
     assert result.account.elsewhere == 10
 
 
+@pytest.mark.slow
 def test_least_distance_of_zero(tmp_path: Path) -> None:
     environment = Environment("binary", tmp_path, minimum_effect=0.0)
     environment.log(8, 500)
@@ -271,6 +276,7 @@ def test_model_whose_answers_are_not_in_the_log(tmp_path: Path) -> None:
     assert (last.labelled, last.metrics, last.estimates) == (0, {}, {})
 
 
+@pytest.mark.slow
 def test_labels_come_later_than_their_rows(tmp_path: Path) -> None:
     """The newest window with enough of them is judged for performance, whatever is newer."""
     environment = Environment("binary", tmp_path)
@@ -289,6 +295,7 @@ def test_labels_come_later_than_their_rows(tmp_path: Path) -> None:
     assert "From the newest window with enough labels" in monitoring.page(result)
 
 
+@pytest.mark.slow
 def test_categories_that_cannot_be_drawn_hold_nothing_up(tmp_path: Path) -> None:
     """A terminal's escape, what is no character, and two million of them."""
     environment = Environment("binary", tmp_path)
@@ -320,6 +327,7 @@ def test_pictures_that_cannot_be_drawn_are_told(
 PROTECTED = {"colour": {"role": ["feature", "sensitive"]}}
 
 
+@pytest.mark.slow
 def test_groups_that_the_model_treats_less_alike_raise_an_alarm(tmp_path: Path) -> None:
     """What was fair in training drifts: large ones are red now, and small ones are not."""
     environment = Environment("binary", tmp_path, contract=PROTECTED)

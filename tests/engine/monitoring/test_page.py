@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from mlops.monitoring.account import Account
 from mlops.monitoring.alarms import of_window
-from mlops.monitoring.log import Account
-from mlops.monitoring.performance import Measured
 from mlops.monitoring.result import (
     Alarm,
     ColumnResult,
     Feedback,
     Histogram,
     Kind,
+    Measured,
     MetricResult,
     Result,
     Shift,

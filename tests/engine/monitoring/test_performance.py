@@ -7,13 +7,13 @@ import pytest
 from mlops.config.compare import Compare
 from mlops.learning.metrics import METRICS, Metric, Scored
 from mlops.monitoring.performance import (
-    Measured,
     Sample,
     expected,
     measure,
     trusted,
     worse,
 )
+from mlops.monitoring.result import Measured
 
 HOW = Compare(resamples=60, confidence=0.95, rows=5000)
 
@@ -43,6 +43,7 @@ def errors(rows: int, scale: float = 1.0, seed: int = 0) -> Scored:
     return Scored({"prediction": rng.normal(0, scale, rows)}, np.zeros(rows))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     truth = (2 / np.pi) ** 0.5
     held = 0

@@ -11,12 +11,12 @@ from mlops import cli
 from mlops.config.retraining import Retraining
 from mlops.files import read_json, write_text
 from mlops.monitoring import run
-from mlops.monitoring.log import Account
-from mlops.monitoring.performance import Measured
+from mlops.monitoring.account import Account
 from mlops.monitoring.result import (
     Alarm,
     Feedback,
     Kind,
+    Measured,
     MetricResult,
     Result,
     WindowResult,
@@ -119,6 +119,7 @@ def test_performance_of_an_earlier_window_is_told(tmp_path: Path) -> None:
     assert "labels of 2030-01-01 to 2030-01-08" in found["performance"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("alarms", "code"), [([], 0), ([ALARMS["drift"]], 3)])
 def test_the_command_tells_programs(
     alarms: list[Alarm],

@@ -13,8 +13,9 @@ import pytest
 from engine import made
 
 from mlops.errors import InputError
+from mlops.monitoring.account import Account
 from mlops.monitoring.feedback import Labels, store
-from mlops.monitoring.log import Account, Log, Period
+from mlops.monitoring.log import Log, Period
 from mlops.monitoring.storage import Storage
 from mlops.serving.client import EXAMPLE
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from onnx import TensorProto, helper
@@ -256,6 +257,7 @@ def _agree(what: Declared, inputs: pd.DataFrame) -> None:
 FEWEST = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 8
 
 
+@pytest.mark.slow
 @given(some.lists(EXPRESSIONS, min_size=FEWEST, max_size=FEWEST + 10), ROWS)
 def test_both_say_the_same(expressions: list[str], rows: list[dict[str, Any]]) -> None:
     what = _declared(*filter(_names_a_column, expressions))

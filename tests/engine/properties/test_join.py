@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +80,7 @@ def _looks_ahead(
 KEYS = st.sampled_from(["a", "b"])
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.tuples(st.integers(0, LAST), KEYS), min_size=1, max_size=12),
     events=st.lists(

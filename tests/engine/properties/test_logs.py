@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlops.monitoring.account import Account
 from mlops.monitoring.feedback import FOLDER
-from mlops.monitoring.log import Account, Log, Period
+from mlops.monitoring.log import Log, Period
 from mlops.monitoring.storage import Storage
 from mlops.serving.client import EXAMPLE
 from mlops.serving.parquet import Field, File

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from engine import made
 from hypothesis import Phase, example, given, note, settings
 from hypothesis import strategies as st
@@ -149,6 +150,7 @@ NUMBER = replace(PLAIN, task="regression", estimator="boosting")
 
 
 # Each example trains a model and five others; a shorter one says no more than the one that failed.
+@pytest.mark.slow
 @settings(max_examples=settings().max_examples // 4, phases=[Phase.explicit, Phase.generate])
 @example(replace(PLAIN, rows=5000, answers=2, rare=0.4))  # a survey: rows are alike by chance
 @example(replace(NUMBER, target_offset=1e9, target_scale=3.0))  # float32 makes one number of it

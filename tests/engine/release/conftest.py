@@ -1,27 +1,53 @@
 """Repositories with environments: one to release to, and one with a release of a real model."""
 
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from engine.released import Released, Repository
 from engine.workspace import Workspace
 
+NO_DOCKER = "unix:///nowhere"
+
+
+@pytest.fixture(scope="session")
+def _unreleased(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Repository]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = _alone(tmp_path_factory.mktemp("unreleased") / "repository", patch)
+        return folder, Repository.begin()
+
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+def repository(
+    _unreleased: tuple[Path, Repository], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Repository:
     """Three environments without a release, in the current folder."""
+    folder, begun = _unreleased
+    shutil.copytree(folder, _alone(tmp_path / "repository", monkeypatch), dirs_exist_ok=True)
+    return replace(begun, ids={})
+
+
+def _alone(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Make a folder the current one, where Git knows nothing of whoever runs the tests."""
     for name in [each for each in os.environ if each.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    folder = tmp_path / "repository"
+        patch.delenv(name)
+    patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     folder.mkdir()
-    monkeypatch.chdir(folder)
-    return Repository.begin()
+    patch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _released(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Released:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", NO_DOCKER)
+        return Released.begin(finished.copy(tmp_path_factory.mktemp("released") / "project"))
 
 
 @pytest.fixture
-def released(project: Workspace, monkeypatch: pytest.MonkeyPatch) -> Released:
+def released(_released: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Released:
     """See Released. No Docker is asked: there may be containers of the project itself."""
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
-    return Released(project)
+    monkeypatch.setenv("DOCKER_HOST", NO_DOCKER)
+    return _released.copy(tmp_path / "project")

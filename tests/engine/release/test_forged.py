@@ -78,6 +78,7 @@ def test_true_evidence_passes(repository: Repository, evidence: Evidence) -> Non
     assert repository.refused(repository.files(evidence, "dev")) == []
 
 
+@pytest.mark.slow
 def test_every_forgery_is_refused_with_the_field_and_both_values(
     repository: Repository, evidence: Evidence
 ) -> None:

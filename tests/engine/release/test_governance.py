@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from mlops.git.revision import Revision
 from mlops.monitoring import run
+from mlops.monitoring.account import Account
 from mlops.monitoring.alarms import of_reviews
-from mlops.monitoring.log import Account
 from mlops.monitoring.result import Feedback, Result, WindowResult
 from mlops.release import governance
 from mlops.release.state import Policy, Release, environments, policy_path

@@ -235,6 +235,7 @@ def below(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Repository
     return repository
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "seed", "times"),
     [

@@ -136,7 +136,8 @@ def test_status_and_guard_say_where_it_is(released: Released) -> None:
     assert first["environment"]["name"] == "dev"
     assert first["environment"]["release"]["id"] == released.evidence.stem
     assert first["age"] >= 0
-    assert "by the rules" in released.mlops("guard", "--base", "HEAD~1").stdout
+    # The release, and then the settings of this copy.
+    assert "by the rules" in released.mlops("guard", "--base", "HEAD~2").stdout
     released.mlops("promote", "staging", "--dry-run")
     assert "promote" not in released.git("branch")
     text = Path(released.project.folder / "environments/dev/release.env").read_text()

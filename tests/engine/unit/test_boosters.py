@@ -44,6 +44,7 @@ def _said(what: str, model: Any, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(says(matrix))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", WHATS)
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
 def test_it_says_what_the_library_says(what: str, name: str) -> None:
@@ -157,6 +158,7 @@ for path in map(Path, sys.argv[1:]):
 """
 
 
+@pytest.mark.slow
 def test_another_process_converts_what_was_saved(tmp_path: Path) -> None:
     """As the stages do: a pickle brings the converter, and what comes out is the same file."""
     models = [(what, name) for what in ("binary", "regression") for name in ("lightgbm", "xgboost")]

@@ -365,6 +365,7 @@ def test_the_interval_of_a_metric_that_looks_at_some_rows_is_of_those() -> None:
     assert widths[0] == pytest.approx(widths[1], rel=0.25)
 
 
+@pytest.mark.slow
 def test_equally_good_models_are_called_otherwise_as_often_as_the_confidence_says() -> None:
     rng, verdicts = np.random.default_rng(4), []
     how = _params(resamples=20, confidence=0.5)

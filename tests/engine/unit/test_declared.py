@@ -44,6 +44,7 @@ def _parity(model: Model, contract: Contract, test: pd.DataFrame, folder: Path) 
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "name"), made.PAIRS)
 def test_each_estimator_takes_each_kind_of_feature(
     what: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

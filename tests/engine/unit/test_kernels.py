@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from engine.workspace import root
 
 TRAINED = """
@@ -41,11 +42,13 @@ def hashes(machine: dict[str, str], code: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_models_have_the_same_bits() -> None:
     first, second = (hashes(machine, TRAINED) for machine in MACHINES)
     assert first == second
 
 
+@pytest.mark.slow
 def test_without_it_they_would_not() -> None:
     code = TRAINED.replace("from mlops.pipeline import kernels\n", "")
     code = code.replace("kernels.alone()\n", "")

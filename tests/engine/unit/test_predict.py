@@ -220,6 +220,7 @@ def test_categories_that_training_never_saw_are_counted() -> None:
     assert tally.lines() == ["49 of 50 rows hold a `colour` that training never saw"]
 
 
+@pytest.mark.slow
 def test_the_exit_code_tells_of_rows_that_were_counted() -> None:
     _strict(Path("model.onnx"))
     _file("a.csv", _with("colour", "GREEN"))

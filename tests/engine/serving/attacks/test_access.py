@@ -74,6 +74,7 @@ def test_an_offer_of_another_protocol_is_no_way_in(start: Start) -> None:
     assert server.ask("/openapi.json", headers=offer).status == 401
 
 
+@pytest.mark.slow
 def test_tokens_come_and_go_while_the_server_runs(start: Start, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text(f"# who\nshop {SHOP}\n")

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+import pytest
 from serving.running import Server, request, wait_for
 
 # A server that stands still for a request with this id, holding Python's interpreter.
@@ -21,6 +22,7 @@ server.serve(load_settings())
 """
 
 
+@pytest.mark.slow
 def test_a_worker_that_stands_still_is_replaced(start: Callable[..., Server]) -> None:
     server = start(command=(sys.executable, "-c", STALLING), workers=2)
     before, row = server.workers(), server.example()

@@ -78,10 +78,15 @@ class Revision:
         """The content of a file that Git keeps; None where there is none."""
         if self.commit is None:
             return path.read_bytes() if path.is_file() else None
+        here = Path.cwd()
+        if len(path.parts) == 1:
+            return _content(here, f"{self.commit}:./{path}")
+        # Who reads one file of a folder reads others, and at other commits most are the same.
         try:
-            return _content(Path.cwd(), self._object(path))
-        except KeyError:
+            kept = _entries(here, str(self.commit), path.parts[0]).get(path)
+        except InputError:  # the commit is not there, or not yet
             return None
+        return _content(here, kept.content) if kept else None
 
     def folders(self, path: Path) -> list[str]:
         """The names of the folders in a folder, sorted; none where there is no such folder."""
@@ -96,22 +101,13 @@ class Revision:
     def entries(self, *paths: Path) -> dict[Path, Entry]:
         """What a commit has at these paths and below them: files, and links where there are any."""
         names = [each.as_posix() for each in paths]
-        found = {}
-        for line in git("ls-tree", "-r", "-z", str(self.commit), "--", *names).split("\0")[:-1]:
-            about, _, name = line.partition("\t")
-            mode, _, content = about.split()
-            found[Path(name)] = Entry(mode, content)
-        return found
+        return dict(_entries(Path.cwd(), str(self.commit), *names))
 
     def _names(self, folder: Path, *options: str) -> list[str]:
         """The names in a folder, sorted; a commit that is not there is an error, not a folder."""
         where = f"{folder.as_posix()}/"
-        told = git("ls-tree", *options, "-z", "--name-only", str(self.commit), "--", where)
+        told = of_commits("ls-tree", *options, "-z", "--name-only", str(self.commit), "--", where)
         return sorted(Path(each).name for each in told.split("\0")[:-1])
-
-    def _object(self, path: Path) -> str:
-        """Git's name of a file or folder; `./` is the project's root, wherever in a repository."""
-        return f"{self.commit}:./{path.as_posix()}"
 
     def load(self, path: Path) -> Any:
         """The content of a YAML or JSON file; None where there is none.
@@ -290,20 +286,50 @@ def is_shallow() -> bool:
     return git("rev-parse", "--is-shallow-repository") == "true"
 
 
-@lru_cache(maxsize=256)
-def _content(folder: Path, name: str) -> bytes:
-    """The content of an object at a commit, which never changes, so that it is asked for once.
+def _content(folder: Path, name: str) -> bytes | None:
+    """The content of an object; None where there is none, or not yet: it may be fetched.
 
     Args:
         folder: where we are.
-        name: from there, as Git has it.
-    Raises:
-        KeyError: there is none, or not yet: it may be fetched.
+        name: from there, as Git has it; `./` is the project's root, wherever in a repository.
     """
+    try:
+        return _known_content(folder, name)
+    except KeyError:
+        return None
+
+
+@lru_cache(maxsize=256)
+def _known_content(folder: Path, name: str) -> bytes:
+    """The content of an object at a commit, which never changes, so that it is asked for once."""
     done = _git("cat-file", "blob", name)
     if done.returncode:
         raise KeyError(name)
     return done.stdout
+
+
+@lru_cache(maxsize=256)
+def _entries(folder: Path, commit: str, *names: str) -> dict[Path, Entry]:
+    """What a commit has at these paths and below them, asked for once. Raises InputError."""
+    found = {}
+    for line in git("ls-tree", "-r", "-z", commit, "--", *names).split("\0")[:-1]:
+        about, _, name = line.partition("\t")
+        mode, _, content = about.split()
+        found[Path(name)] = Entry(mode, content)
+    return found
+
+
+def of_commits(*arguments: str) -> str:
+    """What Git says of commits by their full hashes, which never changes: it is asked for once.
+
+    Raises InputError in Git's words.
+    """
+    return _of_commits(Path.cwd(), *arguments)
+
+
+@lru_cache(maxsize=256)
+def _of_commits(folder: Path, *arguments: str) -> str:
+    return git(*arguments)
 
 
 @lru_cache(maxsize=4)
@@ -339,8 +365,7 @@ def _parsed(text: str, path: Path) -> Any:
         # JSON is YAML but for some characters and long keys, and is read much faster as what it is.
         if path.suffix == ".json":
             return strict_json(text, path)
-        # What DVC writes is long, and libyaml reads it five times as fast.
-        return YAML(typ="safe", pure=path != LOCK).load(text)
+        return YAML(typ="safe", pure=True).load(text)
     except (ValueError, YAMLError) as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 

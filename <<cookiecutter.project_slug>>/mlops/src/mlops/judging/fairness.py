@@ -19,7 +19,7 @@ from ..data.contract import Contract
 from ..data.membership import memberships, places
 from ..files import significant
 from ..learning.metrics import Scored
-from .proportions import Estimate, difference, mean, ratio, share
+from .proportions import Disparity, Estimate, difference, mean, ratio, share
 
 # How far groups are apart in the cluster in which they are the furthest.
 COMPOSITION = "composition"
@@ -51,24 +51,6 @@ class Measure:
         if self.is_share:
             return share(int(some.sum()), len(some), confidence), len(some)
         return mean(some, confidence), len(some)
-
-
-@dataclass(frozen=True)
-class Disparity:
-    """How far groups are apart in a metric.
-
-    Attributes:
-        lowest, highest: the groups; low, high: their numbers.
-        difference: of the highest and the lowest, and where the largest of all pairs lies.
-        ratio: of the lowest and the highest, likewise; None where it means nothing.
-    """
-
-    lowest: str
-    highest: str
-    low: float
-    high: float
-    difference: Estimate
-    ratio: Estimate | None
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from ..config.terms import Terms
 from ..errors import InputError
 from ..learning.metrics import catalogue, names
 from .comparison import Comparison
-from .fairness import COMPOSITION, Disparity, Groups
-from .proportions import Estimate
+from .fairness import COMPOSITION, Groups
+from .proportions import Disparity, Estimate
 from .slices import Slices
 from .worth import Worth
 

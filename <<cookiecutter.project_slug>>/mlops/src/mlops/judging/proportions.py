@@ -16,6 +16,24 @@ class Estimate:
     high: float
 
 
+@dataclass(frozen=True)
+class Disparity:
+    """How far groups are apart in a metric.
+
+    Attributes:
+        lowest, highest: the groups; low, high: their numbers.
+        difference: of the highest and the lowest, and where the largest of all pairs lies.
+        ratio: of the lowest and the highest, likewise; None where it means nothing.
+    """
+
+    lowest: str
+    highest: str
+    low: float
+    high: float
+    difference: Estimate
+    ratio: Estimate | None
+
+
 def share(hits: int, rows: int, confidence: float) -> Estimate:
     """The share of hits, with Wilson's score interval, which holds for few rows and no hits too.
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 
 from ..digits import P_SMALLEST, digits, p_value
+from .account import Account
 from .feedback import Labels
-from .log import Account
 from .result import Alarm, Kind, Shift, WindowResult
 
 # Categories that are named.

@@ -19,14 +19,25 @@ from ..judging.gate import too_far
 from ..judging.paired import judged
 from ..learning.metrics import Metric, Scored, catalogue
 from . import drift
+from .account import Account
 from .alarms import of_log, of_window
 from .drift import Difference, holm
 from .feedback import Labels
-from .log import Account, Log, Part, Period
-from .performance import Measured, Sample, expected, measure, trusted, worse
+from .log import Log, Part, Period
+from .performance import Sample, expected, measure, trusted, worse
 from .picture import histogram
 from .reference import Reference, scored
-from .result import Alarm, ColumnResult, Feedback, Kind, MetricResult, Result, Shift, WindowResult
+from .result import (
+    Alarm,
+    ColumnResult,
+    Feedback,
+    Kind,
+    Measured,
+    MetricResult,
+    Result,
+    Shift,
+    WindowResult,
+)
 from .sketch import Names, Sketch
 from .storage import Storage
 

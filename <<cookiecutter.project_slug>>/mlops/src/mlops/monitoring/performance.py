@@ -1,7 +1,6 @@
 """How well the model does on rows whose truth is known, and what to expect before it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -10,6 +9,7 @@ import pyarrow as pa
 from ..config.compare import Compare
 from ..judging.bootstrap import errors, interval
 from ..learning.metrics import Metric, Scored, values
+from .result import Measured
 
 # How often the truth is drawn from what the model says of it.
 DRAWS = 20
@@ -44,16 +44,6 @@ class Sample:
         """The rows."""
         self._trim()
         return {name: parts[0] for name, parts in self._columns.items()}
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A metric, its standard error, and the interval at the confidence asked for."""
-
-    value: float
-    error: float
-    low: float
-    high: float
 
 
 def measure(metrics: Mapping[str, Metric], scored: Scored, how: Compare) -> dict[str, Measured]:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from ..judging.fairness import Disparity
-from .log import Account
-from .performance import Measured
+from ..judging.proportions import Disparity
+from .account import Account
 
 
 class Kind(StrEnum):
@@ -38,6 +37,16 @@ class Alarm:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.name}: {self.told}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric, its standard error, and the interval at the confidence asked for."""
+
+    value: float
+    error: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)

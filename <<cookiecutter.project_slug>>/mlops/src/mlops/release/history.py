@@ -8,11 +8,12 @@ that it stands on, all know.
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import InputError
 from ..files import parse
-from ..git.revision import Revision, git, is_shallow
+from ..git.revision import Revision, is_shallow, of_commits
 from .state import Environment, Policy, Release, environments, policy_path, readable, release_path
 
 SHALLOW = "this clone has not the whole history: run `git fetch --unshallow`"
@@ -36,6 +37,12 @@ class Live:
 
 def require_whole() -> None:
     """Raise InputError where the history is not all there."""
+    _require_whole(Path.cwd())
+
+
+@lru_cache(maxsize=16)
+def _require_whole(folder: Path) -> None:
+    """The same, asked once: what is whole stays so."""
     if is_shallow():
         raise InputError(SHALLOW)
 
@@ -92,7 +99,8 @@ def lived(environment: str, at: Revision) -> list[Live]:
 
 def _changes(path: str, at: Revision) -> list[str]:
     """The commits of the branch that changed a file, the newest first."""
-    return git("rev-list", "--first-parent", str(at.commit), "--", f":(literal){path}").split()
+    options = ("--first-parent", str(at.commit), "--", f":(literal){path}")
+    return of_commits("rev-list", *options).split()
 
 
 def arrivals(at: Revision) -> dict[str, datetime]:
@@ -102,7 +110,7 @@ def arrivals(at: Revision) -> dict[str, datetime]:
     """
     found: dict[str, datetime] = {}
     latest = moment("0")
-    lines = git("rev-list", "--first-parent", "--reverse", "--timestamp", str(at.commit))
+    lines = of_commits("rev-list", "--first-parent", "--reverse", "--timestamp", str(at.commit))
     for line in lines.splitlines():
         seconds, _, commit = line.partition(" ")
         latest = max(latest, moment(seconds))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -253,6 +254,12 @@ def _policy(path: Path, at: Revision) -> Policy:
     text = at.read(path)
     if text is None:
         raise InputError(f"{path}: no such file")
+    return _parsed(text, path)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str, path: Path) -> Policy:
+    """A policy, which is mostly what it was at the commit before."""
     return parse(text, Policy, path)
 
 
