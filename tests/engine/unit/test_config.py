@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.serialize import parse_yaml
 from engine import made
 from ruamel.yaml import YAML
 
@@ -173,3 +174,10 @@ def test_unknown_keys_are_refused_in_every_section() -> None:
     for section in ("source", "split", "train", "evaluate", "compare", "verify"):
         with pytest.raises(ValueError, match="Extra inputs"):
             Params.model_validate(content | {section: content[section] | {"extra": 1}})
+
+
+def test_dvc_reads_an_address_between_braces() -> None:
+    """libyaml, which ruamel.yaml takes where it is installed, would refuse its colon."""
+    text = "source: {path: https://example.com:8080/flights.csv}"
+    address = "https://example.com:8080/flights.csv"
+    assert parse_yaml(text, "params.yaml") == {"source": {"path": address}}
