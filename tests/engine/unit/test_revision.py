@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from dvc.repo import Repo
 from engine.stored import Stored
-from engine.workspace import Workspace, root
+from engine.workspace import Workspace, root, warm_commands
 
 from mlops import paths
 from mlops.config.params import Params
@@ -222,8 +222,9 @@ def test_a_pipeline_that_fails_is_told_and_nothing_is_kept(stored: Stored) -> No
 
 @pytest.fixture
 def committed(project: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """The project after `dvc repro`, committed, in which the process is."""
+    """The project after `dvc repro`, committed, in which the process is; it runs warm commands."""
     monkeypatch.chdir(project.folder)
+    monkeypatch.setattr("sys.executable", str(warm_commands() / "python"))
     shutil.copy2(root() / ".gitignore", project.folder)
     project.run("git", "add", "--all")
     who = ("-c", "user.name=A", "-c", "user.email=a@example.com")
