@@ -53,9 +53,9 @@ STANDARD = sys.stdlib_module_names | frozenset(
 # Modules of the project's dependencies that are not called like their distribution.
 MODULES = frozenset(
     "absl adbc_driver_duckdb antlr4 attr azure backports cattr dateutil dotenv example flufl "
-    "git google grpc grpc_status hydra images isympy jwt markdown_it mypyc opentelemetry proto "
-    "public py pydevd_plugins pymdownx pynvml quickjs ruamel sklearn validate vl_convert yaml "
-    "zc".split()
+    "git google grpc grpc_status hydra images isympy jwt markdown_it multipart mypyc "
+    "opentelemetry proto public py pydevd_plugins pymdownx pynvml quickjs rpds ruamel sklearn "
+    "validate vl_convert yaml zc zmq".split()
 )
 
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
