@@ -160,3 +160,14 @@ def test_what_a_stage_reads_and_nobody_else_has_is_told(pushed: Stored) -> None:
     assert lock.check().stale == {}
     with pytest.raises(InputError, match=r": neither Git nor DVC has code\.py, which its stages"):
         lock.require_fresh(commit)
+
+
+def test_an_input_that_somebody_deleted_is_named(pushed: Stored) -> None:
+    """DVC takes it for one that nobody fetched, and for unchanged."""
+    pushed.git("rm", "--quiet", "code.py")
+    state = lock.check()
+    assert state.stale == {}
+    assert state.lost == ["code.py"]
+    assert state.problems()[0].startswith("neither Git nor DVC has code.py, which its stages read")
+    (pushed.folder / ".gitignore").write_text("/code.py\n", encoding="utf-8")
+    assert lock.check().lost == []  # of one's own machine: no clone has it

@@ -72,10 +72,11 @@ def _package(name: str, version: str = "1.0", needs: str = "", source: str = PYP
         ),
         (  # groups of one's own count, those of tools do not
             _project(
-                groups='gpu = [{ name = "a" }]\ndev = [{ name = "b" }]\nlog-s3 = [{ name = "c" }]',
-                more=_package("a") + _package("b") + _package("c"),
+                groups='devices = [{ name = "a" }]\ndev = [{ name = "b" }]\n'
+                'log-s3 = [{ name = "c" }]\ndocs-of-data = [{ name = "d" }]',
+                more="".join(map(_package, "abcd")),
             ),
-            ["a==1.0"],
+            ["a==1.0", "d==1.0"],
         ),
         (  # another version for other Pythons
             _project(

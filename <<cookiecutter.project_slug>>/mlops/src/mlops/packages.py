@@ -4,6 +4,7 @@
 linter makes no stage stale.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ PACKAGES = Path("packages.txt")
 UV_LOCK = Path("uv.lock")
 HEADER = f"# What stages compute with, from {UV_LOCK}: `uv run mlops packages` writes it.\n"
 # Groups of pyproject.toml that no stage imports. Others count, also those that an owner adds.
-_APART = ("dev", "docs", "notebook", "search", "log-", "remote-")
+_APART = re.compile(r"dev|docs|notebook|search|(log|remote)-.+")
 ENGINE = "mlops-template-engine"
 # The part of its extra `pipeline` that counts: mlops/pyproject.toml.
 _PART = {"pipeline": "stages"}
@@ -69,7 +70,7 @@ def _lines(root: Package, packages: list[Package]) -> Iterator[str]:
     """Each package that stages may import, with its version and where it comes from."""
     waiting = [*root.get("dependencies", [])]
     for name, dependencies in root.get("dev-dependencies", {}).items():
-        if not name.startswith(_APART):
+        if not _APART.fullmatch(name):
             waiting += dependencies
     followed: set[tuple[str, str, str | None]] = set()
     while waiting:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from contextlib import chdir
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import InputError, first_line
 from ..packages import PACKAGES, UV_LOCK, differing
 from ..paths import LOCK
-from .revision import Revision
+from .revision import Revision, git
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class LockState:
         missing: outputs and data that the remote does not have.
         unreachable: why the remote could not be asked; None where it was.
         packages: what packages.txt, which stages depend on, has otherwise than uv.lock.
+        lost: inputs that are missing, and that nothing makes.
     """
 
     exists: bool
@@ -31,6 +32,7 @@ class LockState:
     missing: list[str] = field(default_factory=list)
     unreachable: str | None = None
     packages: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     def problems(self) -> list[str]:
         """One line for each thing that must be mended, with the command that does it."""
@@ -49,6 +51,11 @@ class LockState:
             lines.append(
                 f"{LOCK} is stale: {why}. Run `uv run dvc repro` and `uv run dvc push`, "
                 f"and commit {LOCK} with the reports"
+            )
+        if self.lost:
+            lines.append(
+                f"neither Git nor DVC has {', '.join(self.lost)}, which its stages read: "
+                "`git add` what is small, `uv run dvc add` data, and commit"
             )
         if self.missing:
             lines.append(
@@ -72,14 +79,13 @@ def check(remote: bool = True) -> LockState:
     with Repo(os.curdir) as repo:
         if not LOCK.exists():
             return LockState(exists=False, packages=packages)
-        stale = _stale(repo)
+        state = LockState(True, _stale(repo), packages=packages, lost=_lost(repo))
         if not remote:
-            return LockState(True, stale, packages=packages)
+            return state
         try:
-            missing = _not_in_remote(repo)
+            return replace(state, missing=_not_in_remote(repo))
         except Exception as error:  # every store has exceptions of its own
-            return LockState(True, stale, unreachable=first_line(error), packages=packages)
-    return LockState(True, stale, missing, packages=packages)
+            return replace(state, unreachable=first_line(error))
 
 
 def require_fresh(at: Revision) -> None:
@@ -93,15 +99,11 @@ def require_fresh(at: Revision) -> None:
     with TemporaryDirectory() as folder:
         project = at.clone(Path(folder, "clone"))
         with chdir(project), Repo(os.curdir) as repo:
-            state = LockState(LOCK.exists(), _stale(repo), packages=differing())
-            nowhere = _nowhere(repo)
+            state = LockState(
+                LOCK.exists(), _stale(repo), packages=differing(), lost=_nowhere(repo)
+            )
     if problems := state.problems():
         raise InputError(f"{commit}: {problems[0]}")
-    if nowhere:
-        raise InputError(
-            f"{commit}: neither Git nor DVC has {', '.join(nowhere)}, which its stages read: "
-            "`git add` what is small, `uv run dvc add` data, and commit"
-        )
 
 
 def _stale(repo: Any) -> dict[str, list[str]]:
@@ -153,6 +155,17 @@ def _nowhere(repo: Any) -> list[str]:
             if not any(f"{dep.fs_path}{os.sep}".startswith(f"{out}{os.sep}") for out in made)
         }
     )
+
+
+def _lost(repo: Any) -> list[str]:
+    """The same, but for what Git ignores: a file of one's own machine is in no clone.
+
+    DVC takes what is missing for unchanged, and would say nothing of a features.yaml or a
+    packages.txt that somebody deleted.
+    """
+    nowhere = _nowhere(repo)
+    ignored = git("check-ignore", "--", *nowhere, success=(0, 1)).splitlines() if nowhere else []
+    return [path for path in nowhere if path not in ignored]
 
 
 def _causes(stage: Any) -> list[str]:

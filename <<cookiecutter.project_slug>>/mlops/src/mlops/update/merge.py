@@ -81,7 +81,7 @@ def merge(store: Store, sides: Sides) -> Outcome:
     # Resolved anew by lock.py: merged here as text, so that versions stay where they can.
     for path in map(str, (UV_LOCK, PACKAGES)):
         if path in merged.conflicts:
-            fixed[path] = sides.ours[path]
+            fixed[path] = sides.ours.get(path)
     tree = {path: entry for path, entry in {**merged.tree, **fixed}.items() if entry}
     return Outcome(
         tree=tree,
