@@ -8,11 +8,14 @@ import subprocess
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from images.engine import HAPROXY, Engine, free_port
 from pipeline.running import Project, Run
+
+from mlops.release.evidence import release_id
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 
@@ -134,9 +137,8 @@ class Site:
 
     def identity(self) -> str:
         """Return what a release of the commit is called, which its image is told before it is."""
-        how = ("--no-patch", "--date=format-local:%Y%m%d-%H%M", "--format=%cd %H")
-        made, commit = self.project.run("git", "show", *how, env={"TZ": "UTC"}).stdout.split()
-        return f"{made}-{commit[:7]}"
+        seconds, commit = self.project.git("show", "--no-patch", "--format=%ct %H").split()
+        return release_id(commit, datetime.fromtimestamp(int(seconds), UTC))
 
     def build(self, identity: str) -> str:
         """Build and push the image of the commit, and return its name with its digest."""

@@ -107,18 +107,21 @@ def hub(tmp_path: Path) -> Hub:
 
 
 @pytest.fixture
-def desk(cloned: Project, hub: Hub, tmp_path: Path) -> Iterator[Desk]:
-    """A copy of the project, and a repository to set up."""
+def known(cloned: Project, hub: Hub, tmp_path: Path) -> Iterator[Project]:
+    """A copy of the project, whose `gh` finds a repository to set up."""
     if MISSING:
         pytest.skip(f"not installed: {', '.join(MISSING)}")
     with serve(hub):
-        yield NearDesk(cloned.copy(tmp_path / "project"), hub)
+        yield cloned.copy(tmp_path / "project")
 
 
 @pytest.fixture
-def terminal(cloned: Project, hub: Hub, tmp_path: Path) -> Iterator[Desk]:
-    """The same with the real `gh`: for what it does with requests, answers and failures."""
-    if MISSING:
-        pytest.skip(f"not installed: {', '.join(MISSING)}")
-    with serve(hub):
-        yield Desk(cloned.copy(tmp_path / "project"), hub)
+def desk(known: Project, hub: Hub) -> Desk:
+    """Where the command runs in this process."""
+    return NearDesk(known, hub)
+
+
+@pytest.fixture
+def terminal(known: Project, hub: Hub) -> Desk:
+    """Where it is started as somebody starts it."""
+    return Desk(known, hub)

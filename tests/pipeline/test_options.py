@@ -124,7 +124,7 @@ def test_data_remote_is_installed(bake: Bake) -> None:
 
 
 def test_longest_name_passes_every_check(bake: Bake, everything: Project) -> None:
-    """No line gets too long and no import falls out of order.
+    """No line gets too long, no import falls out of order, and types hold.
 
     The package's source is the same whatever is answered, so once is enough.
     """
@@ -133,6 +133,7 @@ def test_longest_name_passes_every_check(bake: Bake, everything: Project) -> Non
     project.run("uv", "lock", "--check")
     project.run("ruff", "format", "--check", ".")
     project.run("ruff", "check", ".")
+    project.run("mypy")
     assert "Usage: mlops" in project.run("mlops", "--help").stdout
 
 

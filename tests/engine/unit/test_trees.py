@@ -105,6 +105,18 @@ def test_rows_meet_thresholds_behind_any_step(inputs: pd.DataFrame, steps: str) 
     assert exact > 0.3 or steps in {"scaled", "made of several"}
 
 
+def test_a_difference_that_is_the_same_in_all_rows_follows_its_numbers(
+    inputs: pd.DataFrame,
+) -> None:
+    """Both move, and not as far."""
+    drawn = inputs.assign(b=inputs["a"] - 10)
+    features = make_pipeline(FunctionTransformer(lambda rows: rows[["a"]] - rows[["b"]].values))
+    trees = {0: np.array([10.5])}
+    assert follows_numbers(drawn, features, trees, NUMBERS)
+    _, met = on_thresholds(drawn, features, trees, NUMBERS, np.random.default_rng(0))
+    assert met == {0}
+
+
 @pytest.mark.parametrize(
     "estimator",
     [

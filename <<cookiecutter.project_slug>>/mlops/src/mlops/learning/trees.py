@@ -22,6 +22,8 @@ NEAR = 2.0**-16
 EITHER = NEAR / 16
 # Halvings that lead from any float32 to its neighbour.
 HALVINGS = 33
+# Irrational, so that steps which add up numbers, or subtract them, do not take back what moved.
+GOLDEN = 0.6180339887
 # The attributes by which estimators of scikit-learn and its like show that they grow trees.
 GROWN = ("tree_", "_predictors", "booster_", "get_booster", "_Booster")
 
@@ -182,7 +184,9 @@ def follows_numbers(
 
 
 def _moved(drawn: pd.DataFrame, numbers: list[str]) -> pd.DataFrame:
-    return drawn.assign(**{name: drawn[name].to_numpy()[::-1] + np.float32(1) for name in numbers})
+    """Rows with other numbers, none moved as far as another: what steps subtract moves, too."""
+    far = {name: np.float32(1 + i * GOLDEN) for i, name in enumerate(numbers)}
+    return drawn.assign(**{name: drawn[name].to_numpy()[::-1] + far[name] for name in numbers})
 
 
 def _movers(
