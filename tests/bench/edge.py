@@ -11,7 +11,7 @@ from onnx import ModelProto
 
 from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
-from mlops.export import c, footprint
+from mlops.export import c
 from mlops.export.program import Program
 from mlops.export.specification import Specification
 from mlops.export.targets import TARGETS
@@ -48,8 +48,9 @@ def main() -> None:
                 if not isinstance(exported, Specification):  # that one is read, not run
                     time = f"{latency(exported, columns(rows[:1])) * 1000:.3f} ms"
                 taken = ("", "")
-                if target == "c" and not MISSING:
-                    found = footprint.measured(folder / "model.c")
+                measured = TARGETS[target].measured
+                if measured is not None and not (target == "c" and MISSING):
+                    found = measured(folder / TARGETS[target].file)
                     taken = f"{found.flash:,}", f"{found.ram:,}"
             far = np.abs(answers - expected).max()
             print(FORM.format(name, target, f"{size:,}", time, f"{far:.1e}", *taken))

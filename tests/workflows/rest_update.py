@@ -46,6 +46,10 @@ ENDPOINTS = {
     f"{R}/labels/{{name}}": "PATCH",
     f"{R}/pulls": "GET POST",
     f"{R}/pulls/{{pull_number}}": "PATCH",
+    f"{R}/releases": "POST",
+    f"{R}/releases/tags/{{tag}}": "GET",
+    f"{R}/releases/{{release_id}}": "PATCH",
+    f"{R}/releases/{{release_id}}/assets": "POST",
     f"{R}/rulesets": "GET POST",
     f"{R}/rulesets/{{ruleset_id}}": "GET PUT",
     "/orgs/{org}/teams/{team_slug}": "GET",
@@ -56,6 +60,11 @@ ENDPOINTS = {
 UNDESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
     # go-github's CreateUpdateEnvironment and Terraform's provider send it.
     ("PUT", f"{R}/environments/{{environment_name}}"): {"can_admins_bypass": {"type": "boolean"}},
+}
+# The permissions of requests to another host, which are not listed, with who says so.
+UNLISTED = {
+    # https://docs.github.com/rest/releases/assets#upload-a-release-asset
+    f"POST {R}/releases/{{release_id}}/assets": ["contents: write"],
 }
 
 
@@ -149,7 +158,8 @@ def main() -> None:
             if more:
                 made["anyOf"][0]["properties"] |= more
             lines[f"{method} {path}"] = {
-                "permissions": grants(apps["permissions"], method, path),
+                "permissions": UNLISTED.get(f"{method} {path}")
+                or grants(apps["permissions"], method, path),
                 "query": parameters(operation.get("parameters", []), openapi),
                 "body": made,
             }

@@ -13,7 +13,8 @@ from tflite_micro.python.tflite_micro import runtime
 
 from mlops.config.export import Int8, Tflite
 from mlops.data.inputs import columns, model_inputs
-from mlops.errors import InputError
+from mlops.errors import CheckError, InputError, ProjectError
+from mlops.export import footprint
 from mlops.export.targets import TARGETS
 from mlops.files import write_json
 from mlops.learning.conversion import to_onnx
@@ -118,6 +119,44 @@ def test_a_microcontrollers_interpreter_says_the_same(what: str, name: str, tmp_
     said = np.array([each for _, each in answers]).reshape(ROWS, -1)
     expected = model.predict(rows)[named].reshape(ROWS, -1)
     assert said == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_what_it_takes_of_a_microcontroller_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With that much memory the interpreter answers, with less it does not."""
+    converted = to_onnx(made.trained("binary", "mlp"), made.contract("binary"))
+    TARGET.make(converted, "made", tmp_path, Tflite())
+    model = tmp_path / "model.tflite"
+
+    def check(**bounds: float) -> footprint.Footprint | None:
+        return footprint.check("tflite", footprint.of_tflite, model, Tflite(**bounds))
+
+    taken = check(flash_kb=64, ram_kb=16)
+    assert taken is not None
+    assert taken.flash == model.stat().st_size
+    runtime.Interpreter.from_file(str(model), arena_size=taken.ram).invoke()
+    with pytest.raises(RuntimeError):
+        runtime.Interpreter.from_file(str(model), arena_size=taken.ram - 32)
+    assert check() is None
+    with pytest.raises(
+        CheckError, match=r"^export\.targets\.tflite: the model takes .* ram_kb: 1;"
+    ):
+        check(ram_kb=1)
+    monkeypatch.setattr(footprint, "MOST", 2048)
+    with pytest.raises(ProjectError, match="does not take the model: not in 2048 bytes"):
+        check(ram_kb=1)
+    monkeypatch.setattr(footprint, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="needs the dependency group `tflite-micro`"):
+        check(ram_kb=1)
+
+
+def test_eight_bits_are_for_phones(tmp_path: Path) -> None:
+    """The day on which microcontrollers take them, too, their bounds may be offered."""
+    converted = to_onnx(made.trained("binary", "mlp"), made.contract("binary"))
+    TARGETS["tflite-int8"].make(converted, "made", tmp_path, Int8(metric_loss=0.1))
+    with pytest.raises(RuntimeError):
+        runtime.Interpreter.from_file(str(tmp_path / "model.tflite"), arena_size=64 * 1024)
 
 
 def test_numbers_are_explained_beside_it(tmp_path: Path) -> None:
