@@ -321,8 +321,20 @@ def test_an_image_is_held_against_its_commit_and_its_model(
         others = traced.others()
         assert others.keys() == {f"serving image, {label}" for label in wrong}
         assert {hop.state for hop in others.values()} <= {"wrong"}
-    monkeypatch.setattr("mlops.release.trace.docker", lambda *_: '{"config": {}}')
-    assert traced.others()["serving image"].state == "not checked"
+    # An index has an image for each platform, and each is looked at.
+    both = {
+        "linux/amd64": {"config": {"Labels": labels}},
+        "linux/arm64": {"config": {"Labels": labels | {"mlops.model.sha256": "e" * 64}}},
+    }
+    monkeypatch.setattr("mlops.release.trace.docker", lambda *_: json.dumps(both))
+    (wrong_one,) = traced.others().items()
+    assert (wrong_one[0], wrong_one[1].state) == (
+        "serving image linux/arm64, mlops.model.sha256",
+        "wrong",
+    )
+    for nothing in ('{"config": {}}', "{}"):
+        monkeypatch.setattr("mlops.release.trace.docker", lambda *_, told=nothing: told)
+        assert traced.others()["serving image"].state == "not checked"
 
 
 def test_an_export_is_what_the_report_of_its_commit_says(traced: Traced) -> None:

@@ -7,11 +7,11 @@ from ..errors import InputError
 from ..files import read_json
 from ..git.revision import WORKSPACE, Revision
 from ..learning import plots
-from ..paths import PLOTS, PRUNING
+from ..paths import EXPORT_REPORTS, ONNX, PLOTS, PRUNING
 from .change import Change
 
-SIZES = plots.Plot(
-    "scatter", "bytes", "metric", "Smaller models", "bytes", "metric of the validation rows"
+SMALLER = plots.Plot(
+    "sizes", "bytes", "metric", "Smaller models", "bytes", "metric of the validation rows"
 )
 # Columns of each model in the picture of their importance, most important first.
 COLUMNS = 8
@@ -19,7 +19,7 @@ COLUMNS = 8
 
 def draw(change: Change, folder: Path) -> list[str]:
     """Draw each plot with both models in it; return their names."""
-    drawn = _pruned(folder)
+    drawn = _pruned(folder) + _exported(change, folder)
     found = change.comparison.answers
     if found is None:
         return drawn
@@ -53,8 +53,29 @@ def _pruned(folder: Path) -> list[str]:
         for each in tried
     ]
     if data:
-        plots.draw(folder / "pruning.png", "pruning", SIZES, data)
+        plots.draw(folder / "pruning.png", "pruning", SMALLER, data)
     return ["pruning"] if data else []
+
+
+def _exported(change: Change, folder: Path) -> list[str]:
+    """The model in each form: the size of its files against the metric that decides first."""
+    names = [each.target for each in change.exports]
+    told = {name: WORKSPACE.load(EXPORT_REPORTS / f"{name}.json") for name in names}
+    served = WORKSPACE.outputs.get(ONNX)
+    known = [
+        name for name in change.decide if all(name in each["metrics"] for each in told.values())
+    ]
+    if not told or not known or served is None:
+        return []
+    costs = {name: each["metrics"][known[0]] for name, each in told.items()}
+    data = [{"rev": "onnx", "bytes": served.size, "metric": costs[names[0]]["onnx"]}]
+    for name, each in told.items():
+        size = sum(file["bytes"] for file in each["files"].values())
+        data.append({"rev": name, "bytes": size, "metric": costs[name]["target"]})
+    label = f"{known[0]} of the test rows"
+    plot = plots.Plot("sizes", "bytes", "metric", "Exports", "bytes", label)
+    plots.draw(folder / "exports.png", "exports", plot, data)
+    return ["exports"]
 
 
 def _measured(revision: Revision, name: str) -> plots.Records:
