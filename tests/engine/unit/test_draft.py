@@ -373,6 +373,7 @@ def _of_typographers(number: float) -> str:
     return f"{number:.2f}".replace("-", "\u2212")
 
 
+@pytest.mark.parametrize("middle", [40, 900])
 @pytest.mark.parametrize(
     ("write", "keys"),
     [
@@ -383,9 +384,9 @@ def _of_typographers(number: float) -> str:
     ],
 )
 def test_negative_numbers_are_told_however_they_say_so(
-    write: Callable[[float], str], keys: dict[str, str]
+    write: Callable[[float], str], keys: dict[str, str], middle: int
 ) -> None:
-    numbers = [(i - 40) * 31.25 for i in range(1200)]
+    numbers = [(i - middle) * 31.25 for i in range(1200)]
     Path("data/a.csv").write_text(_lines(lambda i: write(numbers[i]), _colour, _flag))
     drafted = init("data/a.csv", "y", None, None, None, False)
     contract = load_contract()

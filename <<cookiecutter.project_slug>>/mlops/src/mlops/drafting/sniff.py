@@ -145,14 +145,14 @@ def _readers(texts: Counter[str], usual: Reader | None) -> Iterator[Reader]:
 def _negatives(texts: Counter[str]) -> list[Negative | None]:
     """How numbers may say that they are negative.
 
-    What most of them end in is no minus but part of a range, and a minus stands in one place only.
+    What all of them end in is no minus but part of a range, and a minus stands in one place only.
     """
     found: list[Negative | None] = [None]
     if any(re.match(rf"[{MINUS}-]\D?\d", text) for text in texts):
         return found
     for way, pattern in NEGATIVES.items():
         count = sum(n for text, n in texts.items() if pattern.fullmatch(text))
-        if 0 < count <= texts.total() / 2:
+        if 0 < count < MOSTLY * texts.total():
             found.append(way)
     return found
 
