@@ -193,6 +193,8 @@ def is_open(texts: Iterable[str]) -> bool:
 
 
 def _moments(texts: Counter[str], formats: Iterable[tuple[str, Order | None]]) -> Guess | None:
+    if not all(re.search(r"\d", text) for text in texts):
+        return None  # sooner than by trying every format
     values = pd.Series([*texts], dtype="str")
     if values.str.len().min() < 6:
         return None
