@@ -64,6 +64,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "rows": model.rows,
         "classes": model.classes,
         "threshold": _decision(model),
+        "interval": model.interval.level if model.interval else None,
         "categories": model.categories,
         "features": model.declared.described() if model.declared else None,
         "background": model.background,
