@@ -29,6 +29,7 @@ from .mixture import Mixture
 from .model import Model
 from .network_nodes import register
 from .nodes import Nodes
+from .text_nodes import register as register_texts
 
 # Old enough for the servers in use, new enough for every operator of the catalogue.
 ML = "ai.onnx.ml"
@@ -180,7 +181,8 @@ def _steps(name: str, step: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _type(kind: Kind) -> Any:
-    return StringTensorType([None, 1]) if kind == "categorical" else FloatTensorType([None, 1])
+    is_text = kind in ("categorical", "text")
+    return StringTensorType([None, 1]) if is_text else FloatTensorType([None, 1])
 
 
 # What an input of the model is by the kind of its column: see inputs.model_inputs.
@@ -188,6 +190,7 @@ INPUTS: dict[Kind, int] = {
     "numeric": TensorProto.FLOAT,
     "boolean": TensorProto.FLOAT,
     "categorical": TensorProto.STRING,
+    "text": TensorProto.STRING,
     "datetime": TensorProto.DOUBLE,
 }
 
@@ -469,3 +472,4 @@ update_registered_converter(
     CategoryEncoder, "CategoryEncoder", _encoded_type, _convert_encoder, overwrite=True
 )
 register()
+register_texts()

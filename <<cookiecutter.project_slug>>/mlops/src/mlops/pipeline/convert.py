@@ -108,6 +108,8 @@ def _likely(column: Column, seen: list[str]) -> Any:
     if column.kind == "datetime":
         moments = [bound for bound in column.range or [] if isinstance(bound, datetime)]
         return (moments[0] if moments else EXAMPLE).isoformat()
+    if column.kind == "text":
+        return "example"
     if column.kind == "categorical":
         known = column.allowed or ([] if column.redact else seen)
         return known[0] if known else "example"
