@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from engine import made
-from engine.stored import Stored, fitted, rows
+from engine.stored import STAGES, Stored, fitted, rows
 from markdown_it import MarkdownIt
 
 from mlops import paths
@@ -21,12 +21,12 @@ from mlops.data.inputs import model_inputs
 from mlops.errors import InputError
 from mlops.facts import as_json
 from mlops.files import write_json
-from mlops.git.revision import Revision
+from mlops.git.revision import WORKSPACE, Revision
 from mlops.judging.comparison import compare
 from mlops.judging.paired import Compared
 from mlops.learning import plots
 from mlops.pipeline import TOOK, stage
-from mlops.report import change, comment, markdown
+from mlops.report import change, comment, markdown, pictures
 from mlops.report.headline import headline
 from mlops.report.report import report
 
@@ -586,3 +586,21 @@ def test_sizes_that_were_tried_are_drawn(planted: Stored) -> None:
     assert "pruning.png" in page.pictures
     write_json(paths.PRUNING, [])
     assert "pruning.png" not in _check(_report("main")[1]).pictures
+
+
+def test_the_loss_of_both_models_is_drawn_by_step(planted: Stored) -> None:
+    """Of the rows that each learned from, and of those that were held back, as far as logged."""
+    curves = paths.TRAINING_LOG / "plots" / "metrics"
+    stages = {**STAGES, "train": {**STAGES["train"], "plots": [str(curves.parent)]}}
+    planted.write("dvc.yaml", {"stages": stages})
+    curves.mkdir(parents=True)
+    for name in ("loss", "validation_loss"):
+        lines = [f"{step}\t{1 / (step + 1)}" for step in range(1000)]
+        (curves / f"{name}.tsv").write_text(f"step\t{name}\n" + "\n".join(lines))
+    planted.put("good")
+    planted.ran()
+    assert "learning.png" in _check(_report("poor")[1]).pictures
+    found = pictures._losses(WORKSPACE, "validation_loss")
+    assert len(found) == plots.POINTS
+    assert (found[0], found[-1]) == ((0, 1.0), (999, 0.001))
+    assert pictures._losses(Revision.of("poor"), "loss") == [], "it logged none"

@@ -480,16 +480,17 @@ def learning_curve(
 ) -> Iterator[dict[str, float]]:
     """The loss after each step, by name, where the estimator learns in steps.
 
-    Boosting: log loss or mean absolute error on the validation rows. Neural networks: their
-    training loss, and beside it that of the rows by which a declared one stops. Others: nothing.
+    `validation_loss` of boosting is the log loss or mean absolute error on the validation rows.
+    `loss` of neural networks is what they learn by; beside it is the `validation_loss` of the rows
+    by which a declared one stops. Others: nothing.
     """
     model = pipeline[-1]
     if hasattr(model, "staged_predict_proba"):
         for probability in model.staged_predict_proba(pipeline[:-1].transform(inputs)):
-            yield {"loss": float(log_loss(truth, probability, labels=model.classes_))}
+            yield {"validation_loss": float(log_loss(truth, probability, labels=model.classes_))}
     elif hasattr(model, "staged_predict"):
         for predicted in model.staged_predict(pipeline[:-1].transform(inputs)):
-            yield {"loss": float(mean_absolute_error(truth, predicted))}
+            yield {"validation_loss": float(mean_absolute_error(truth, predicted))}
     else:
         stops = getattr(model, "validation_loss_curve_", [])
         for step, loss in enumerate(getattr(model, "loss_curve_", [])):
