@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 
 from mlops import paths
 from mlops.config.fairness import Parity
+from mlops.config.hyperparameters import NetworkClassifierParams
 from mlops.config.params import load_params
 from mlops.data.inputs import model_inputs
 from mlops.errors import InputError
@@ -588,7 +589,7 @@ def test_sizes_that_were_tried_are_drawn(planted: Stored) -> None:
     assert "pruning.png" not in _check(_report("main")[1]).pictures
 
 
-def test_the_loss_of_both_models_is_drawn_by_step(planted: Stored) -> None:
+def test_the_loss_by_step_and_the_layers_are_drawn(planted: Stored) -> None:
     """Of the rows that each learned from, and of those that were held back, as far as logged."""
     curves = paths.TRAINING_LOG / "plots" / "metrics"
     stages = {**STAGES, "train": {**STAGES["train"], "plots": [str(curves.parent)]}}
@@ -599,8 +600,12 @@ def test_the_loss_of_both_models_is_drawn_by_step(planted: Stored) -> None:
         (curves / f"{name}.tsv").write_text(f"step\t{name}\n" + "\n".join(lines))
     planted.put("good")
     planted.ran()
-    assert "learning.png" in _check(_report("poor")[1]).pictures
+    layers = {"estimator": "network", **NetworkClassifierParams().model_dump(mode="json")}
+    write_json(paths.CHOSEN, layers)
+    assert {"learning.png", "architecture.png"} <= {*_check(_report("poor")[1]).pictures}
+    poor = Revision.of("poor")
+    assert poor
     found = pictures._losses(WORKSPACE, "validation_loss")
     assert len(found) == plots.POINTS
     assert (found[0], found[-1]) == ((0, 1.0), (999, 0.001))
-    assert pictures._losses(Revision.of("poor"), "loss") == [], "it logged none"
+    assert pictures._losses(poor, "loss") == [], "it logged none"

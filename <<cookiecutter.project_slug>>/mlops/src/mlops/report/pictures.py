@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import vl_convert
 
+from ..card import network_at
 from ..errors import InputError
 from ..files import read_json
 from ..git.revision import WORKSPACE, Revision
 from ..learning import plots
 from ..paths import PLOTS, PRUNING, TRAINING_LOG
+from . import architecture
 from .change import Change
 
 SIZES = plots.Plot(
@@ -31,7 +34,7 @@ def draw(change: Change, folder: Path) -> list[str]:
     found = change.comparison.answers
     if found is None:
         return drawn
-    drawn += _learned(change, folder)
+    drawn += _learned(change, folder) + _architecture(change, folder)
     sides = (
         (change.base, Revision(change.base_commit), found.champion),
         ("this", WORKSPACE, found.challenger),
@@ -80,6 +83,16 @@ def _learned(change: Change, folder: Path) -> list[str]:
     if data:
         plots.draw(folder / "learning.png", "learning", LEARNING, data)
     return ["learning"] if data else []
+
+
+def _architecture(change: Change, folder: Path) -> list[str]:
+    """The layers of this model, where it is a declared network."""
+    network = network_at(WORKSPACE)
+    if network is None:
+        return []
+    drawn = architecture.picture(network, change.params.task, architecture.OPAQUE)
+    (folder / "architecture.png").write_bytes(vl_convert.svg_to_png(drawn, scale=2))
+    return ["architecture"]
 
 
 def _losses(revision: Revision, name: str) -> list[tuple[int, float]]:
