@@ -21,7 +21,7 @@ from .dialect import Decimal, Dialect, Texts, Thousands, Unit
 from .reading import Negative, Reader, reader
 from .rules import Clean, Rules
 
-Kind = Literal["numeric", "categorical", "boolean", "datetime"]
+Kind = Literal["numeric", "categorical", "text", "boolean", "datetime"]
 Role = Literal["feature", "target", "time", "id", "group", "slice", "sensitive", "rule"]
 
 # Names of the model's outputs, which an input cannot have too: see model.Outputs.
@@ -107,6 +107,8 @@ class Column(BaseModel):
             raise ValueError(
                 "a datetime cannot be the target; predict a number, such as days to it"
             )
+        if self.kind == "text" and not {"feature", "rule"}.issuperset(self.role):
+            raise ValueError("a text has role feature or rule; kind categorical is for others")
         self._check_cleaning()
         if "time" in self.role and self.kind != "datetime":
             raise ValueError("a column with role time must be of kind datetime")
@@ -122,7 +124,10 @@ class Column(BaseModel):
                 raise ValueError(f"`spellings`: {', '.join(sorted(again))} is on both sides")
         if self.impute is None:
             return
-        suits = {"numeric": float | int, "categorical": str, "boolean": bool}.get(self.kind)
+        suits = {
+            **{"numeric": float | int, "boolean": bool},
+            **dict.fromkeys(("categorical", "text"), str),
+        }.get(self.kind)
         is_bool = isinstance(self.impute, bool)
         if suits is None or not isinstance(self.impute, suits) or is_bool != (suits is bool):
             raise ValueError("`impute` is a number, a text, or true or false, as the column is")
@@ -306,7 +311,7 @@ def _read(values: pd.Series, column: Column) -> pd.Series:
             return whole.booleans(values, column.reader)
         case "datetime":
             return whole.moments(values, column.reader, column.format)
-        case "categorical":
+        case "categorical" | "text":
             return whole.categories(values, column.reader)
 
 
@@ -316,6 +321,7 @@ def is_missing(values: pd.Series, column: Column) -> pd.Series:
         "numeric": column.reader.number,
         "boolean": column.reader.boolean,
         "categorical": column.reader.category,
+        "text": column.reader.category,
         "datetime": column.reader.says_none,
     }
     return whole.missing(values, read[column.kind])

@@ -41,6 +41,8 @@ from .sniff import NEGATIVES, WRITTEN, Guess, Order, guess, has_header, is_open
 
 # More distinct values than this make a text column one of names or prose, which cannot be encoded.
 MOST_CATEGORIES = 100
+# From so many words on, as the median of many, they are texts that are read.
+PROSE = 3
 
 # Up to this many are written out as the allowed ones.
 MOST_ALLOWED = 20
@@ -82,7 +84,7 @@ HEADER = """\
 # Every column: what it holds, what it is for, which values it may take. The one place that names
 # columns: validation, features, slices and the model's inputs follow from it. More:
 # mlops/docs/contract.md.
-#   kind: numeric, categorical, boolean or datetime
+#   kind: numeric, categorical, text, boolean or datetime
 #   role: feature, target, time (orders the rows), id, slice (metrics for each value), or a list
 # A first draft from {source}: read it, and tighten what you know better.
 {dialect}
@@ -330,6 +332,8 @@ def _column(looked: Looked, wanted: Wanted, task: Task) -> Draft:
         )
     if role == "feature":
         drafted.why_left_out = _why_left_out(looked)
+        if _is_prose(looked):
+            keys["kind"] = "text"
         if ID_NAME.search(name) and kind != "datetime":
             if values.is_unique:
                 keys |= {"kind": "categorical", "role": "id"}
@@ -494,8 +498,19 @@ def _why_left_out(looked: Looked) -> str | None:
     if looked.guess.kind == "datetime":
         return "a datetime: give it role time, or role feature and a feature in features.yaml"
     if looked.guess.kind == "categorical" and (distinct := values.nunique()) > MOST_CATEGORIES:
+        if _is_prose(looked):
+            return f"{distinct:,} different texts: take it in to learn from their words"
         return f"{distinct:,} different texts are too many to learn from"
     return None
+
+
+def _is_prose(looked: Looked) -> bool:
+    """Whether a column has texts of several words, and too many of them for categories."""
+    if looked.guess.kind != "categorical":
+        return False
+    distinct = looked.values.dropna().unique()
+    words = [len(str(each).split()) for each in distinct]
+    return len(distinct) > MOST_CATEGORIES and float(np.median(words)) >= PROSE
 
 
 def contract_text(drafts: list[Draft], source: str, dialect: dict[str, Any] | None = None) -> str:
