@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from engine import made
@@ -21,8 +22,8 @@ from mlops.learning.model import Model
 
 ROWS = 60
 MODELS = ("boosting", "forest", "linear", "mlp")
-HEAD = ("estimator", "target", "bytes", "one row", "from scikit-learn", "flash", "RAM")
-FORM = "{:<10} {:<24} {:>8} {:>10} {:>17} {:>7} {:>5}"
+HEAD = ("estimator", "target", "bytes", "made in", "one row", "from scikit-learn", "flash", "RAM")
+FORM = "{:<10} {:<24} {:>8} {:>8} {:>10} {:>17} {:>7} {:>6}"
 
 
 def main() -> None:
@@ -36,12 +37,14 @@ def main() -> None:
         for target, settings in SETTINGS.items():
             with tempfile.TemporaryDirectory() as made_in:
                 folder = Path(made_in)
+                began = perf_counter()
                 try:
                     TARGETS[target].make(converted, "edge", folder, settings)
                     exported = TARGETS[target].run(folder)
                 except InputError as error:
                     print(f"{name:<10} {target:<12} {str(error).partition('(')[0]}")
                     continue
+                ready = f"{perf_counter() - began:.2f} s"  # to its first answer
                 answers = exported.predict(columns(rows))["probability"]
                 size = sum(path.stat().st_size for path in folder.iterdir())
                 time = ""
@@ -53,7 +56,7 @@ def main() -> None:
                     found = measured(folder / TARGETS[target].file)
                     taken = f"{found.flash:,}", f"{found.ram:,}"
             far = np.abs(answers - expected).max()
-            print(FORM.format(name, target, f"{size:,}", time, f"{far:.1e}", *taken))
+            print(FORM.format(name, target, f"{size:,}", ready, time, f"{far:.1e}", *taken))
         on_cortex(name, model, converted)
 
 
@@ -69,7 +72,7 @@ def on_cortex(name: str, model: Model, converted: ModelProto) -> None:
         lines = CORTEX_M4.answers(source, Program.of(converted), "edge", asked, Path(folder))
     answers = np.array([line[1:3] for line in lines], dtype=float)
     far = np.abs(answers - model.predict(rows)["probability"]).max()
-    print(FORM.format(name, "c on Cortex-M4 (QEMU)", "", "", f"{far:.1e}", "", ""))
+    print(FORM.format(name, "c on Cortex-M4 (QEMU)", "", "", "", f"{far:.1e}", "", ""))
 
 
 if __name__ == "__main__":

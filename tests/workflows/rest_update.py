@@ -21,7 +21,9 @@ R = "/repos/{owner}/{repo}"
 # What workflows, the engine and CML ask. A new request takes a line here.
 ENDPOINTS = {
     R: "GET PATCH",
+    f"{R}/actions/jobs/{{job_id}}/rerun": "POST",
     f"{R}/actions/permissions/workflow": "GET PUT",
+    f"{R}/actions/runs/{{run_id}}": "GET",
     f"{R}/actions/runs/{{run_id}}/jobs": "GET",
     f"{R}/actions/variables": "GET POST",
     f"{R}/actions/variables/{{name}}": "PATCH",
@@ -45,7 +47,9 @@ ENDPOINTS = {
     f"{R}/labels": "GET POST",
     f"{R}/labels/{{name}}": "PATCH",
     f"{R}/pulls": "GET POST",
-    f"{R}/pulls/{{pull_number}}": "PATCH",
+    f"{R}/pulls/{{pull_number}}": "GET PATCH",
+    f"{R}/pulls/{{pull_number}}/commits": "GET",
+    f"{R}/pulls/{{pull_number}}/reviews": "GET",
     f"{R}/releases": "POST",
     f"{R}/releases/tags/{{tag}}": "GET",
     f"{R}/releases/{{release_id}}": "PATCH",
@@ -61,8 +65,10 @@ UNDESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
     # go-github's CreateUpdateEnvironment and Terraform's provider send it.
     ("PUT", f"{R}/environments/{{environment_name}}"): {"can_admins_bypass": {"type": "boolean"}},
 }
-# The permissions of requests to another host, which are not listed, with who says so.
-UNLISTED = {
+# Permissions that GitHub's documentation has and the package does not.
+UNLISTED: dict[str, list[str]] = {
+    # https://docs.github.com/rest/actions/workflow-runs#re-run-a-job-from-a-workflow-run
+    f"POST {R}/actions/jobs/{{job_id}}/rerun": ["actions: write"],
     # https://docs.github.com/rest/releases/assets#upload-a-release-asset
     f"POST {R}/releases/{{release_id}}/assets": ["contents: write"],
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from engine import featured, made
 from tflite_micro.python.tflite_micro import runtime
@@ -149,6 +150,28 @@ def test_what_it_takes_of_a_microcontroller_is_known(
     monkeypatch.setattr(footprint, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="needs the dependency group `tflite-micro`"):
         check(ram_kb=1)
+
+
+def test_a_microcontroller_takes_more_columns_than_it_joins_at_once(tmp_path: Path) -> None:
+    names = [f"x{number}" for number in range(23)]
+    given = made.contract_of(
+        {name: {"kind": "numeric", "role": "feature"} for name in names}
+        | {"large": {"kind": "boolean", "role": "target"}}
+    )
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame(rng.normal(0, 1, (ROWS, len(names))).astype("float32"), columns=names)
+    data["large"] = data["x3"] - data["x20"] > 0
+    model = made.fit(made.params("binary", "linear"), given, data, data)
+    TARGET.make(to_onnx(model, given), "made", tmp_path, Tflite())
+    expected = model.predict(data[names])["probability"]
+    said = TARGET.run(tmp_path).predict(columns(data[names]))["probability"]
+    assert said == pytest.approx(expected, abs=1e-5)
+    micro = runtime.Interpreter.from_file(str(tmp_path / "model.tflite"), arena_size=64 * 1024)
+    for row in range(5):
+        for place, name in enumerate(names):
+            micro.set_input(np.array([[data[name][row]]], "float32"), place)
+        micro.invoke()
+        assert micro.get_output(1).ravel() == pytest.approx(expected[row], abs=1e-5)
 
 
 def test_eight_bits_are_for_phones(tmp_path: Path) -> None:

@@ -121,5 +121,6 @@ def _run(command: list[str], line: int = 0) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         told = (done.stderr.splitlines() or ["no reason given"])[line]
-        raise ProjectError(f"{Path(command[0]).name} does not take the model: {told}")
+        tool = "TensorFlow Lite Micro" if command[0] == sys.executable else command[0]
+        raise ProjectError(f"{tool} does not take the model: {told}")
     return done.stdout
