@@ -59,7 +59,7 @@ def test_a_worse_model_is_refused(planted: Stored) -> None:
     assert [*found.refusals] == ["gates"]
     assert "is worse than the champion's" in found.refusals["gates"][0]
     assert f"> - {found.refusals['gates'][0]}" in found.markdown()
-    assert not found.is_unreadable
+    assert not found.is_unread
 
 
 @pytest.mark.parametrize(("base", "how"), [("good", "poor"), ("poor", "good")])
@@ -159,8 +159,23 @@ def test_what_this_engine_cannot_read_is_told_apart(planted: Stored, text: str) 
     else:
         params.write_text(text)
     found = judged("good")
-    assert found.is_unreadable
+    assert found.is_unread
     assert "params.yaml" in str(found.refusals["gates"])
+
+
+def test_what_cannot_be_read_opens_nothing_else_to_another_engine(planted: Stored) -> None:
+    """A change with a key that no engine knows, and something in prod that nobody released."""
+    planted.push()
+    content = planted.load("params.yaml")
+    planted.write("params.yaml", content | {"gates": {"roc_auc": {"lowest": 1}}})
+    prod = planted.folder / policy_path("prod").parent
+    write_text(prod / "policy.yaml", "requires: dev\n")
+    write_text(prod / "release.env", "RELEASE_ID=mine\n")
+    planted.commit()
+    found = judged("good")
+    assert {*found.refusals} == {"gates", "environments"}
+    assert found.unread == {"gates"}
+    assert not found.is_unread
 
 
 def test_an_estimator_that_only_the_change_knows_does_not_matter(planted: Stored) -> None:

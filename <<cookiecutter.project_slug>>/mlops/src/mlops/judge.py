@@ -36,7 +36,7 @@ class Judgement:
         changed: files of the engine that the change alters.
         refusals: why it may not be merged, by what was looked at.
         notes: what could not be judged, and why.
-        is_unreadable: whether this engine cannot read the change's files.
+        unread: the parts of which this engine cannot read the change's files.
     """
 
     base: str | None
@@ -44,7 +44,16 @@ class Judgement:
     changed: list[str]
     refusals: dict[str, list[str]]
     notes: list[str]
-    is_unreadable: bool
+    unread: frozenset[str]
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether all there is against it is that this engine cannot read it.
+
+        Another engine may then judge. What this one read and refuses stays refused: else one file
+        that it cannot read would open all others to the change's own engine.
+        """
+        return bool(self.refusals) and self.refusals.keys() == self.unread
 
     def lines(self) -> list[str]:
         """For people, a line each."""
@@ -89,7 +98,7 @@ def judge(name: str, now: datetime, card: Part) -> Judgement:
         project.speak_for(base.read(project.PYPROJECT) or "")
     notes: list[str] = []
     refusals: dict[str, list[str]] = {}
-    unreadable = False
+    unread: set[str] = set()
     parts: dict[str, Part] = {
         "lock": lambda: _lock(base),
         "gates": lambda: _gates(base, head, own, notes),
@@ -101,7 +110,8 @@ def judge(name: str, now: datetime, card: Part) -> Judgement:
         try:
             lines = look()
         except InputError as error:
-            lines, unreadable = str(error).splitlines(), True
+            lines = str(error).splitlines()
+            unread.add(part)
         except CheckError as error:
             lines = str(error).splitlines()
         if lines:
@@ -112,7 +122,7 @@ def judge(name: str, now: datetime, card: Part) -> Judgement:
         changed=_changed(base, head, engine.ENGINE),
         refusals=refusals,
         notes=notes,
-        is_unreadable=unreadable,
+        unread=frozenset(unread),
     )
 
 

@@ -375,15 +375,19 @@ def git(
     text: str = "",
     env: dict[str, str] | None = None,
     success: tuple[int, ...] = (0,),
+    seconds: float | None = None,
 ) -> str:
     """Run Git with `text` as its input, and return what it prints, without the last line's end.
 
     `env` are further variables of its environment, `success` the exit codes that are none of an
-    error. Raises InputError in Git's words.
+    error, `seconds` how long it may take. Raises InputError in Git's words.
     """
-    done = _git(*arguments, text=text, env=env)
+    try:
+        done = _git(*arguments, text=text, env=env, seconds=seconds)
+    except subprocess.TimeoutExpired:
+        raise InputError(f"git {arguments[0]}: no answer within {seconds:g} seconds") from None
     if done.returncode not in success:
-        raise InputError(f"git {arguments[0]}: {_last_line(done.stderr)}")
+        raise InputError(f"git {arguments[0]}: {_reason(done.stderr)}")
     # Names of files, and words of commits, may be in any encoding.
     return done.stdout.decode("utf-8", "backslashreplace").rstrip("\n")
 
@@ -448,7 +452,10 @@ def sources(folder: Path) -> str:
 
 
 def _git(
-    *arguments: str, text: str = "", env: dict[str, str] | None = None
+    *arguments: str,
+    text: str = "",
+    env: dict[str, str] | None = None,
+    seconds: float | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     program = shutil.which("git")
     if program is None:
@@ -459,6 +466,7 @@ def _git(
         input=text.encode(),
         capture_output=True,
         check=False,
+        timeout=seconds,
     )
 
 
@@ -476,6 +484,13 @@ def _dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 def _environment() -> dict[str, str]:
     """The environment without what Git tells its hooks, which in a clone is of another one."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
+def _reason(output: bytes) -> str:
+    """Why Git ended: what the remote says and which branches it refuses, else the last line."""
+    lines = output.decode(errors="replace").splitlines()
+    told = [line.removeprefix("remote:") for line in lines if line.startswith(("remote:", " ! ["))]
+    return "; ".join(filter(None, (" ".join(line.split()) for line in told))) or _last_line(output)
 
 
 def _last_line(output: bytes) -> str:
