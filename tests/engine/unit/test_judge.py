@@ -243,3 +243,32 @@ def test_metrics_that_the_change_computes_are_not_judged(planted: Stored) -> Non
     assert [*found.refusals] == ["gates"]
     assert ["roc_auc" in line for line in found.refusals["gates"]] == [True]
     assert "not judged: gates on surest" in str(found.notes)
+
+
+def test_a_main_that_was_merged_into_a_branch_is_refused_after_the_push(planted: Stored) -> None:
+    """Foxtrot: what main was is no longer among its first parents, and environments lose it."""
+    planted.push()
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+    git("checkout", "--quiet", "--detach", "good~1")
+    git(*who, "commit", "--quiet", "--allow-empty", "--message=x")
+    git(*who, "merge", "--quiet", "--no-ff", "--no-edit", "good")
+    assert "environments" not in judged("good").refusals
+    git("branch", "--force", "main", "HEAD")
+    (told,) = judge("good", datetime.now(UTC), card.stale).refusals["environments"]
+    assert "is not among the first parents" in told
+
+
+def test_terms_that_the_change_alters_are_told(planted: Stored) -> None:
+    """The gates are its author's to move; whoever approves it sees that they moved."""
+    planted.params(REGRESSION | {"log_loss": {"max": 0.9}})
+    planted.ran()
+    base = planted.commit()
+    planted.params({"roc_auc": {"min": 0.1}})
+    planted.ran()
+    planted.commit()
+    planted.push()
+    (told,) = (note for note in judged(base).notes if "terms" in note)
+    assert "gates.roc_auc.regression was 0.0, now not there" in told
+    assert "gates.roc_auc.min was not there, now 0.1" in told
+    assert "gates.log_loss.max was 0.9, now not there" in told
+    assert not any("terms" in note for note in judged("HEAD").notes)

@@ -12,6 +12,7 @@ from pathlib import Path
 from . import project
 from .config.terms import Terms, load_terms
 from .errors import CheckError, InputError
+from .files import flat
 from .git import engine, lock
 from .git.revision import WORKSPACE, Revision, git
 from .judging import comparison
@@ -19,11 +20,14 @@ from .judging.paired import judged
 from .judging.recount import judged_by
 from .learning.metrics import METRICS as OF_ENGINE
 from .learning.metrics import STABILITY, VALUE
-from .paths import CARD, CARD_PAGE, METRICS
+from .paths import CARD, CARD_PAGE, METRICS, PARAMS
 from .release import guard
+from .release.proposal import is_trunk
 
 Part = Callable[[], list[str]]
 _CARDS = (CARD, CARD_PAGE)
+# The sections of params.yaml that say when a model is good enough, and worse than another one.
+_TERMS = ("gates", "fairness", "compare")
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,9 @@ def judge(name: str, now: datetime, card: Part) -> Judgement:
         "lock": lambda: _lock(base),
         "gates": lambda: _gates(base, head, own, notes),
         "card": lambda: _card(base, head, own, card, notes),
-        "environments": lambda: [] if base is None else guard.refusals(base, head, now),
+        "environments": lambda: (
+            [] if base is None else guard.refusals(base, head, now, merged=is_trunk(head))
+        ),
         "engine": lambda: [] if base is None else _manifest(base),
     }
     for part, look in parts.items():
@@ -163,6 +169,8 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
         notes.append("there is no dvc.lock yet, and so no model to judge")
         return []
     terms = load_terms()
+    if base is not None and (other := _other_terms(base)):
+        notes.append(f"the change is held against terms of its own: {'; '.join(other)}")
     strange = frozenset() if own or base is None else _strange(terms, base, head)
     if strange & terms.gates.keys():
         notes.append(
@@ -178,6 +186,25 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
         against = comparison.compare(terms, base, own, names=judged(terms))
     found = judged_by(terms, base, own, strange)
     return [*map(str, found.breaches(terms, against))]
+
+
+def _other_terms(base: Revision) -> list[str]:
+    """How the change alters what it is held against: params.yaml is its author's."""
+
+    def terms(at: Revision) -> dict[str, object]:
+        content = at.load(PARAMS)
+        known = content if isinstance(content, dict) else {}
+        return flat({name: known.get(name) or {} for name in _TERMS})
+
+    try:
+        before, after = terms(base), terms(WORKSPACE)
+    except InputError:  # of the base, which somebody has to mend
+        return []
+    return [
+        f"{name} was {before.get(name, 'not there')}, now {after.get(name, 'not there')}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
 
 
 def _card(

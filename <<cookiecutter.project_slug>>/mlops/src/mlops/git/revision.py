@@ -54,13 +54,15 @@ class Revision:
     def of(name: str) -> "Revision | None":
         """The revision that Git calls `name`; None for all zeros, Git's name for "nothing yet".
 
-        Raises InputError where Git knows no such revision.
+        Raises InputError where Git knows no such revision, or several: a tag goes before a branch.
         """
         if set(name) == {"0"}:
             return None
         done = _git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
         if done.returncode:
             raise InputError(f"{name}: Git knows no such revision; fetch it, or give another")
+        if len(called := _called(name)) > 1:
+            raise InputError(f"{name}: Git has several: give one of {', '.join(called)}")
         return Revision(done.stdout.decode().strip())
 
     def read(self, path: Path) -> str | None:
@@ -479,6 +481,16 @@ def _dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         capture_output=True,
         check=False,
     )
+
+
+def _called(name: str) -> list[str]:
+    """The whole names of what a short one may stand for; Git takes the first, a tag of all."""
+    if name == "HEAD":
+        return []
+    asked = [f"refs/{kind}{name}" for kind in ("tags/", "heads/", "remotes/")]
+    return [
+        each for each in git("for-each-ref", "--format=%(refname)", *asked).split() if each in asked
+    ]
 
 
 def _environment() -> dict[str, str]:
