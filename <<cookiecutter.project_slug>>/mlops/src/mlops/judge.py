@@ -170,7 +170,7 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
         return []
     terms = load_terms()
     if base is not None and (other := _other_terms(base)):
-        notes.append(f"the change is held against terms of its own: {'; '.join(other)}")
+        notes.append(f"the change is judged by terms of its own: {'; '.join(other)}")
     strange = frozenset() if own or base is None else _strange(terms, base, head)
     if strange & terms.gates.keys():
         notes.append(
