@@ -60,8 +60,8 @@ def outputs(folder: Path, workflow: Workflow, base: str) -> tuple[str, str]:
     environ = {"PATH": os.environ["PATH"], "BASE": base, "GITHUB_OUTPUT": os.devnull}
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    code, judged = (line.partition("=")[2] for line in done.stdout.splitlines())
-    return code, judged
+    found = dict(line.split("=") for line in done.stdout.splitlines())
+    return found["code"], found["judged"]
 
 
 @pytest.mark.parametrize("name", DIFFERS)

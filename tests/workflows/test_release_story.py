@@ -371,9 +371,9 @@ def test_new_user_of_a_private_repository_goes_to_a_rollback(
     assert world.commit("main") == world.project.git("rev-parse", "HEAD").strip()
 
     # The first push: nothing was there before, and all of it is looked at.
-    first_push = {"BASE": events.ZEROS}
+    first_push = {"BASE": events.ZEROS, "GITHUB_EVENT_NAME": "push"}
     told = in_place(world, "ci", "changes", "What differs?", **first_push)
-    assert told == "code=true\njudged=true\n"
+    assert told.splitlines() == ["code=true", "judged=true", "released=false"]
     told = in_place(world, "ci", "judge", "Judge", PROJECT=".", **first_push)
     assert "judged by the change's own engine, with nothing before it" in told
     assert "no objection" in told
