@@ -56,8 +56,8 @@ WITH_ENGINE = {
     "images": ("images/", "workflows/test_release"),
 }
 # What looks at the same bakes, and at the engine's project after `dvc repro`.
-BAKED = tuple(f"bake/test_{each}.py" for each in ("checks", "editors", "manifest", "options"))
-BAKED += tuple(f"bake/test_{each}.py" for each in ("rendering", "site"))
+BAKED = tuple(f"bake/test_{each}.py" for each in ("checks", "commands", "editors", "manifest"))
+BAKED += tuple(f"bake/test_{each}.py" for each in ("options", "rendering", "site"))
 REPRODUCED = (
     "engine/end_to_end/test_pipeline.py",
     "engine/release/test_apply.py",

@@ -19,8 +19,8 @@ from mlops.git.revision import Revision
 from mlops.paths import INTERVALS, MONITOR
 from mlops.release import changes
 from mlops.release.audit import Audit, audit, had, period
+from mlops.release.hop import Hop
 from mlops.release.state import QUARANTINE, policy_path, release_path
-from mlops.release.trace import Hop
 from mlops.release.watched import alarms
 from mlops.report.audit import markdown
 

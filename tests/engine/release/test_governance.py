@@ -187,7 +187,7 @@ def test_the_projects_environments_want_what_the_manual_says(
     assert wanted["dev"] == []
     assert wanted["staging"] == ["problem", "goal", "owner"]
     assert wanted["prod"] == governance.EVERYTHING
-    assert {*Statement.model_fields} - {*wanted["prod"]} == {"callers"}
+    assert {*Statement.model_fields} - {*wanted["prod"]} == {"callers", "approvers"}
 
 
 def test_the_status_says_what_is_missing_and_where(governed: Repository) -> None:
