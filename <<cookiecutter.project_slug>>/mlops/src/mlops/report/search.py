@@ -46,10 +46,12 @@ def show(found: Found) -> None:
 def advice(found: Found) -> str:
     """What to do with what was found."""
     verdicts = {each.over: each.compared.verdict for each in found.advantages}
-    if behind := [over for over, verdict in verdicts.items() if verdict == "worse"]:
+    behind = [over for over, verdict in verdicts.items() if verdict == "worse" and over != SET]
+    if behind:
+        names = " and ".join(behind)
         return (
-            f"The folds chose what is worse than {' and '.join(behind)} on the validation rows: "
-            f"look at {' and '.join(behind)} before you take it, or search on with more trials"
+            f"The validation rows contradict the folds: {names} is better there. Look at {names} "
+            "first, or search on with more trials"
         )
     if found.winner.role == CURRENT:
         return "Nothing that was tried is better than what params.yaml says: keep it"
