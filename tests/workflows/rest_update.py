@@ -21,19 +21,26 @@ R = "/repos/{owner}/{repo}"
 # What workflows, the engine and CML ask. A new request takes a line here.
 ENDPOINTS = {
     R: "GET PATCH",
+    f"{R}/actions/jobs/{{job_id}}/rerun": "POST",
     f"{R}/actions/permissions/workflow": "GET PUT",
+    f"{R}/actions/runs/{{run_id}}": "GET",
     f"{R}/actions/runs/{{run_id}}/jobs": "GET",
+    f"{R}/actions/secrets/public-key": "GET",
+    f"{R}/actions/secrets/{{secret_name}}": "PUT",
     f"{R}/actions/variables": "GET POST",
     f"{R}/actions/variables/{{name}}": "PATCH",
     f"{R}/actions/workflows/{{workflow_id}}/dispatches": "POST",
     f"{R}/actions/workflows/{{workflow_id}}/runs": "GET",
     f"{R}/codeowners/errors": "GET",
+    f"{R}/collaborators": "GET",
     f"{R}/environments": "GET",
     f"{R}/environments/{{environment_name}}": "PUT",
     f"{R}/environments/{{environment_name}}/deployment-branch-policies": "GET POST",
     f"{R}/environments/{{environment_name}}/deployment-branch-policies/{{branch_policy_id}}": (
         "DELETE"
     ),
+    f"{R}/environments/{{environment_name}}/secrets/public-key": "GET",
+    f"{R}/environments/{{environment_name}}/secrets/{{secret_name}}": "PUT",
     f"{R}/environments/{{environment_name}}/variables": "GET POST",
     f"{R}/environments/{{environment_name}}/variables/{{name}}": "PATCH",
     f"{R}/git/ref/{{ref}}": "GET",
@@ -45,7 +52,9 @@ ENDPOINTS = {
     f"{R}/labels": "GET POST",
     f"{R}/labels/{{name}}": "PATCH",
     f"{R}/pulls": "GET POST",
-    f"{R}/pulls/{{pull_number}}": "PATCH",
+    f"{R}/pulls/{{pull_number}}": "GET PATCH",
+    f"{R}/pulls/{{pull_number}}/commits": "GET",
+    f"{R}/pulls/{{pull_number}}/reviews": "GET",
     f"{R}/rulesets": "GET POST",
     f"{R}/rulesets/{{ruleset_id}}": "GET PUT",
     "/orgs/{org}/teams/{team_slug}": "GET",
@@ -56,6 +65,12 @@ ENDPOINTS = {
 UNDESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
     # go-github's CreateUpdateEnvironment and Terraform's provider send it.
     ("PUT", f"{R}/environments/{{environment_name}}"): {"can_admins_bypass": {"type": "boolean"}},
+}
+
+# Permissions that GitHub's documentation has and the package does not.
+UNLISTED: dict[str, list[str]] = {
+    # https://docs.github.com/rest/actions/workflow-runs#re-run-a-job-from-a-workflow-run
+    f"POST {R}/actions/jobs/{{job_id}}/rerun": ["actions: write"],
 }
 
 
@@ -149,7 +164,8 @@ def main() -> None:
             if more:
                 made["anyOf"][0]["properties"] |= more
             lines[f"{method} {path}"] = {
-                "permissions": grants(apps["permissions"], method, path),
+                "permissions": UNLISTED.get(f"{method} {path}")
+                or grants(apps["permissions"], method, path),
                 "query": parameters(operation.get("parameters", []), openapi),
                 "body": made,
             }

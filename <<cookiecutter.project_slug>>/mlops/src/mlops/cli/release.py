@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import CheckError
+from ..errors import CheckError, InputError
 from ..paths import RELEASE
 from .options import DryRun, Reason, Trunk, trunk
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from ..release.state import Environment
 
 app = typer.Typer()
+
+UnlessClosed = Annotated[
+    bool,
+    typer.Option("--unless-closed", help="Unless somebody closed its pull request unmerged."),
+]
 
 
 @app.command()
@@ -108,25 +113,28 @@ def release(
 @app.command()
 def promote(
     environment: Annotated[str, typer.Argument(help="The target environment, such as prod.")],
-    unless_closed: Annotated[
-        bool,
-        typer.Option("--unless-closed", help="Unless somebody closed its pull request unmerged."),
-    ] = False,
+    release: Annotated[
+        str | None,
+        typer.Option(help="The release id. [default: what the environment before it has]"),
+    ] = None,
+    unless_closed: UnlessClosed = False,
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
     """Propose a release to the next environment.
 
-    The environment gets the release of the environment before it.
+    The environment gets the release of the environment before it, or another one that it had:
+    the way forth again after a wrong rollback.
 
     \b
     mlops promote staging
+    mlops promote prod --release 20300107-1200-0123456
     """
     from ..release import changes, state
     from ..release.evidence import load_evidence
 
     at = trunk(base)
-    proposal, target = changes.promote(environment, at), state.named(environment, at)
+    proposal, target = changes.promote(environment, at, release), state.named(environment, at)
     release_id = proposal.trailers["Release-Id"]
     if (evidence := load_evidence(release_id, at)) is not None:  # the guard tells where it is not
         proposal = _with_notes(proposal, target, evidence, at)
@@ -204,6 +212,29 @@ def quarantine(
 
 
 @app.command()
+def propose(
+    folder: Annotated[Path, typer.Argument(help="What `mlops update --output` wrote.")],
+    under: Annotated[
+        str, typer.Option(help="How the branch is named; older proposals of the kind are closed.")
+    ] = "update/",
+    unless_closed: UnlessClosed = False,
+) -> None:
+    """Propose what another job made.
+
+    Pushes its branch and opens its pull request. What is proposed already stays as it is, and so
+    does what somebody worked on.
+
+    \b
+    mlops propose build/update
+    """
+    from ..release.proposal import publish, unpack
+
+    proposal, commit = unpack(folder, under)
+    typer.echo(proposal.title)
+    typer.echo(publish(proposal, commit, unless_closed))
+
+
+@app.command()
 def guard(base: Trunk = None) -> None:
     """Check changes of environments against the rules.
 
@@ -224,6 +255,56 @@ def guard(base: Trunk = None) -> None:
     if lines:
         raise CheckError("\n".join(lines))
     typer.echo("environments change by the rules")
+
+
+@app.command()
+def sign_off(
+    number: Annotated[
+        int | None, typer.Argument(help="The number of the pull request.", min=1)
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Instead, note who approved what was merged.")
+    ] = False,
+    base: Trunk = None,
+) -> None:
+    """Check that those approved a release whom its environment asks.
+
+    Reads the reviews of the pull request from GitHub. Exit code 3 while one is missing: for each
+    role in `approvals` of policy.yaml, that of a person whom `approvers` in model.yaml names, of
+    the last commit, and who wrote none of it. Going back to an earlier release needs none.
+
+    \b
+    mlops sign-off 12
+    """
+    import os
+
+    from ..errors import ProjectError
+    from ..git.revision import Revision
+    from ..github.api import Api, Refused, repository
+    from ..github.reviews import pull_request
+    from ..release import sign_off
+
+    if record == (number is not None):
+        raise InputError("give the number of a pull request, or --record")
+    at, head = trunk(base), Revision.of("HEAD")
+    changes = sign_off.asked(at, head) if head and not record else []
+    if not changes and not record:
+        typer.echo("no environment that asks for approvals gets another release")
+        return
+    api = Api(repository(os.environ.get("GH_REPO")))
+    try:
+        if number is None:
+            for line in sign_off.record(at, api):
+                typer.echo(line)
+            return
+        pull = pull_request(number, api)
+    except Refused as refused:
+        raise ProjectError(str(refused)) from None
+    if waits := [*filter(None, (sign_off.unsigned(each, pull) for each in changes))]:
+        raise CheckError("\n".join(waits))
+    for change in changes:
+        for approval in sign_off.approvals(change, pull):
+            typer.echo(f"{change.environment}: {approval.role}: {approval}")
 
 
 def _with_notes(

@@ -18,7 +18,7 @@ from ..paths import CONTRACT, SNAPSHOT
 from ..printable import shown as as_text
 from . import columns as whole
 from .dialect import Decimal, Dialect, Texts, Thousands, Unit
-from .reading import Reader, reader
+from .reading import Negative, Reader, reader
 from .rules import Clean, Rules
 
 Kind = Literal["numeric", "categorical", "text", "boolean", "datetime"]
@@ -51,10 +51,10 @@ class Column(BaseModel):
 
     `range` is `[low, high]`, both included, either of them null for "no bound". `format` tells how
     a datetime is written (strptime's codes) where it is not ISO 8601. `redact` keeps the values out
-    of the prediction log. `decimal`, `thousands`, `unit`, `strip` and `missing` tell how values are
-    written where that is not as the dialect says; `missing` comes to the dialect's. `spellings` are
-    texts and the values that they mean, and `impute` is read where a value is missing: both are how
-    values are read, in training and by whoever answers.
+    of the prediction log. `decimal`, `thousands`, `unit`, `negative`, `strip` and `missing` tell
+    how values are written where that is not as the dialect says; `missing` comes to the dialect's.
+    `spellings` are texts and the values that they mean, and `impute` is read where a value is
+    missing: both are how values are read, in training and by whoever answers.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -70,6 +70,7 @@ class Column(BaseModel):
     decimal: Decimal | None = None
     thousands: Thousands | None = None
     unit: Unit | None = None
+    negative: Negative | None = None
     strip: bool | None = None
     missing: Texts | None = None
     spellings: Annotated[dict[str, str], Field(min_length=1)] | None = None
@@ -98,8 +99,8 @@ class Column(BaseModel):
             raise ValueError("`allowed` is for categorical columns; use `range` for others")
         if self.format is not None and self.kind != "datetime":
             raise ValueError("`format` is for datetime columns")
-        if self.kind != "numeric" and (self.thousands is not None or self.unit is not None):
-            raise ValueError("`thousands` and `unit` are for numeric columns")
+        if self.kind != "numeric" and (self.thousands, self.unit, self.negative) != (None,) * 3:
+            raise ValueError("`thousands`, `unit` and `negative` are for numeric columns")
         if self.range is not None:
             self._check_range(self.range)
         if self.kind == "datetime" and "target" in self.role:

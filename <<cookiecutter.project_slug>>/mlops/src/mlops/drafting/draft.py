@@ -37,7 +37,7 @@ from ..learning.caveats.data import ROWS, caveats_of_data
 from ..paths import CONTRACT, PARAMS, PIPELINE, STATEMENT
 from ..pipeline import ingest
 from ..statement import blank, load_statement
-from .sniff import Guess, Order, guess, has_header, is_open
+from .sniff import NEGATIVES, WRITTEN, Guess, Order, guess, has_header, is_open
 
 # More distinct values than this make a text column one of names or prose, which cannot be encoded.
 MOST_CATEGORIES = 100
@@ -370,7 +370,7 @@ def _draft_target(drafted: Draft, looked: Looked, values: pd.Series, task: Task)
     name, distinct, gone = looked.name, values.nunique(), int(values.isna().sum())
     if task == "classification" and drafted.keys["kind"] == "numeric":
         is_flag = set(values.dropna().unique()) <= {0, 1}
-        for key in ("decimal", "thousands", "unit"):
+        for key in WRITTEN:
             drafted.keys.pop(key, None)
         drafted.keys["kind"] = "boolean" if is_flag else "categorical"
     if task == "classification" and distinct > MOST_CATEGORIES:
@@ -425,7 +425,7 @@ def _written(looked: list[Looked]) -> Iterator[str]:
     alike: dict[tuple[str, str], list[Looked]] = {}
     for each in looked:
         keys = each.guess.keys
-        how = [f"{key} {keys[key]!r}" for key in ("decimal", "thousands", "unit") if key in keys]
+        how = [f"{key} {keys[key]!r}" for key in WRITTEN if key in keys]
         if how:
             alike.setdefault((", ".join(how), _sure(each)), []).append(each)
     for (written, sure), columns in alike.items():
@@ -435,7 +435,12 @@ def _written(looked: list[Looked]) -> Iterator[str]:
 
 
 def _example(looked: Looked) -> str:
-    return next((t.strip() for t in _some_texts(looked.raw) if re.search(r"\d", t)), "")
+    """A number as it is written, the rarest way of it first: a negative one."""
+    numbers = [text.strip() for text in _some_texts(looked.raw) if re.search(r"\d", text)]
+    negative = []
+    if way := looked.guess.keys.get("negative"):
+        negative = [text for text in numbers if NEGATIVES[way].fullmatch(text)]
+    return next(iter(negative + numbers), "")
 
 
 def _sure(looked: Looked) -> str:

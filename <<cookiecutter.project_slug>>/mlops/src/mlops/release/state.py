@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..files import parse
 from ..git.revision import Revision
 from ..printable import printable
+from ..statement import Role
 from .governance import Wanted
 
 ENVIRONMENTS = Path("environments")
@@ -96,13 +97,19 @@ class Freeze(Section):
     @field_validator("start", "end")
     @classmethod
     def _in_utc(cls, moment: datetime) -> datetime:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        try:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("is beyond all time") from None
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> "Freeze":
         if self.end <= self.start:
             raise ValueError("`end` must be after `start`")
         return self
+
+
+_TEN_YEARS = 10 * 366 * 24 * 60
 
 
 class Policy(Section):
@@ -116,14 +123,16 @@ class Policy(Section):
         freeze: times in which nothing is promoted.
         gates: bounds on the release's metrics, beside those of params.yaml.
         governance: what model.yaml must say before a release may come.
+        approvals: the roles of which somebody has to approve it on GitHub: see sign_off.
     """
 
     requires: str | None
-    soak_minutes: Annotated[int, Field(ge=0)] = 0
+    soak_minutes: Annotated[int, Field(ge=0, le=_TEN_YEARS)] = 0
     hold: str | None = None
     freeze: Annotated[list[Freeze], Field(default_factory=list)]
     gates: Annotated[dict[str, Gate], Field(default_factory=dict)]
     governance: Annotated[Wanted, Field(default_factory=list)]
+    approvals: Annotated[list[Role], Field(default_factory=list)]
 
 
 # What counts where a policy cannot be read.

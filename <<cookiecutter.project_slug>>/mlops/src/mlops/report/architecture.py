@@ -30,9 +30,10 @@ class Colours:
     page: str | None = None
 
 
-# What a page says of itself, light or dark; and what reads on any page.
+# What a page says of itself, light or dark; and of pictures for light pages and for dark ones.
 OF_PAGE = Colours("var(--text)", "var(--page)", "var(--soft)", "var(--main)")
-OPAQUE = Colours("#24292f", "#f6f8fa", "#8c959f", "#0969da", "white")
+LIGHT = Colours("#24292f", "#f6f8fa", "#8c959f", "#0969da", "white")
+DARK = Colours("#f0f6fc", "#151b23", "#9198a1", "#58a6ff", "#0d1117")
 
 
 def words(network: Network) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from ..data.reading import Reader, Unreadable, reader
+from ..data.reading import Negative, Reader, Unreadable, reader
 from .errors import Violation
 from .protocol import DTYPES, Values
 
@@ -46,6 +46,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     decimal: str | None = None
     thousands: str | None = None
     unit: str | None = None
+    negative: Negative | None = None
     strip: bool | None = None
     missing: list[str] | None = None
     spellings: dict[str, str] | None = None
@@ -63,6 +64,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     decimal: str | None = None
     thousands: str | None = None
     unit: str | None = None
+    negative: Negative | None = None
     strip: bool | None = None
     missing: list[str] | None = None
 
