@@ -57,6 +57,7 @@ BAKED = tuple(f"bake/test_{each}.py" for each in ("checks", "commands", "editors
 BAKED += tuple(f"bake/test_{each}.py" for each in ("options", "rendering", "site"))
 REPRODUCED = (
     "engine/end_to_end/test_pipeline.py",
+    "engine/release/test_accessible.py",
     "engine/release/test_apply.py",
     "engine/release/test_pages.py",
     "engine/release/test_trace.py",
