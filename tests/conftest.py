@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import helpers
+import later
 import pytest
 from images.fixtures import builder, engine, registry
 from pipeline.projects import copy, installed, reproduced, small, started
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 Bake = Callable[..., Path]
+
+later.defer()
 
 
 # Groups that take long, the longest first: workers finish together when short tests come last.

@@ -91,6 +91,12 @@ def pull_request(
     )
 
 
+def review(state: str = "approved", head: str = REPOSITORY, action: str = "submitted") -> Event:
+    """Somebody reviewed a pull request from a branch of `head`."""
+    of = pull_request(head=head, action=action)
+    return Event("pull_request_review", of.ref, of.sha, of.payload | {"review": {"state": state}})
+
+
 def push(sha: str = ZEROS, before: str = ZEROS, branch: str = "main") -> Event:
     """A push to a branch, which had `before` as its last commit; all zeros when it is new."""
     payload = {

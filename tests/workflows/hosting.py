@@ -30,6 +30,8 @@ class Hosting(GitHub):
         merges_alone: whether its settings let pull requests merge themselves.
         dispatches: the workflows that were started, the oldest first, with their inputs.
         runs: those that came of it, the oldest first, with their jobs.
+        reviews: those of each pull request, the oldest first.
+        reruns: the jobs that were run again, the oldest first.
     """
 
     visibility: str = "public"
@@ -38,6 +40,8 @@ class Hosting(GitHub):
     merges_alone: bool = True
     dispatches: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
+    reviews: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    reruns: list[int] = field(default_factory=list)
 
     def open_pulls(self) -> dict[str, dict[str, Any]]:
         """Return the open pull requests by their branch."""
@@ -47,12 +51,18 @@ class Hosting(GitHub):
         """Return the titles of the open issues."""
         return [each["title"] for each in self.issues if each["state"] == "open"]
 
-    def add_run(self, workflow: str, jobs: Mapping[str, str], started: datetime) -> None:
-        """Let a workflow have run, with the result of each of its jobs."""
+    def add_run(
+        self, workflow: str, jobs: Mapping[str, str], started: datetime, commit: str = ""
+    ) -> None:
+        """Let a workflow have run for a commit, with the result of each of its jobs."""
         moment = f"{started:%Y-%m-%dT%H:%M:%SZ}"
-        told = [{"name": n, "conclusion": jobs[n], "started_at": moment} for n in jobs]
         number = 1000 + len(self.runs)
-        self.runs.append({"id": number, "workflow": workflow, "created_at": moment, "jobs": told})
+        told = [
+            {"id": 100 * number + i, "name": n, "conclusion": jobs[n], "started_at": moment}
+            for i, n in enumerate(jobs)
+        ]
+        run = {"id": number, "workflow": workflow, "created_at": moment, "head_sha": commit}
+        self.runs.append({**run, "jobs": told})
 
     def merge(self, branch: str) -> str:
         """Merge a pull request, and return the commit that main was before."""
@@ -60,12 +70,28 @@ class Hosting(GitHub):
         before = git(self.origin, "rev-parse", "main")
         folder = self.folder / "merge"
         git(self.folder, "clone", "--quiet", str(self.origin), str(folder))
-        message = f"Merge pull request #{pull['number']}\n\n{pull['title']}"
+        owner = self.repository.partition("/")[0]
+        message = f"Merge pull request #{pull['number']} from {owner}/{branch}\n\n{pull['title']}"
+        whole = self._with_head(pull["number"])
         git(folder, "merge", "--quiet", "--no-ff", "--message", message, f"origin/{branch}")
         git(folder, "push", "--quiet", "origin", "HEAD:main", f":{branch}")
         shutil.rmtree(folder)
         pull |= {"state": "closed", "merged_at": "2030-01-01T00:00:00Z"}
+        pull |= {key: whole[key] for key in ("head", "onto")}
         return before
+
+    def review(self, number: int, login: str, state: str = "APPROVED", commit: str = "") -> None:
+        """Let somebody give their opinion, of the branch as it is now or of another commit."""
+        given = self.reviews.setdefault(number, [])
+        given.append(
+            {
+                "id": 1 + len(given),
+                "user": {"login": login},
+                "state": state,
+                "commit_id": commit or self._with_head(number)["head"]["sha"],
+                "submitted_at": f"2029-12-31T{len(given):02}:00:00Z",
+            }
+        )
 
     def answer(self, call: Call) -> Answer:
         """Answer a request as GitHub does."""
@@ -74,13 +100,17 @@ class Hosting(GitHub):
             ("GET", "", lambda call: (200, {"visibility": self.visibility})),
             ("GET", "/pulls", self._list_pulls),
             ("POST", "/pulls", self._open_pull),
+            ("GET", "/pulls/([0-9]+)", self._get_pull),
             ("PATCH", "/pulls/([0-9]+)", self._patch_pull),
+            ("GET", "/pulls/[0-9]+/(?:commits|reviews)", lambda call: (200, self.page(call))),
             ("GET", "/issues", self._list_issues),
             ("POST", "/issues", self._open_issue),
             ("PATCH", "/issues/([0-9]+)", self._patch_issue),
             ("POST", "/actions/workflows/([^/]+)/dispatches", self._dispatch),
             ("GET", "/actions/workflows/([^/]+)/runs", self._list_runs),
             ("GET", "/actions/runs/([0-9]+)/jobs", self._list_jobs),
+            ("GET", "/actions/runs/([0-9]+)", self._get_run),
+            ("POST", "/actions/jobs/([0-9]+)/rerun", self._rerun),
             ("POST", "/graphql", self._graphql),
         ]
         for method, pattern, handler in routes:
@@ -97,6 +127,44 @@ class Hosting(GitHub):
             assert owner == self.repository.partition("/")[0]
             found = [each for each in found if each["head"]["ref"] == branch]
         return 200, found
+
+    def listed(self, path: str) -> list[Any]:
+        """Return all that a list has, whose pages are asked for."""
+        found = re.fullmatch(f"/repos/{self.repository}/pulls/([0-9]+)/(commits|reviews)", path)
+        if found is None:
+            return super().listed(path)
+        number = int(found[1])
+        if found[2] == "reviews":
+            return self.reviews.get(number, [])
+        pull = self._with_head(number)
+        form = ("log", "--reverse", "--format=%H %an %cn", f"{pull['onto']}..{pull['head']['sha']}")
+        lines = [line.split() for line in git(self.origin, *form).splitlines()]
+        return [
+            {"sha": sha, "author": {"login": wrote.lower()}, "committer": {"login": made.lower()}}
+            for sha, wrote, made in lines
+        ]
+
+    def _with_head(self, number: int) -> dict[str, Any]:
+        """Return a pull request with the last commit of its branch, which may be gone since."""
+        (pull,) = (each for each in self.pulls if each["number"] == number)
+        if "sha" in pull["head"]:  # it was merged
+            return pull
+        sha = git(self.origin, "rev-parse", pull["head"]["ref"])
+        onto = git(self.origin, "merge-base", "main", sha)
+        return pull | {"head": pull["head"] | {"sha": sha}, "onto": onto}
+
+    def _get_pull(self, call: Call, number: str) -> Answer:
+        if not any(each["number"] == int(number) for each in self.pulls):
+            return 404, {"message": "Not Found"}
+        return 200, self._with_head(int(number))
+
+    def _get_run(self, call: Call, number: str) -> Answer:
+        (run,) = (each for each in self.runs if each["id"] == int(number))
+        return 200, {"id": run["id"], "status": run.get("status", "completed")}
+
+    def _rerun(self, call: Call, number: str) -> Answer:
+        self.reruns.append(int(number))
+        return 201, {}
 
     def _patch_pull(self, call: Call, number: str) -> Answer:
         (pull,) = (each for each in self.pulls if each["number"] == int(number))
@@ -160,11 +228,13 @@ class Hosting(GitHub):
         return 204, None
 
     def _list_runs(self, call: Call, workflow: str) -> Answer:
-        since = call.query["created"].removeprefix(">=")
+        since, commit = (call.query.get(key, "") for key in ("created", "head_sha"))
         found = [
             {"id": each["id"], "created_at": each["created_at"]}
             for each in reversed(self.runs)
-            if each["workflow"] == workflow and each["created_at"] >= since
+            if each["workflow"] == workflow
+            and each["created_at"] >= since.removeprefix(">=")
+            and commit in ("", each["head_sha"])
         ]
         return 200, {"total_count": len(found), "workflow_runs": found}
 

@@ -21,7 +21,9 @@ R = "/repos/{owner}/{repo}"
 # What workflows, the engine and CML ask. A new request takes a line here.
 ENDPOINTS = {
     R: "GET PATCH",
+    f"{R}/actions/jobs/{{job_id}}/rerun": "POST",
     f"{R}/actions/permissions/workflow": "GET PUT",
+    f"{R}/actions/runs/{{run_id}}": "GET",
     f"{R}/actions/runs/{{run_id}}/jobs": "GET",
     f"{R}/actions/variables": "GET POST",
     f"{R}/actions/variables/{{name}}": "PATCH",
@@ -45,7 +47,9 @@ ENDPOINTS = {
     f"{R}/labels": "GET POST",
     f"{R}/labels/{{name}}": "PATCH",
     f"{R}/pulls": "GET POST",
-    f"{R}/pulls/{{pull_number}}": "PATCH",
+    f"{R}/pulls/{{pull_number}}": "GET PATCH",
+    f"{R}/pulls/{{pull_number}}/commits": "GET",
+    f"{R}/pulls/{{pull_number}}/reviews": "GET",
     f"{R}/rulesets": "GET POST",
     f"{R}/rulesets/{{ruleset_id}}": "GET PUT",
     "/orgs/{org}/teams/{team_slug}": "GET",
@@ -56,6 +60,12 @@ ENDPOINTS = {
 UNDESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
     # go-github's CreateUpdateEnvironment and Terraform's provider send it.
     ("PUT", f"{R}/environments/{{environment_name}}"): {"can_admins_bypass": {"type": "boolean"}},
+}
+
+# Permissions that GitHub's documentation has and the package does not.
+UNLISTED: dict[str, list[str]] = {
+    # https://docs.github.com/rest/actions/workflow-runs#re-run-a-job-from-a-workflow-run
+    f"POST {R}/actions/jobs/{{job_id}}/rerun": ["actions: write"],
 }
 
 
@@ -149,7 +159,8 @@ def main() -> None:
             if more:
                 made["anyOf"][0]["properties"] |= more
             lines[f"{method} {path}"] = {
-                "permissions": grants(apps["permissions"], method, path),
+                "permissions": UNLISTED.get(f"{method} {path}")
+                or grants(apps["permissions"], method, path),
                 "query": parameters(operation.get("parameters", []), openapi),
                 "body": made,
             }

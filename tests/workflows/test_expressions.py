@@ -288,6 +288,24 @@ JOBS: dict[tuple[str, str], list[Row]] = {
             ("true", "true", "success", True, False),
         ]
     ],
+    ("ci", "sign-off"): [
+        (event, {"changes": said("success", released=released)}, gone, runs)
+        for event in (SAME, FORK, QUEUE)
+        for released, gone, runs in [
+            ("true", False, True),
+            ("false", False, False),
+            ("true", True, False),
+        ]
+    ],
+    ("sign-off", "again"): [
+        (events.review(), {}, False, True),
+        (events.review("changes_requested"), {}, False, True),
+        (events.review("dismissed", action="dismissed"), {}, False, True),
+        (events.review("commented"), {}, False, False),
+        (events.review(head="grace/flight-delays"), {}, False, False),
+        (PUSH, {}, False, False),
+    ],
+    ("sign-off", "record"): [(PUSH, {}, False, True), (events.review(), {}, False, False)],
     ("ci", "comment"): [
         (event, {"pictures": said(result)}, cancelled, result == "success" and not cancelled)
         for event in (SAME, FORK, PUSH)
@@ -597,6 +615,8 @@ def starts(on: Any, event: Event, file: str = "src/x.py") -> bool:
         return False
     if _touches(filters.get("paths-ignore", []), file):
         return False
+    if event.name == "pull_request_review":
+        return event.payload["action"] in filters["types"]
     if event.name == "pull_request":
         types = filters.get("types", ["opened", "synchronize", "reopened"])
         branch = event.payload["pull_request"]["base"]["ref"]
@@ -649,6 +669,11 @@ TAG = replace(FIRST, ref="refs/tags/v0.2.0")
         ("report-cleanup", events.pull_request(action="closed"), True),
         ("report-cleanup", events.pull_request(action="synchronize"), False),
         ("report-cleanup", PUSH, False),
+        ("sign-off", events.review(), True),
+        ("sign-off", events.review("dismissed", action="dismissed"), True),
+        ("sign-off", events.review(action="edited"), False),
+        ("sign-off", SAME, False),
+        ("sign-off", PUSH, False),  # no environment changed
         ("docs", SAME, False),  # no page changed
         ("docs", BUTTON, True),
     ],
@@ -695,6 +720,8 @@ def test_a_file_that_was_merged_starts_what_it_matters_to(
     docs = Workflow.read(folder / "docs.yml").content["on"]
     for event in (SAME, PUSH):
         assert starts(docs, event, file) == file.endswith(".md")
+    noted = Workflow.read(folder / "sign-off.yml").content["on"]
+    assert starts(noted, PUSH, file) == (file == "environments/prod/release.env")
     assert not starts(cd, SAME, file)
     assert not starts(deploy, SAME, file)
 

@@ -37,7 +37,7 @@ def workflows(root: Path) -> dict[str, File]:
 @pytest.mark.parametrize("remote", REMOTES)
 def test_a_bake_keeps_the_rule(baked: Callable[..., Path], remote: str, name: str) -> None:
     found = workflows(baked(data_remote=remote))
-    known = {"cd", "ci", "deploy", "promote", "report-cleanup", "rollback"}
+    known = {"cd", "ci", "deploy", "promote", "report-cleanup", "rollback", "sign-off"}
     assert {f"{each}.yml" for each in known} <= set(found)
     assert {file: [*RULES[name](text)] for file, text in found.items()} == dict.fromkeys(found, [])
 

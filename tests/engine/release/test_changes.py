@@ -204,7 +204,7 @@ def test_status_says_what_is_where_and_what_waits(repository: Repository) -> Non
 
 def test_work_on_a_proposed_branch_is_not_replaced(repository: Repository, tmp_path: Path) -> None:
     """What somebody settled there stays, here and at the remote."""
-    base = Revision(repository.git("rev-parse", "HEAD"))
+    base = Revision(repository.head)
 
     def proposed(text: str) -> str:
         proposal = Proposal("update/9", "Update", {Path("note"): text})

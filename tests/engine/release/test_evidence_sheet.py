@@ -9,8 +9,8 @@ from engine.released import Repository
 from markdown_it import MarkdownIt
 
 from mlops.git.revision import Revision
+from mlops.release.hop import Hop, State
 from mlops.release.journal import Landing
-from mlops.release.trace import Hop, State
 from mlops.report.evidence import markdown, page, sheet
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)

@@ -24,9 +24,10 @@ from mlops.release.evidence import (
     evidence_path,
     evidence_text,
 )
+from mlops.release.hop import Hop
 from mlops.release.lineage import committed, exports, md5, of_commit
 from mlops.release.state import policy_path, release_path
-from mlops.release.trace import Hop, trace
+from mlops.release.trace import trace
 
 QUERY = "select 1\n"
 SOURCES = {

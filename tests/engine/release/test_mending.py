@@ -35,7 +35,7 @@ each_broken = pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
 
 
 def head(repository: Repository) -> Revision:
-    return Revision(repository.git("rev-parse", "HEAD"))
+    return Revision(repository.head)
 
 
 def merge(repository: Repository, proposal: Proposal) -> None:

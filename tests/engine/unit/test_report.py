@@ -11,23 +11,24 @@ from pathlib import Path
 
 import pytest
 from engine import made
-from engine.stored import Stored, fitted, rows
+from engine.stored import STAGES, Stored, fitted, rows
 from engine.workspace import root
 from markdown_it import MarkdownIt
 
 from mlops import paths
 from mlops.config.fairness import Parity
+from mlops.config.hyperparameters import NetworkClassifierParams
 from mlops.config.params import load_params
 from mlops.data.inputs import model_inputs
 from mlops.errors import InputError
 from mlops.facts import as_json
 from mlops.files import write_json
-from mlops.git.revision import Revision
+from mlops.git.revision import WORKSPACE, Revision
 from mlops.judging.comparison import compare
 from mlops.judging.paired import Compared
 from mlops.learning import plots
 from mlops.pipeline import TOOK, stage
-from mlops.report import change, comment, markdown
+from mlops.report import change, comment, markdown, pictures
 from mlops.report.headline import headline
 from mlops.report.pictures import DARK, draw_both, foremost, recoloured
 from mlops.report.report import report
@@ -628,3 +629,25 @@ def test_sizes_that_were_tried_are_drawn(planted: Stored) -> None:
     assert "pruning.png" in page.pictures
     write_json(paths.PRUNING, [])
     assert "pruning.png" not in _check(_report("main")[1]).pictures
+
+
+def test_the_loss_by_step_and_the_layers_are_drawn(planted: Stored) -> None:
+    """Of the rows that each learned from, and of those that were held back, as far as logged."""
+    curves = paths.TRAINING_LOG / "plots" / "metrics"
+    stages = {**STAGES, "train": {**STAGES["train"], "plots": [str(curves.parent)]}}
+    planted.write("dvc.yaml", {"stages": stages})
+    curves.mkdir(parents=True)
+    for name in ("loss", "validation_loss"):
+        lines = [f"{step}\t{1 / (step + 1)}" for step in range(1000)]
+        (curves / f"{name}.tsv").write_text(f"step\t{name}\n" + "\n".join(lines))
+    planted.put("good")
+    planted.ran()
+    layers = {"estimator": "network", **NetworkClassifierParams().model_dump(mode="json")}
+    write_json(paths.CHOSEN, layers)
+    assert {"learning.png", "architecture.png"} <= {*_check(_report("poor")[1]).pictures}
+    poor = Revision.of("poor")
+    assert poor
+    found = pictures._losses(WORKSPACE, "validation_loss")
+    assert len(found) == plots.POINTS
+    assert (found[0], found[-1]) == ((0, 1.0), (999, 0.001))
+    assert pictures._losses(poor, "loss") == [], "it logged none"

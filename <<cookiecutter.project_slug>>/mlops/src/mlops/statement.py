@@ -115,6 +115,22 @@ class Risks(Section):
 
 Texts = Annotated[list[Text], Field(min_length=1)]
 
+_LOGIN = re.compile(r"@[A-Za-z0-9][A-Za-z0-9_-]{0,38}")
+# Who signs for a release: whoever it is for, and whoever runs it.
+Role = Literal["business", "technical"]
+
+
+def _login(text: str) -> str:
+    """A login of GitHub's, without the sign that people write before it."""
+    if "/" in text:
+        raise ValueError(f"{text!r:.60}: no workflow may look into a team; name its people")
+    if not _LOGIN.fullmatch(text):
+        raise ValueError(f"{text!r:.60} is no login of GitHub's, as @ada")
+    return text.removeprefix("@")
+
+
+Logins = Annotated[list[Annotated[str, AfterValidator(_login)]], Field(min_length=1)]
+
 
 class Statement(Section):
     """What the owner says of the model. What is not said is None.
@@ -129,6 +145,8 @@ class Statement(Section):
         owner: the person or role that is accountable.
         technical_contact, domain_expert: who knows how it is made, and what it is about.
         deputies: who knows as much when they are away.
+        approvers: who signs for releases, by role, as logins of GitHub's. An environment's
+            `approvals` ask for it.
         teams: who hands data in, and who uses the answers.
         sources: the terms of each source of params.yaml, by its path.
         regulation: its class in the EU's AI Act (2024/1689).
@@ -150,6 +168,7 @@ class Statement(Section):
     technical_contact: Text | None = None
     domain_expert: Text | None = None
     deputies: Texts | None = None
+    approvers: dict[Role, Logins] | None = None
     teams: Teams | None = None
     sources: Annotated[dict[str, SourceTerms], Field(min_length=1)] | None = None
     regulation: Literal["minimal", "limited", "high"] | None = None
@@ -210,6 +229,7 @@ owner: null # who is accountable: a person, or a role
 technical_contact: null
 domain_expert: null
 deputies: null # who knows as much when these are away: a list
+approvers: null # who signs for releases on GitHub: {business: ["@ada"], technical: ["@grace"]}
 teams: null # {supply: [who hands data in], use: [who uses the answers]}
 
 # sources: # the terms of each source in params.yaml

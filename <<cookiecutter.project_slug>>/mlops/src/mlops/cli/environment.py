@@ -9,7 +9,7 @@ from ..errors import CheckError, InputError
 from .options import DryRun, Json, Trunk, print_json, trunk
 
 if TYPE_CHECKING:
-    from ..release.trace import Hop
+    from ..release.hop import Hop
 
 app = typer.Typer()
 

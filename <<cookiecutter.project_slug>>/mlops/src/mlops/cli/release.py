@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import CheckError
+from ..errors import CheckError, InputError
 from ..paths import RELEASE
 from .options import DryRun, Reason, Trunk, trunk
 
@@ -224,6 +224,56 @@ def guard(base: Trunk = None) -> None:
     if lines:
         raise CheckError("\n".join(lines))
     typer.echo("environments change by the rules")
+
+
+@app.command()
+def sign_off(
+    number: Annotated[
+        int | None, typer.Argument(help="The number of the pull request.", min=1)
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Instead, note who approved what was merged.")
+    ] = False,
+    base: Trunk = None,
+) -> None:
+    """Check that those approved a release whom its environment asks.
+
+    Reads the reviews of the pull request from GitHub. Exit code 3 while one is missing: for each
+    role in `approvals` of policy.yaml, that of a person whom `approvers` in model.yaml names, of
+    the last commit, and who wrote none of it. Going back to an earlier release needs none.
+
+    \b
+    mlops sign-off 12
+    """
+    import os
+
+    from ..errors import ProjectError
+    from ..git.revision import Revision
+    from ..github.api import Api, Refused, repository
+    from ..github.reviews import pull_request
+    from ..release import sign_off
+
+    if record == (number is not None):
+        raise InputError("give the number of a pull request, or --record")
+    at, head = trunk(base), Revision.of("HEAD")
+    changes = sign_off.asked(at, head) if head and not record else []
+    if not changes and not record:
+        typer.echo("no environment that asks for approvals gets another release")
+        return
+    api = Api(repository(os.environ.get("GH_REPO")))
+    try:
+        if number is None:
+            for line in sign_off.record(at, api):
+                typer.echo(line)
+            return
+        pull = pull_request(number, api)
+    except Refused as refused:
+        raise ProjectError(str(refused)) from None
+    if waits := [*filter(None, (sign_off.unsigned(each, pull) for each in changes))]:
+        raise CheckError("\n".join(waits))
+    for change in changes:
+        for approval in sign_off.approvals(change, pull):
+            typer.echo(f"{change.environment}: {approval.role}: {approval}")
 
 
 def _with_notes(

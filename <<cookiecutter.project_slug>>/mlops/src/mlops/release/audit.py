@@ -23,10 +23,13 @@ from .evidence import Evidence, load_evidence
 from .governance import lacking
 from .guard import refusals
 from .history import Stretch, arrivals, stretches
+from .hop import Hop, State
 from .journal import Landing, arrival, authors, signature
 from .lineage import md5
+from .proposal import hosted
+from .sign_off import signed
 from .state import QUARANTINE, Policy, Release, named, policy_path, quarantined, release_path
-from .trace import Hop, State, trace
+from .trace import trace
 from .watched import alarms
 
 _SHAPE = "give a day or a moment: 2027-03-01, 2027-03-01T12:00 or 2027-03-01T12:00+01:00"
@@ -187,6 +190,7 @@ def _answering(
         _came(environment, release, evidence, stretch, landed, now),
         _by_the_rules(stretch),
         _approved(environment, stretch, landed),
+        *signed(environment, stretch.at, base, hosted()),
         _went(environment, stretch, base, now),
     ]
     return Answering(

@@ -18,8 +18,9 @@ from ..paths import PARAMS, STATEMENT
 from ..statement import Statement, parse_statement
 
 ALL = "all"
-# What that stands for: of callers servers without tokens know nothing, so they go by their name.
-EVERYTHING = [key for key in Statement.model_fields if key != "callers"]
+# What that stands for: of callers servers without tokens know nothing, so they go by their name,
+# and approvers are for environments with `approvals`.
+EVERYTHING = [key for key in Statement.model_fields if key not in ("callers", "approvers")]
 # So long before a review is overdue, people are told.
 NOTICE = timedelta(days=30)
 

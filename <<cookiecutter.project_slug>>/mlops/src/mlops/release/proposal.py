@@ -137,7 +137,7 @@ def publish(proposal: Proposal, commit: str, unless_closed: bool = False) -> str
     if "origin" not in git("remote").split():
         git("update-ref", proposal.ref, commit)
         return f"Next: git merge --ff-only {proposal.branch}"
-    api = _github()
+    api = hosted()
     if api and unless_closed and (url := _closed_by_hand(proposal, api)):
         raise CheckError(
             f"{proposal.branch}: somebody closed it, so that it is not proposed again by itself; "
@@ -154,11 +154,12 @@ def publish(proposal: Proposal, commit: str, unless_closed: bool = False) -> str
         ) from None
 
 
-def _github() -> Api | None:
+def hosted() -> Api | None:
     """The API of the remote's repository, where that is on GitHub and `gh` is there to ask it."""
     # What `gh` takes for its repository, too: https://cli.github.com/manual/gh_help_environment
     named = os.environ.get("GH_REPO")
-    on_github = named or "github.com" in git("remote", "get-url", "origin")
+    there = "origin" in git("remote").split()
+    on_github = named or (there and "github.com" in git("remote", "get-url", "origin"))
     return Api(repository(named)) if on_github and shutil.which("gh") else None
 
 

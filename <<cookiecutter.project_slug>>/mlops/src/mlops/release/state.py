@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..files import parse
 from ..git.revision import Revision
 from ..printable import printable
+from ..statement import Role
 from .governance import Wanted
 
 ENVIRONMENTS = Path("environments")
@@ -116,6 +117,7 @@ class Policy(Section):
         freeze: times in which nothing is promoted.
         gates: bounds on the release's metrics, beside those of params.yaml.
         governance: what model.yaml must say before a release may come.
+        approvals: the roles of which somebody has to approve it on GitHub: see sign_off.
     """
 
     requires: str | None
@@ -124,6 +126,7 @@ class Policy(Section):
     freeze: Annotated[list[Freeze], Field(default_factory=list)]
     gates: Annotated[dict[str, Gate], Field(default_factory=dict)]
     governance: Annotated[Wanted, Field(default_factory=list)]
+    approvals: Annotated[list[Role], Field(default_factory=list)]
 
 
 # What counts where a policy cannot be read.

@@ -1,16 +1,14 @@
 """From what runs back to the raw data: every hop of the lineage, each checked by its hash.
 
-A hop is ok where two things were compared and fit, wrong where they do not, and else not checked,
-with the reason: what is only told is never ok. Nothing is made again; what is fetched is hashed.
+Nothing is made again; what is fetched is hashed. See hop for what the states of a step say.
 """
 
 import hashlib
 import json
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from ..errors import CheckError, InputError, ProjectError, first_line
 from ..git.revision import Output, Revision, git, is_shallow
@@ -20,36 +18,15 @@ from ..serving.client import Client
 from .declared import image_names, registry
 from .docker import docker
 from .evidence import Evidence, evidence_path, load_evidence
-from .history import SHALLOW
-from .journal import Landing, arrival, first_change, last_change
+from .history import SHALLOW, stretches
+from .hop import Hop
+from .journal import arrival, first_change, last_change
 from .lineage import facts, md5
+from .proposal import hosted
 from .settings import load
+from .sign_off import signed
 from .state import Release, environments, release_path
 from .target import LOOK_SECONDS
-
-State = Literal["ok", "wrong", "not checked"]
-
-
-@dataclass(frozen=True)
-class Hop:
-    """A step of the way back.
-
-    Attributes:
-        what: what is looked at.
-        value: what it is.
-        state: what came of it.
-        why: why it is wrong, or was not checked; None where it is ok.
-        landed: how it came to the branch that environments follow, as Git tells; None where it did
-            not come by a commit of its own.
-        taken: when data were, as provenance tells.
-    """
-
-    what: str
-    value: str
-    state: State
-    why: str | None = None
-    landed: Landing | None = None
-    taken: str | None = None
 
 
 def trace(what: str, base: Revision) -> Iterator[Hop]:
@@ -66,6 +43,8 @@ def trace(what: str, base: Revision) -> Iterator[Hop]:
             raise InputError(f"{what} has no release yet")
         release = found.id
         yield _running(what, found, base)
+        if known[what].policy.approvals:
+            yield from _signed(what, base)
         served = yield from _answering(load(what, base).url, release)
     else:
         release = what
@@ -86,6 +65,15 @@ def _running(environment: str, release: Release, base: Revision) -> Hop:
         why = f"not as {evidence_path(release.id)} says"
     landed = last_change(release_path(environment), base)
     return Hop("environment", value, "wrong" if why else "ok", why, landed)
+
+
+def _signed(environment: str, base: Revision) -> Iterator[Hop]:
+    """Who signed for what an environment has."""
+    if is_shallow():
+        yield Hop("signed", "not known", "not checked", SHALLOW)
+        return
+    brought = stretches(release_path(environment), base)[0].at
+    yield from signed(environment, brought, base, hosted())
 
 
 def _answering(url: str, release: str) -> Generator[Hop, None, str | None]:

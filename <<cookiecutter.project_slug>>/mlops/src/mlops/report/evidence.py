@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ..git.revision import Revision
 from ..printable import printable
 from ..project import PYPROJECT, parsed, table
-from ..release.trace import Hop, State
+from ..release.hop import Hop, State
 from .layout import layout
 from .markdown import tidy
 

@@ -10,8 +10,8 @@ from rich.table import Column, Table
 
 from ..digits import digits, signed
 from ..release.audit import Audit
+from ..release.hop import Hop
 from ..release.status import Status
-from ..release.trace import Hop
 from ..serving.load import Load
 
 if TYPE_CHECKING:  # scikit-learn takes seconds to import, and the status of releases needs none

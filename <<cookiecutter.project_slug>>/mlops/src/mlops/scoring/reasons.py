@@ -90,7 +90,7 @@ class Reasons:
 
 
 def _value(kind: str, value: Any) -> str:
-    if kind == "categorical":
+    if kind in ("categorical", "text"):
         return shown(str(value)) if value else "missing"
     if np.isnan(value):
         return "missing"

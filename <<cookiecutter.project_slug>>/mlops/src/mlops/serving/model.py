@@ -448,7 +448,7 @@ class ServedModel:
         self.run([self._example(PART_ROWS)])
 
     def _example(self, rows: int) -> Job:
-        values = {"categorical": "", "boolean": False, "numeric": 0.0, "datetime": 0.0}
+        values = {"boolean": False, "numeric": 0.0, "datetime": 0.0, "categorical": "", "text": ""}
         return Job("", rows, [[values[each.column.kind]] * rows for each in self.inputs.values()])
 
 
