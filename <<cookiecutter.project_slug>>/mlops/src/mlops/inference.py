@@ -60,8 +60,8 @@ class OnnxModel:
             )
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise InputError(f"{path}: not a model that onnxruntime can load: {error}") from error
-        self.inputs = {each.name: each.type for each in self._session.get_inputs()}
-        self._outputs = [each.name for each in self._session.get_outputs()]
+        self.inputs = {node.name: node.type for node in self._session.get_inputs()}
+        self._outputs = [node.name for node in self._session.get_outputs()]
         written = self._session.get_modelmeta().custom_metadata_map
         self.metadata = read_metadata(written)
         self._rows_at_once = TEXT_ROWS if _has_texts(self.metadata) else None
