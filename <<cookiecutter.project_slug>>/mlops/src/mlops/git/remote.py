@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import InputError, ProjectError
-from .revision import Revision, git, last_line, own_environment
+from .revision import Revision, git, own_environment, reason
 
 REMOTE = "origin"
 # Seconds that a question may take, and that objects may take to come.
@@ -75,5 +75,5 @@ def _asked(seconds: float, *arguments: str) -> str:
         process.communicate()
         raise Unreachable(f"no answer within {seconds:g} seconds") from None
     if process.returncode:
-        raise Unreachable(last_line(why))
+        raise Unreachable(reason(why))
     return told.decode()
