@@ -30,7 +30,7 @@ TEMPLATE = [helpers.ROOT / "README.md", *sorted((helpers.ROOT / "docs").glob("*.
 # Of the machine or of GitHub. With the subcommands whose files are looked for below.
 TOOLS = (
     *("amtool", "arm-none-eabi-gcc", "cat", "cc", "cd", "curl", "docker", "gh", "kubectl"),
-    *("kustomize", "mkdir", "umask", "promtool", "python", "git"),
+    *("kustomize", "mkdir", "umask", "promtool", "python", "git", "sudo"),
 )
 # What Typer's parser raises; of its classes it names this one alone.
 USAGE: Any = typer.BadParameter.__base__
