@@ -59,6 +59,34 @@ def shell_commands(text: str) -> list[str]:
     return [line for block in blocks(text) if block.language == "bash" for line in block.commands]
 
 
+@dataclass(frozen=True)
+class Page:
+    """A page as what somebody types from top to bottom.
+
+    Attributes:
+        sections: the commands of each block of shell, by the heading that it stands below; what
+            stands above the first one is below the empty one.
+        left: the headings that were not asked for yet.
+    """
+
+    sections: dict[str, list[list[str]]]
+    left: list[str]
+
+    @staticmethod
+    def read(path: Path) -> Page:
+        sections = {}
+        for number, part in enumerate(re.split(r"(?m)^## ", path.read_text(encoding="utf-8"))):
+            typed = [each.commands for each in blocks(part) if each.language == "bash"]
+            if typed:
+                sections[part.splitlines()[0] if number else ""] = typed
+        return Page(sections, [*sections])
+
+    def below(self, heading: str) -> list[list[str]]:
+        """Return the blocks below the next heading, which is to be this one."""
+        assert self.left[0] == heading, f"the page goes on with {self.left[0]}"
+        return self.sections[self.left.pop(0)]
+
+
 def inline_commands(text: str) -> list[str]:
     """Return the commands of the project that a page's sentences name; none with a placeholder."""
     sentences = FENCE.sub("", text)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,10 @@ from .printable import printable
 
 # Git and DVC ignore what begins so: a killed process leaves such a folder behind.
 TEMPORARY = ".tmp-"
+# A few lines of YAML can stand for more than fits into memory, by aliases of aliases.
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 8, 8
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -175,7 +180,8 @@ def _mistake(item: Any) -> str:
         case "value_error":
             return str(item["ctx"]["error"])
         case _:
-            return f"{item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
+            shown = _SHORT.repr(item["input"])
+            return f"{item['msg'][0].lower()}{item['msg'][1:]}, not {shown}"
 
 
 def read_bytes(path: Path) -> bytes:
