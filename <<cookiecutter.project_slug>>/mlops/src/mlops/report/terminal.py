@@ -176,7 +176,7 @@ def _long(seconds: float) -> str:
 
 def show_audit(found: Audit) -> None:
     """Print which releases answered, each with its steps."""
-    show_hops(found.history)
+    show_hops([*found.history, *found.log])
     for each in found.answering:
         until = f"{each.until:%Y-%m-%d %H:%M} UTC" if each.until else "now"
         Console(markup=False, emoji=False, soft_wrap=True).print(
