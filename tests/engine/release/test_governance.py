@@ -99,6 +99,19 @@ def test_a_review_that_is_overdue_stops_releases_until_it_is_done(governed: Repo
     assert refused(governed, release, "prod") == []
 
 
+@pytest.mark.parametrize(("review", "lines"), [("2031-01-01", 0), ("2031-01-04", 4)])
+def test_a_review_that_nobody_will_do_is_none(
+    governed: Repository, review: str, lines: int
+) -> None:
+    release = governed.live("dev", "staging")
+    state(governed, review=review)
+    told = refused(governed, release, "prod")
+    assert len(told) == lines
+    assert all("is more than a year away; set an earlier date" in line for line in told)
+    state(governed, review="9999-12-31")
+    assert len(refused(governed, release, "prod")) == 4
+
+
 def test_going_back_waits_for_no_review(governed: Repository) -> None:
     first = governed.live("dev", "staging", "prod")
     governed.live("dev", "staging", "prod")

@@ -6,6 +6,7 @@ one file says is held against another: a commit's time against those that it sta
 its evidence, a change against the guard, a release against everything that `trace` looks at.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from .state import QUARANTINE, Policy, Release, named, policy_path, quarantined,
 from .trace import trace
 from .watched import alarms
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SHAPE = "give a day or a moment: 2027-03-01, 2027-03-01T12:00 or 2027-03-01T12:00+01:00"
 
 
@@ -109,11 +111,12 @@ def period(text: str, now: datetime) -> Period:
     Raises InputError where it is none, or is to come.
     """
     try:
-        if len(text) == len("2027-03-01"):
+        if _DAY.fullmatch(text):
             start = datetime.combine(date.fromisoformat(text), time(), UTC)
             end = start + timedelta(days=1)
         else:
-            start = datetime.fromisoformat(text)
+            # Python reads a date without a time, or a week, as a midnight that nobody means.
+            start = datetime.fromisoformat(text if "T" in text else "")
             start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
             end = start + timedelta(microseconds=1)
     except (ValueError, OverflowError):
