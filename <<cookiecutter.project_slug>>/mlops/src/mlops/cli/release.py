@@ -301,7 +301,8 @@ def sign_off(
             return
         pull = pull_request(number, api)
     except Refused as refused:
-        raise ProjectError(str(refused)) from None
+        which = "" if number is None else f"pull request {number}: "
+        raise ProjectError(f"{which}{refused}") from None
     if waits := [*filter(None, (sign_off.unsigned(each, pull) for each in changes))]:
         raise CheckError("\n".join(waits))
     for change in changes:
