@@ -269,7 +269,7 @@ def sign_off(
     ] = False,
     base: Trunk = None,
 ) -> None:
-    """Check that those approved a release whom its environment asks.
+    """Check that a release has the approvals it needs.
 
     Reads the reviews of the pull request from GitHub. Exit code 3 while one is missing: for each
     role in `approvals` of policy.yaml, that of a person whom `approvers` in model.yaml names, of
