@@ -60,7 +60,9 @@ BAKED = tuple(f"bake/test_{each}.py" for each in ("checks", "commands", "editors
 BAKED += tuple(f"bake/test_{each}.py" for each in ("options", "rendering", "site"))
 REPRODUCED = (
     "engine/end_to_end/test_pipeline.py",
+    "engine/release/test_accessible.py",
     "engine/release/test_apply.py",
+    "engine/release/test_pages.py",
     "engine/release/test_trace.py",
     "engine/unit/test_recount.py::test_the_gate_goes_by_what_is_counted",
     "engine/unit/test_revision.py::test_this_pipeline_makes_the_same_model_again",

@@ -30,7 +30,7 @@ TEMPLATE = [helpers.ROOT / "README.md", *sorted((helpers.ROOT / "docs").glob("*.
 # Of the machine or of GitHub. With the subcommands whose files are looked for below.
 TOOLS = (
     *("amtool", "arm-none-eabi-gcc", "cat", "cc", "cd", "curl", "docker", "gh", "kubectl"),
-    *("kustomize", "mkdir", "umask", "promtool", "python", "git", "uvx"),
+    *("kustomize", "mkdir", "umask", "promtool", "python", "git"),
 )
 # What Typer's parser raises; of its classes it names this one alone.
 USAGE: Any = typer.BadParameter.__base__
@@ -146,12 +146,23 @@ def check_files(words: list[str], project: Path) -> None:
             raise Refused(f"no {name}")
 
 
+def check_uvx(words: list[str], project: Path) -> None:
+    """Look for the questions that answers are given to, and for the choices."""
+    for word in words:
+        name, sign, answer = word.partition("=")
+        if sign and name not in helpers.QUESTIONS:
+            raise Refused(f"cookiecutter.json: no question {name}")
+        if sign and answer not in helpers.CHOICES.get(name, [answer]):
+            raise Refused(f"cookiecutter.json: {name}: no choice {answer}")
+
+
 CHECKS: dict[str, Callable[[list[str], Path], None]] = {
     "mlops": check_mlops,
     "dvc": check_dvc,
     "make": check_make,
     "uv": check_uv,
     "python": check_python,
+    "uvx": check_uvx,
     "gh": check_gh,
 }
 
@@ -217,6 +228,8 @@ def test_commands_of_the_template(project: Path) -> None:
         "kubectl apply --kustomize deploy/flex",
         "docker build --file=deploy/images/sreving.Dockerfile",
         "mlpos status",
+        "uvx cookiecutter gh:org/mlops-template --no-input taks=regression",
+        "uvx cookiecutter gh:org/mlops-template --no-input task=regresion",
     ],
 )
 def test_a_command_that_is_not_so_is_found(project: Path, tmp_path: Path, command: str) -> None:

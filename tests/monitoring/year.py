@@ -406,7 +406,8 @@ fewer retrainings, and asserts what is said here.
 </picture>
 
 From the first new model on, the mean {metric} is **{with_it:.3f}** with retraining, and
-**{without:.3f}** without: {gain}. Retraining helped in {share}.
+**{without:.3f}** without: {gain}.
+Retraining helped in {share}.
 
 {months}
 

@@ -69,6 +69,7 @@ def desk(released: Released, tmp_path: Path) -> Iterator[Desk]:
     prod = folder / "environments/prod"
     prod.joinpath("config.env").write_text(
         f"LISTEN=127.0.0.1:{port}\nREPLICAS=1\nCPUS=1\nMEMORY=512M\nMLOPS_WORKERS=1\n"
+        "MLOPS_LOG=/log\n"
     )
     (prod / "policy.yaml").write_text("requires: staging\nhold: null\n")
     # Evidence of a release that is to be barred: a file is enough.

@@ -4,6 +4,7 @@ written in them; nothing that a project keeps or commits quotes one."""
 import json
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from mlops.data.inputs import columns, model_inputs, seen_categories
 from mlops.data.profile import profile
 from mlops.errors import InputError
 from mlops.export.c import write
-from mlops.inference import OnnxModel
+from mlops.inference import TEXT_ROWS, OnnxModel
 from mlops.learning.background import background
 from mlops.learning.declared import Encoding, FeatureFile, declared
 from mlops.learning.estimators import build, finish
@@ -221,3 +222,23 @@ def test_a_feature_made_of_a_text_has_words_too(tmp_path: Path) -> None:
     made.export(model, CONTRACT, tmp_path / "model.onnx")
     said = OnnxModel(tmp_path / "model.onnx").predict(columns(inputs))
     np.testing.assert_allclose(said["probability"], model.predict(inputs)["probability"], atol=1e-6)
+
+
+def test_a_long_text_takes_no_memory_for_each_of_many_rows(tmp_path: Path) -> None:
+    """The runtime makes all rows as wide as the one with most words: so they come a few at a time,
+    and say the same."""
+    made.export(_model("linear", {"hash_words": 64}), CONTRACT, tmp_path / "model.onnx")
+    model, rows = OnnxModel(tmp_path / "model.onnx"), model_inputs(_rows(200, 3), CONTRACT)
+    rows.loc[0, "said"] = "a " * 10_000
+    asked: list[int] = []
+    session = model._session
+    model._session = SimpleNamespace(
+        run=lambda names, feeds: asked.append(len(feeds["said"])) or session.run(names, feeds)  # type: ignore[func-returns-value]
+    )
+    together = model.predict(columns(rows))
+    assert asked == [TEXT_ROWS] * 3 + [200 - 3 * TEXT_ROWS]
+    for row in (0, 1, 199):
+        alone = model.predict(columns(rows.iloc[[row]]))
+        for name, values in together.items():
+            if values.dtype.kind == "f":
+                np.testing.assert_allclose(values[[row]], alone[name], rtol=1e-5)

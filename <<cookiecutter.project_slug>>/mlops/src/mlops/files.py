@@ -62,11 +62,11 @@ def significant(value: float, digits: int = 6) -> float:
 
 def flat(content: dict[str, Any], prefix: str = "") -> dict[str, object]:
     """The leaves of nested dictionaries by their dotted names."""
-    found: dict[str, object] = {}
+    leaves: dict[str, object] = {}
     for name, value in content.items():
         nested = isinstance(value, dict)
-        found |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
-    return found
+        leaves |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return leaves
 
 
 def read_json(path: Path) -> Any:
@@ -145,17 +145,17 @@ def strict_json(text: str, path: Path) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    content = dict(pairs)
+    if len(content) < len(pairs):
         raise ValueError("a key stands twice in an object")
-    return found
+    return content
 
 
 def _finite(text: str) -> float:
-    found = float(text)
-    if not math.isfinite(found):
+    number = float(text)
+    if not math.isfinite(number):
         raise ValueError(f"{text:.30} is no finite number")
-    return found
+    return number
 
 
 def explain(error: ValidationError) -> list[str]:

@@ -219,6 +219,4 @@ def _require_right(what: str, hops: "list[Hop]", strict: bool) -> None:
     states = [each.state for each in hops]
     wrong, unchecked = states.count("wrong"), states.count("not checked")
     if wrong or (strict and unchecked):
-        raise CheckError(
-            f"{what}: of {len(hops)} steps {wrong} are wrong and {unchecked} were not checked"
-        )
+        raise CheckError(f"{what}: of {len(hops)} steps, {wrong} wrong and {unchecked} not checked")

@@ -154,7 +154,8 @@ def _architecture(change: Change, folder: Path) -> list[str]:
     colours = {"architecture": architecture.LIGHT, "architecture-dark": architecture.DARK}
     for name, of_page in colours.items():
         drawn = architecture.picture(network, change.params.task, of_page)
-        (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(drawn, scale=2))
+        framed = _framed(drawn, str(of_page.page))
+        (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(framed, scale=2))
     return ["architecture"]
 
 
