@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import CheckError, InputError
-from .options import DryRun, Json, Trunk, print_json, trunk
+from .options import DryRun, Json, Log, Trunk, print_json, trunk
 
 if TYPE_CHECKING:
     from ..release.hop import Hop
@@ -219,6 +219,7 @@ def audit(
     when: Annotated[
         str, typer.Option("--at", help="A day or a moment: 2027-03-01, 2027-03-01T12:00 (UTC).")
     ],
+    log: Log = None,
     base: Trunk = None,
     json: Json = False,
     markdown: Annotated[bool, typer.Option("--md", help="Print a sheet in Markdown.")] = False,
@@ -229,15 +230,18 @@ def audit(
     """Show which model answered at a time, and on whose word.
 
     Of each release that the environment had then: from when to when, who approved it, its metrics
-    with intervals, what went wrong, and the way back to its data as `mlops trace` goes it. Exit
+    with intervals, what went wrong, and the way back to its data as `mlops trace` goes it. The
+    prediction log, where it is at hand, says which release really answered, and who asked. Exit
     code 3 when a step is wrong.
 
     \b
     mlops audit prod --at 2027-03-01
     mlops audit prod --at 2027-03-01T12:30+01:00 --md > audit.md
     """
+    from dataclasses import replace
     from datetime import UTC, datetime
 
+    from ..monitoring.answered import answered
     from ..release import audit
     from ..report import audit as face
     from ..report import terminal
@@ -247,6 +251,7 @@ def audit(
     at, now = trunk(base), datetime.now(UTC)
     asked = audit.period(when, now)
     found = audit.audit(environment, asked, at, now)
+    found = replace(found, log=answered(environment, asked.start, asked.end, at, log))
     if json:
         print_json(found)
     elif markdown:

@@ -269,7 +269,7 @@ def sign_off(
     ] = False,
     base: Trunk = None,
 ) -> None:
-    """Check that those approved a release whom its environment asks.
+    """Check that a release has the approvals it needs.
 
     Reads the reviews of the pull request from GitHub. Exit code 3 while one is missing: for each
     role in `approvals` of policy.yaml, that of a person whom `approvers` in model.yaml names, of
@@ -301,7 +301,8 @@ def sign_off(
             return
         pull = pull_request(number, api)
     except Refused as refused:
-        raise ProjectError(str(refused)) from None
+        which = "" if number is None else f"pull request {number}: "
+        raise ProjectError(f"{which}{refused}") from None
     if waits := [*filter(None, (sign_off.unsigned(each, pull) for each in changes))]:
         raise CheckError("\n".join(waits))
     for change in changes:
