@@ -41,7 +41,7 @@ TOOLS = (
         "gh",
         "kubectl",
     ),
-    *("kustomize", "mkdir", "umask", "promtool", "python", "git"),
+    *("kustomize", "mkdir", "umask", "promtool", "python", "git", "sudo"),
 )
 # What Typer's parser raises; of its classes it names this one alone.
 USAGE: Any = typer.BadParameter.__base__
