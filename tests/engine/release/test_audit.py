@@ -21,7 +21,9 @@ from mlops.release import changes
 from mlops.release.audit import Audit, audit, had, period
 from mlops.release.hop import Hop
 from mlops.release.state import QUARANTINE, policy_path, release_path
+from mlops.release.status import status
 from mlops.release.watched import alarms
+from mlops.report import terminal
 from mlops.report.audit import markdown
 
 DAY = timedelta(days=1)
@@ -126,6 +128,12 @@ def test_what_came_next_and_why(lively: Repository) -> None:
         ("dev", "2030-02-30", "--at 2030-02-30: give a day or a moment"),
         ("dev", "0001-01-01T00:00+23:00", "give a day or a moment"),
         ("dev", "", "give a day or a moment"),
+        ("dev", "20300104", "--at 20300104: give a day or a moment"),
+        ("dev", "2030-W01", "--at 2030-W01: give a day or a moment"),
+        ("dev", "2030-W01-5", "--at 2030-W01-5: give a day or a moment"),
+        ("dev", "２０３０-01-04", "give a day or a moment"),
+        ("dev", "2030-01-04 ", "give a day or a moment"),
+        ("dev", "2030-01-04T25:00", "give a day or a moment"),
     ],
 )
 def test_a_question_without_an_answer_is_a_line(
@@ -351,6 +359,20 @@ def test_a_line_of_quarantine_is_told_and_one_that_is_taken_out_is_wrong(
     first, second = audited(lively, "2030-01-04").answering
     assert others(first.incidents) == {}
     assert "took the line out" in others(second.incidents)["quarantine"]
+
+
+def test_what_people_wrote_commands_no_terminal(
+    lively: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = "evil \x1b[2J\u202e\n::error::x"
+    lively.commit({str(policy_path("dev")): f"requires: null\nhold: {json.dumps(reason)}\n"})
+    lively.now += DAY
+    terminal.show_audit(audited(lively, "2030-02-01"))
+    terminal.show_status(status(head(lively), lively.now))
+    said = capsys.readouterr().out
+    assert said.count("evil \\x1b[2J\\u202e\\n::error::x") == 2
+    assert "\x1b[2J" not in said
+    assert "\u202e" not in said
 
 
 def test_a_review_that_was_overdue_on_that_day(lively: Repository) -> None:

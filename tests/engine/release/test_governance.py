@@ -99,6 +99,19 @@ def test_a_review_that_is_overdue_stops_releases_until_it_is_done(governed: Repo
     assert refused(governed, release, "prod") == []
 
 
+@pytest.mark.parametrize(("review", "lines"), [("2031-01-01", 0), ("2031-01-04", 4)])
+def test_a_review_that_nobody_will_do_is_none(
+    governed: Repository, review: str, lines: int
+) -> None:
+    release = governed.live("dev", "staging")
+    state(governed, review=review)
+    told = refused(governed, release, "prod")
+    assert len(told) == lines
+    assert all("is more than a year away; set an earlier date" in line for line in told)
+    state(governed, review="9999-12-31")
+    assert len(refused(governed, release, "prod")) == 4
+
+
 def test_going_back_waits_for_no_review(governed: Repository) -> None:
     first = governed.live("dev", "staging", "prod")
     governed.live("dev", "staging", "prod")
@@ -218,7 +231,11 @@ def test_a_promotion_says_what_it_changes(governed: Repository) -> None:
     governed.commit({"params.yaml": f"{source}train: {{seed: 7}}\n"})
     governed.commit({"reports/fairness.json": json.dumps(groups)})
     governed.git("commit", "--quiet", "--allow-empty", "--message", "Mend <b>it</b> | @all")
-    to = governed.evidence(metrics={"roc_auc": 0.75}, verdict="better")
+    to = governed.evidence(
+        metrics={"roc_auc": 0.75},
+        verdict="better",
+        files={"reports/intervals.json": json.dumps({"roc_auc": {"low": 0.71, "high": 0.79}})},
+    )
     governed.commit(governed.files(to, "dev"))
     governed.commit(copy(to.release, "staging"))
     head = Revision(governed.head)
@@ -226,7 +243,7 @@ def test_a_promotion_says_what_it_changes(governed: Repository) -> None:
     for line in (
         "It replaces <code>r1</code>, trained on the same data.",
         "Against <code>r1</code> on the same test rows, when it was made: **better**.",
-        "| roc_auc | 0.700 | 0.750 |",
+        "| roc_auc | 0.700 | 0.750 (0.710 to 0.790) |",
         "| error by sex | – | 0.0625 |",
         "| <code>train.seed</code> | – | <code>7</code> |",
         "- [x] it was live in staging",
@@ -251,6 +268,20 @@ def test_a_first_release_has_notes_too(governed: Repository) -> None:
     assert "There is nothing in dev yet." in told
     assert "For people" not in told
     assert "| roc_auc | – | 0.700 |" in told
+    assert "bytes of the model" not in told
+
+
+def test_notes_tell_how_large_the_model_is_and_pass_over_what_nobody_can_read(
+    governed: Repository,
+) -> None:
+    evidence = governed.evidence()
+    lock = json.loads(Path("dvc.lock").read_text())
+    lock["stages"]["all"]["outs"][0] |= {"size": 12345}
+    files = {"dvc.lock": json.dumps(lock), "reports/intervals.json": '{"roc_auc": 1}'}
+    head = Revision(governed.commit({**files}))
+    evidence = evidence.model_copy(update={"git_sha": str(head.commit)})
+    told = notes(environments(head)["dev"], evidence, head, governed.now)
+    assert "| roc_auc | – | 0.700 |\n| bytes of the model | – | 12,345 |\n" in told
 
 
 @pytest.mark.parametrize(

@@ -334,6 +334,11 @@ def noted(repository: Repository, edit: Callable[[dict[str, Any]], object]) -> N
             "the note of its commit is of another in prod",
             "the note of its commit is of another in prod",
         ),
+        (
+            lambda told: told["approvals"][0].update(login="ada\x1b[2J"),
+            "approvals.0.login: string should match pattern",
+            "approvals.0.login: string should match pattern",
+        ),
         (lambda told: told.pop("head"), "head: this key is missing", "head: this key is missing"),
     ],
 )
@@ -344,6 +349,7 @@ def test_a_note_that_somebody_edited_is_wrong(
     noted(repository, edit)
     for api, told in ((API, online), (None, offline)):
         first, *_ = steps(repository, api)
+        assert "\x1b" not in str([*signed("prod", head(repository), head(repository), api)])
         assert first[1] == ("wrong" if told else "not checked")
         assert told in first[2]
 

@@ -74,9 +74,10 @@ class OnnxModel:
         step = self._rows_at_once or max(rows, 1)
         parts = [
             self._session.run(
-                self._outputs, {name: feed[start : start + step] for name, feed in feeds.items()}
+                self._outputs,
+                {name: values[first : first + step] for name, values in feeds.items()},
             )
-            for start in range(0, max(rows, 1), step)
+            for first in range(0, max(rows, 1), step)
         ]
         results = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return dict(zip(self._outputs, results, strict=True))

@@ -17,7 +17,7 @@ from .files import load, parse
 from .paths import STATEMENT
 
 _PLACEHOLDER = re.compile(
-    r"[\s.?_x-]*|todo.*|tbd.*|fixme.*|to be (filled|done|defined).*|<.*>", re.I
+    r"[\W_x]*|n/?a|todo.*|tbd.*|fixme.*|to be (filled|done|defined).*|<.*>", re.I
 )
 
 

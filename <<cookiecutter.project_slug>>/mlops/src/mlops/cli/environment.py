@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import CheckError, InputError
-from .options import DryRun, Json, Trunk, print_json, trunk
+from .options import DryRun, Json, Log, Trunk, print_json, trunk
 
 if TYPE_CHECKING:
     from ..release.hop import Hop
@@ -99,6 +99,48 @@ def stop(
 
 
 @app.command()
+def agent(
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
+    target: Annotated[
+        str | None, typer.Option(help="Of export.targets, for a device that runs no server.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the target's files are found: a link.")
+    ] = None,
+    command: Annotated[
+        str, typer.Option("--run", help="What to run with them, such as `make flash`.")
+    ] = "",
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two rounds.")] = 60,
+    once: Annotated[bool, typer.Option("--once", help="One round, and end.")] = False,
+) -> None:
+    """Keep this device at what Git declares.
+
+    For a machine that nobody reaches. Takes the newest commit of origin's main if a key that Git
+    trusts here signed it, and it descends from the one before, and applies it. Offline, or where
+    any of that fails, the release before keeps running, from the files that are here.
+
+    \b
+    mlops agent prod
+    mlops agent prod --target c --out /srv/model --run "make flash"
+    """
+    import shlex
+
+    from ..release.agent import Agent, Servers
+    from ..release.swap import Swap
+
+    if bool(target) != bool(out) or (command and not target):
+        raise InputError("--target and --out: give both, and --run with them alone")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError(f"--run: {command}: {error}") from None
+    duty = Swap(environment, target, out, (*words,)) if target and out else Servers(environment)
+    found = Agent(environment, duty)
+    for line in found.once() if once else found.run(every):
+        typer.echo(line)
+
+
+@app.command()
 def fetch(
     environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
     target: Annotated[str, typer.Option(help="One of export.targets: c, tflite, ...")],
@@ -177,6 +219,7 @@ def audit(
     when: Annotated[
         str, typer.Option("--at", help="A day or a moment: 2027-03-01, 2027-03-01T12:00 (UTC).")
     ],
+    log: Log = None,
     base: Trunk = None,
     json: Json = False,
     markdown: Annotated[bool, typer.Option("--md", help="Print a sheet in Markdown.")] = False,
@@ -187,15 +230,18 @@ def audit(
     """Show which model answered at a time, and on whose word.
 
     Of each release that the environment had then: from when to when, who approved it, its metrics
-    with intervals, what went wrong, and the way back to its data as `mlops trace` goes it. Exit
+    with intervals, what went wrong, and the way back to its data as `mlops trace` goes it. The
+    prediction log, where it is at hand, says which release really answered, and who asked. Exit
     code 3 when a step is wrong.
 
     \b
     mlops audit prod --at 2027-03-01
     mlops audit prod --at 2027-03-01T12:30+01:00 --md > audit.md
     """
+    from dataclasses import replace
     from datetime import UTC, datetime
 
+    from ..monitoring.answered import answered
     from ..release import audit
     from ..report import audit as face
     from ..report import terminal
@@ -205,6 +251,7 @@ def audit(
     at, now = trunk(base), datetime.now(UTC)
     asked = audit.period(when, now)
     found = audit.audit(environment, asked, at, now)
+    found = replace(found, log=answered(environment, asked.start, asked.end, at, log))
     if json:
         print_json(found)
     elif markdown:

@@ -127,8 +127,8 @@ class Recount:
             None where they cannot be counted without the workspace's own code.
         naive: the metrics of naive answers; worth: how the model compares with the best of them.
         fairness: of groups, as `evaluate` has it.
-        details: intervals, outcomes and partial dependence of the inputs that the file of their
-            importance calls the strongest.
+        details: intervals, outcomes and effects of the inputs that the file of their importance
+            calls the strongest.
         ranked: how many of the model's inputs that file has, and how many `evaluate` ranks.
         strangers: test rows that the split of the snapshot does not put there; None where both are
             the base's.

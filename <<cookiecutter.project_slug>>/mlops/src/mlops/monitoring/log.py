@@ -65,11 +65,19 @@ class Period:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of a window: columns by name, and a number for each row by which it is known."""
+    """Rows of a window.
+
+    Attributes:
+        window: its number.
+        columns: by name.
+        keys: a number for each row, by which it is known.
+        moments: when each was answered, in UTC.
+    """
 
     window: int
     columns: dict[str, pa.Array]
     keys: np.ndarray
+    moments: np.ndarray
 
 
 class Log:
@@ -80,9 +88,9 @@ class Log:
         self._known = {*_OWN, CALLER, *known}
 
     def read(
-        self, period: Period, release: str, columns: Collection[str], account: Account
+        self, period: Period, release: str | None, columns: Collection[str], account: Account
     ) -> Iterator[Part]:
-        """Yield the rows of a release in a period, and account for all others.
+        """Yield the rows of a release, or of any, in a period, and account for all others.
 
         Raises InputError where there is no log, or its store does not answer.
         """
@@ -102,7 +110,7 @@ class Log:
         name: str,
         moment: datetime | None,
         period: Period,
-        release: str,
+        release: str | None,
         columns: Collection[str],
         account: Account,
         seen: Seen,
@@ -117,8 +125,9 @@ class Log:
             for batch in _batches(file, names, columns):
                 read += batch.num_rows
                 account.rows += batch.num_rows
-                places = period.places(_moments(batch, moment, account))
-                yield from _taken(batch, places, release, account, seen)
+                moments = _moments(batch, moment, account)
+                places = period.places(moments)
+                yield from _taken(batch, moments, places, release, account, seen)
         except Unreadable as error:
             account.broken.append(Broken(name, str(error), read))
 
@@ -167,7 +176,12 @@ def _moments(batch: pa.RecordBatch, of_file: datetime | None, account: Account) 
 
 
 def _taken(
-    batch: pa.RecordBatch, places: np.ndarray, release: str, account: Account, seen: Seen
+    batch: pa.RecordBatch,
+    moments: np.ndarray,
+    places: np.ndarray,
+    release: str | None,
+    account: Account,
+    seen: Seen,
 ) -> Iterator[Part]:
     """The rows to be counted, by window."""
     numbers = keys(batch[REQUEST], batch[ROW])
@@ -177,7 +191,9 @@ def _taken(
     account.duplicates += int((asked & ~fresh).sum())
     inside = (places >= 0) & (places < len(account.counted))
     account.elsewhere += int((fresh & ~inside).sum())
-    mine = pc.equal(batch[RELEASE], release).fill_null(False).to_numpy(zero_copy_only=False)
+    mine = np.ones(len(batch), bool)
+    if release is not None:
+        mine = pc.equal(batch[RELEASE], release).fill_null(False).to_numpy(zero_copy_only=False)
     other = fresh & inside & ~mine
     if other.any():
         for each in pc.value_counts(batch[RELEASE].filter(pa.array(other))).to_pylist():
@@ -192,4 +208,4 @@ def _taken(
         account.counted[window] += int(rows.sum())
         part = batch if rows.all() else batch.filter(pa.array(rows))
         columns = {name: part[name] for name in part.schema.names if name != CALLER}
-        yield Part(window, columns, numbers[rows])
+        yield Part(window, columns, numbers[rows], moments[rows])

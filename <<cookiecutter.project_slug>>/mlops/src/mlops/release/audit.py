@@ -6,9 +6,10 @@ one file says is held against another: a commit's time against those that it sta
 its evidence, a change against the guard, a release against everything that `trace` looks at.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from .commits import AHEAD
 from .evidence import Evidence, load_evidence
 from .governance import lacking
 from .guard import refusals
-from .history import Stretch, arrivals, stretches
+from .history import Stretch, as_of, stretches
 from .hop import Hop, State
 from .journal import Landing, arrival, authors, signature
 from .lineage import md5
@@ -32,6 +33,7 @@ from .state import QUARANTINE, Policy, Release, named, policy_path, quarantined,
 from .trace import trace
 from .watched import alarms
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SHAPE = "give a day or a moment: 2027-03-01, 2027-03-01T12:00 or 2027-03-01T12:00+01:00"
 
 
@@ -87,6 +89,7 @@ class Audit:
         start, end: of the time that is asked about.
         history: whether the history that this is read from fits itself.
         answering: the releases that answered, the first one first.
+        log: what the prediction log says of that time: see monitoring.answered.
     """
 
     environment: str
@@ -94,11 +97,12 @@ class Audit:
     end: datetime
     history: list[Hop]
     answering: list[Answering]
+    log: list[Hop] = field(default_factory=list)
 
     @property
     def hops(self) -> list[Hop]:
         """All steps."""
-        return [*self.history, *(hop for each in self.answering for hop in each.hops)]
+        return [*self.history, *self.log, *(hop for each in self.answering for hop in each.hops)]
 
 
 def period(text: str, now: datetime) -> Period:
@@ -107,11 +111,12 @@ def period(text: str, now: datetime) -> Period:
     Raises InputError where it is none, or is to come.
     """
     try:
-        if len(text) == len("2027-03-01"):
+        if _DAY.fullmatch(text):
             start = datetime.combine(date.fromisoformat(text), time(), UTC)
             end = start + timedelta(days=1)
         else:
-            start = datetime.fromisoformat(text)
+            # Python reads a date without a time, or a week, as a midnight that nobody means.
+            start = datetime.fromisoformat(text if "T" in text else "")
             start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
             end = start + timedelta(microseconds=1)
     except (ValueError, OverflowError):
@@ -402,8 +407,7 @@ def _policy(at: Revision, environment: str) -> Policy | None:
 
 def _unsaid(environment: str, release: Release, asked: Period, base: Revision) -> Iterator[Hop]:
     """What model.yaml lacked then of what the environment asked for: reviews that were overdue."""
-    then = [commit for commit, when in arrivals(base).items() if when < asked.end]
-    at = Revision(then[-1])
+    at = as_of(base, asked.end)
     policy = _policy(at, environment)
     wanted = policy.governance if policy else []
     for line in lacking(wanted, at, Revision(release.git_sha), asked.start.date()):

@@ -23,6 +23,8 @@ ALL = "all"
 EVERYTHING = [key for key in Statement.model_fields if key not in ("callers", "approvers")]
 # So long before a review is overdue, people are told.
 NOTICE = timedelta(days=30)
+# A review that is further off is none that anybody does.
+FURTHEST = timedelta(days=366)
 
 
 def _listed(value: Any) -> Any:
@@ -79,12 +81,17 @@ def reviews_due(wanted: Iterable[str], at: Revision, today: date) -> dict[str, d
     return {name: day for name, day in reviews.items() if day <= today + NOTICE}
 
 
-def _overdue(statement: Statement, _at: Revision, _made: Revision, today: date) -> Iterator[str]:
+def _unreviewed(statement: Statement, _at: Revision, _made: Revision, today: date) -> Iterator[str]:
     for name, review in statement.reviews().items():
         if review < today:
             yield (
                 f"{STATEMENT}: risks.{name}: its review was due on {review}; look at it, and write "
                 "what you found and the next date"
+            )
+        elif review > today + FURTHEST:
+            yield (
+                f"{STATEMENT}: risks.{name}: its review on {review} is more than a year away; set "
+                "an earlier date"
             )
 
 
@@ -121,4 +128,4 @@ def _no_runbook(statement: Statement, at: Revision, _made: Revision, _today: dat
         yield f"{STATEMENT}: runbook: there is no {runbook}"
 
 
-_CHECKS = {"risks": _overdue, "sources": _without_terms, "runbook": _no_runbook}
+_CHECKS = {"risks": _unreviewed, "sources": _without_terms, "runbook": _no_runbook}

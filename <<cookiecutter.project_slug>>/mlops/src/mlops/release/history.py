@@ -118,6 +118,11 @@ def arrivals(at: Revision) -> dict[str, datetime]:
     return found
 
 
+def as_of(at: Revision, when: datetime) -> Revision:
+    """The last commit of the branch that reached it before a time, of which there has to be one."""
+    return Revision([commit for commit, arrived in arrivals(at).items() if arrived < when][-1])
+
+
 def ways_back(environment: str, at: Revision) -> list[Release]:
     """The releases that an environment had before it first had the one it has now, newest first.
 

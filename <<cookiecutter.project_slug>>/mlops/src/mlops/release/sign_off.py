@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from ..config.section import Section
 from ..errors import InputError, ProjectError, first_line
@@ -22,6 +25,7 @@ from ..github.reviews import APPROVED, Pull, Review, pull_request
 from ..paths import STATEMENT
 from ..statement import Role, parse_statement
 from .commits import fork
+from .evidence import Commit, Id, Name
 from .history import stretches, ways_back
 from .hop import Hop
 from .journal import Landing, arrival
@@ -58,9 +62,9 @@ class Approval(Section):
     """
 
     role: Role
-    login: str
-    when: str
-    commit: str
+    login: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,39}$")]
+    when: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d \d\d:\d\d UTC$")]
+    commit: Commit
 
     def __str__(self) -> str:
         return f"@{self.login} on {self.when}, commit {self.commit[:12]}"
@@ -77,10 +81,10 @@ class Record(Section):
         approvals: those that counted.
     """
 
-    environment: str
-    release: str
+    environment: Name
+    release: Id
     pull: int
-    head: str
+    head: Commit
     approvals: list[Approval]
 
 

@@ -4,7 +4,7 @@ Made of Git, evidence and model.yaml alone, by whoever proposes: nothing is fetc
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import flat
 from ..git.revision import Revision, git
-from ..paths import FAIRNESS, PARAMS, STATEMENT
+from ..paths import FAIRNESS, INTERVALS, ONNX, PARAMS, STATEMENT
 from ..release.evidence import Evidence, load_evidence
 from ..release.state import Environment
 from ..statement import Statement, parse_statement
@@ -25,11 +25,19 @@ LINES = 20
 
 @dataclass(frozen=True)
 class Pair:
-    """A fact of the release that is there and of the one that comes; None where one has none."""
+    """A fact of the release that is there and of the one that comes; None where one has none.
+
+    Attributes:
+        what: its name.
+        before, after: its values.
+        was_within, is_within: the ends of their intervals, where there are any.
+    """
 
     what: str
     before: Any
     after: Any
+    was_within: tuple[float, float] | None = None
+    is_within: tuple[float, float] | None = None
 
 
 def notes(environment: Environment, to: Evidence, base: Revision, now: datetime) -> str:
@@ -50,7 +58,8 @@ def notes(environment: Environment, to: Evidence, base: Revision, now: datetime)
         environment=environment,
         old=old,
         to=to,
-        metrics=_pairs(old.metrics if old else {}, to.metrics),
+        metrics=_metrics(old, to),
+        sizes=[_size(each) for each in (before, after)],
         groups=_pairs(*(_groups(each) for each in (before, after))),
         parameters=[each for each in _parameters(before, after) if each.before != each.after],
         commits=[*_commits(before, after)] if before else [],
@@ -74,6 +83,32 @@ def _pairs(before: dict[str, Any], after: dict[str, Any]) -> list[Pair]:
     return [
         Pair(name, before.get(name), after.get(name)) for name in dict.fromkeys([*after, *before])
     ]
+
+
+def _metrics(old: Evidence | None, to: Evidence) -> list[Pair]:
+    """The metrics that the evidence has, with the intervals that its commit has."""
+    was, now = (_intervals(Revision(each.git_sha)) if each else {} for each in (old, to))
+    return [
+        replace(pair, was_within=was.get(pair.what), is_within=now.get(pair.what))
+        for pair in _pairs(old.metrics if old else {}, to.metrics)
+    ]
+
+
+def _intervals(at: Revision) -> dict[str, tuple[float, float]]:
+    try:
+        found = (_loaded(at, INTERVALS) or {}).items()
+        return {name: (float(ends["low"]), float(ends["high"])) for name, ends in found}
+    except (KeyError, TypeError, ValueError):  # the audit tells it
+        return {}
+
+
+def _size(at: Revision | None) -> int | None:
+    """Bytes of the ONNX model, as the commit's lock has them."""
+    try:
+        known = at.outputs.get(ONNX) if at else None
+    except InputError:  # the guard tells it
+        return None
+    return known.size or None if known else None
 
 
 def _groups(at: Revision | None) -> dict[str, float]:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
 from ..digits import digits, signed
+from ..printable import printable
 from ..release.audit import Audit
 from ..release.hop import Hop
 from ..release.status import Status
@@ -111,7 +112,7 @@ def show_status(found: list[Status]) -> None:
     troubled = [(each.environment.name, trouble) for each in found for trouble in each.troubles]
     for name, trouble in troubled:
         command = f" → {trouble.command}" if trouble.command else ""
-        console.print(f"✗ {name}: {trouble.told}{command}", style="red")
+        console.print(printable(f"✗ {name}: {trouble.told}{command}"), style="red")
     if troubled:
         console.print()
     names = dict.fromkeys(name for each in found for name in [*each.metrics][:1])
@@ -132,7 +133,7 @@ def show_status(found: list[Status]) -> None:
     if following:
         console.print()
     for line in following:
-        console.print(line)
+        console.print(printable(line))
 
 
 def _environment(each: Status, metric: str) -> tuple[str, ...]:
@@ -176,7 +177,7 @@ def _long(seconds: float) -> str:
 
 def show_audit(found: Audit) -> None:
     """Print which releases answered, each with its steps."""
-    show_hops(found.history)
+    show_hops([*found.history, *found.log])
     for each in found.answering:
         until = f"{each.until:%Y-%m-%d %H:%M} UTC" if each.until else "now"
         Console(markup=False, emoji=False, soft_wrap=True).print(
@@ -192,5 +193,6 @@ def show_hops(hops: Iterable[Hop]) -> list[Hop]:
     for hop in hops:
         found.append(hop)
         why = "" if hop.why is None else f": {hop.why}"
-        console.print(f"{hop.state}  {hop.what}: {hop.value}{why}", style=styles[hop.state])
+        line = printable(f"{hop.state}  {hop.what}: {hop.value}{why}")
+        console.print(line, style=styles[hop.state])
     return found
