@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,10 @@ img {{ max-width: 100%; border-radius: 4px }}
 def page(report: str, theme: str) -> str:
     """Return the report as a page in GitHub's colours."""
     text = report.replace("<details><summary><b>Plots<", "<details open><summary><b>Plots<")
+    if theme == "light":  # whatever this machine prefers
+        text = re.sub(r"<source [^>]*>", "", text)
+    else:
+        text = text.replace('media="(prefers-color-scheme: dark)" ', "")
     body = MarkdownIt("commonmark").enable("table").render(text)
     style = STYLE.format(**COLOURS[theme])
     return f"<!doctype html><meta charset=utf-8><style>{style}</style><main>{body}</main>"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import helpers
+import later
 import pytest
 from images.fixtures import builder, engine, registry
 from pipeline.projects import copy, installed, reproduced, small, started
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 Bake = Callable[..., Path]
+
+later.defer()
 
 
 # Groups that take long, the longest first: workers finish together when short tests come last.
@@ -53,11 +56,13 @@ WITH_ENGINE = {
     "images": ("images/", "workflows/test_release"),
 }
 # What looks at the same bakes, and at the engine's project after `dvc repro`.
-BAKED = tuple(f"bake/test_{each}.py" for each in ("checks", "editors", "manifest", "options"))
-BAKED += tuple(f"bake/test_{each}.py" for each in ("rendering", "site"))
+BAKED = tuple(f"bake/test_{each}.py" for each in ("checks", "commands", "editors", "manifest"))
+BAKED += tuple(f"bake/test_{each}.py" for each in ("options", "rendering", "site"))
 REPRODUCED = (
     "engine/end_to_end/test_pipeline.py",
+    "engine/release/test_accessible.py",
     "engine/release/test_apply.py",
+    "engine/release/test_pages.py",
     "engine/release/test_trace.py",
     "engine/unit/test_recount.py::test_the_gate_goes_by_what_is_counted",
     "engine/unit/test_revision.py::test_this_pipeline_makes_the_same_model_again",

@@ -20,12 +20,30 @@ import yaml
 from cookiecutter.environment import StrictEnvironment
 from cookiecutter.main import cookiecutter
 from cookiecutter.utils import create_env_with_context
+from jinja2 import Environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = next(ROOT.glob("*cookiecutter.project_slug*"))
 SETTINGS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 QUESTIONS = {name: value for name, value in SETTINGS.items() if not name.startswith("_")}
 CHOICES = {name: value for name, value in QUESTIONS.items() if isinstance(value, list)}
+
+# Code of templates, by what it is made from.
+COMPILED: dict[tuple[Any, ...], Any] = {}
+
+
+def _compile(
+    environment: Environment, source: Any, name: str | None = None, filename: str | None = None
+) -> Any:
+    """Compile a template as Jinja does, but once: in a bake that takes longer than all else."""
+    rules = (environment.lexer, *environment.extensions)
+    key = (rules, source, name, filename)
+    if key not in COMPILED:
+        COMPILED[key] = Environment.compile(environment, source, name, filename)
+    return COMPILED[key]
+
+
+StrictEnvironment.compile = _compile
 
 
 def export(destination: Path) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import helpers
 import pytest
+import reading
 from workflows.act import tools_path
 
 PATH = tools_path(os.environ["PATH"])
@@ -101,3 +102,27 @@ def test_the_pages_keep_the_rules() -> None:
     )
     assert done.stdout == ""
     assert done.returncode == 0
+
+
+# Years of school: the READMEs are for everybody, the manual for those who look something up.
+GRADES = {"README.md": 8.0, helpers.PROJECT.name + "/README.md": 8.0}
+MANUAL = 9.0
+
+
+def test_pages_are_easy_to_read() -> None:
+    found = {name: reading.grade((helpers.ROOT / name).read_text("utf-8")) for name in GRADES}
+    assert {name: grade for name, grade in found.items() if grade > GRADES[name]} == {}
+    manual = {
+        path.name: path.read_text("utf-8") for path in helpers.PROJECT.glob("mlops/docs/*.md")
+    }
+    hard = {name: reading.grade(text) for name, text in manual.items() if reading.sentences(text)}
+    assert {name: grade for name, grade in hard.items() if grade > MANUAL} == {}
+
+
+def test_grades_are_those_of_the_formula() -> None:
+    """By hand: 9 words in 2 sentences, 10 syllables."""
+    text = "# No\n\nThe model is made. We run `code` on it.\n\n| no |\n\n```bash\nno\n```\n"
+    assert [len(words) for words in reading.sentences(text)] == [4, 5]
+    assert reading.grade(text) == pytest.approx(0.39 * 9 / 2 + 11.8 * 10 / 9 - 15.59)
+    told = {"made": 1, "table": 2, "stages": 2, "changes": 2, "trained": 1, "released": 2}
+    assert {word: reading.syllables(word) for word in told} == told

@@ -18,7 +18,7 @@ from mlops.data.inputs import model_inputs, target_values
 from mlops.learning.conversion import to_onnx
 from mlops.learning.estimators import build, finish
 from mlops.learning.model import Model
-from mlops.pipeline.train import described
+from mlops.pipeline.train import described, measured_interval
 
 ROWS = 400
 
@@ -178,10 +178,12 @@ def params(what: str, estimator: str, **train: Any) -> Params:
 def fit(chosen: Params, given: Contract, data: pd.DataFrame, look_at: pd.DataFrame) -> Model:
     """A model as the stage `train` makes it."""
     name = chosen.train.estimator
-    pipeline = build(chosen.task, name, chosen.hyperparameters(name), given, chosen.train.seed)
+    settings = chosen.hyperparameters(name)
+    pipeline = build(chosen.task, name, settings, given, chosen.train.seed)
     pipeline.fit(model_inputs(data, given), target_values(data, given))
     finish(chosen.task, name, pipeline)
-    return described(pipeline, chosen, given, data, look_at)
+    interval = measured_interval(chosen, settings, given, pipeline, data, look_at)
+    return described(pipeline, chosen, given, data, look_at, interval)
 
 
 @cache

@@ -6,6 +6,7 @@ are refused with 403, protection of environments with 422, auto-merge is passed 
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,8 +52,10 @@ class Hub(GitHub):
         private: whether the repository is.
         admin: whether the login administrates it.
         owners: the identities of teams and users.
+        people: the logins that may push to it.
         settings: switches of the repository.
         workflows: rights of workflows by default.
+        secrets: names of those that were set, `NAME` or `environments/PLACE/NAME`.
         mistakes: what is wrong with CODEOWNERS; None where there is none.
         refusals: the answer to a method and path, instead of another.
     """
@@ -61,6 +64,7 @@ class Hub(GitHub):
     private: bool = False
     admin: bool = True
     owners: dict[str, int] = field(default_factory=lambda: {"example-org/ml-engineering": 7})
+    people: list[str] = field(default_factory=lambda: ["ada", "grace"])
     settings: dict[str, Any] = field(
         default_factory=lambda: {
             "allow_auto_merge": False,
@@ -78,6 +82,7 @@ class Hub(GitHub):
     environments: dict[str, Environment] = field(default_factory=dict)
     labels: list[dict[str, Any]] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
     mistakes: list[dict[str, Any]] | None = field(default_factory=list)
     refusals: dict[str, Answer] = field(default_factory=dict)
 
@@ -128,6 +133,9 @@ class Hub(GitHub):
             ("GET", "/(actions|environments/[^/]+)/variables", self._get_variables),
             ("POST", "/(actions|environments/[^/]+)/variables", self._post_variable),
             ("PATCH", "/(actions|environments/[^/]+)/variables/(.+)", self._patch_variable),
+            ("GET", "/(actions|environments/[^/]+)/secrets/public-key", self._public_key),
+            ("PUT", "/(actions|environments/[^/]+)/secrets/([^/]+)", self._put_secret),
+            ("GET", "/collaborators", lambda call: (200, [{"login": p} for p in self.people])),
             ("GET", "/codeowners/errors", self._code_owners),
         ]
         for method, pattern, handler in routes:
@@ -307,6 +315,16 @@ class Hub(GitHub):
             return MISSING
         found[name] = call.body["value"]
         return 204, None
+
+    def _public_key(self, call: Call, place: str) -> Answer:
+        """Tell what `gh` encrypts a secret with; environments of some plans have none."""
+        if place != "actions" and (self._is_limited or self._variables_of(place) is None):
+            return MISSING
+        return 200, {"key_id": "1", "key": base64.b64encode(bytes(range(32))).decode()}
+
+    def _put_secret(self, call: Call, place: str, name: str) -> Answer:
+        self.secrets.add(name if place == "actions" else f"{place}/{name}")
+        return 201, {}
 
     def _code_owners(self, call: Call) -> Answer:
         return MISSING if self.mistakes is None else (200, {"errors": self.mistakes})

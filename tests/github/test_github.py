@@ -12,11 +12,18 @@ from pathlib import Path
 import pytest
 from github.conftest import SETTINGS, Desk
 from github.hub import ACTIONS, Environment
+from helpers import PROJECT
+from pages import Page
 from pipeline.running import one_line
 
 AS_DECLARED = "example-org/flight-delays is as .github/settings.yaml says"
 ENVIRONMENTS = {"dev", "staging", "prod", "bot", "retrain"}
 ENGINEERING, TEAM = "example-org/ml-engineering", {"type": "Team", "id": 7}
+# Lines of the page that are not typed here, each with why.
+NOT_TYPED = {
+    "gh auth login": "it asks a person, in a browser",
+    "gh variable set APP_ID": "gh has it since 2.31, and Debian's gh is 2.23",
+}
 MAIN = {"protected_branches": False, "custom_branch_policies": True}
 
 
@@ -387,3 +394,54 @@ def test_a_default_branch_that_no_workflow_follows_is_told(desk: Desk) -> None:
 def test_github_out_of_reach(terminal: Desk) -> None:
     terminal.hub.socket.unlink()
     assert "run it again" in one_line(terminal.mlops(code=1))
+
+
+def test_the_page_from_top_to_bottom(terminal: Desk) -> None:
+    page, hub = Page.read(PROJECT / "mlops" / "docs" / "github.md"), terminal.hub
+    ((login, look, settle),) = page.below("")
+    assert login in NOT_TYPED
+    assert look.endswith("mlops github --dry-run")
+    assert hub.environments == {}
+    assert "nothing was changed" in terminal.mlops("--dry-run").stdout
+    assert settle.endswith("mlops github")
+    assert AS_DECLARED in terminal.mlops().stdout
+
+    (variable, *secrets), (of_data,) = page.below("Secrets")
+    assert variable in NOT_TYPED
+    for line in secrets:
+        terminal.type(f"echo made-up | {line}")
+    assert hub.secrets == {
+        "environments/bot/APP_PRIVATE_KEY",
+        "environments/prod/DEPLOY_SSH_KEY",
+    }
+    hub.environments["data"] = Environment()  # where data are reached by SSH
+    terminal.type(f"echo made-up | {of_data}")
+    assert "environments/data/DATA_SSH_KEY" in hub.secrets
+    assert page.left == []
+
+    # What a private repository of a free account has in their place.
+    hub.private = True
+    for line in (*secrets, of_data):
+        terminal.project.run("bash", "-ec", f"echo x | {line}", env=terminal.environ(), code=1)
+        terminal.type(f"echo x | {line.partition(' --env ')[0]}")
+    assert {"APP_PRIVATE_KEY", "DEPLOY_SSH_KEY", "DATA_SSH_KEY"} <= hub.secrets
+
+
+def test_who_is_alone_is_told_that_nobody_can_approve(desk: Desk) -> None:
+    """One person with strict review; then with somebody else, and with a way round."""
+    told = "ada alone may write here, and nobody approves a pull request of their own"
+    desk.hub.people = ["ada"]
+    out = desk.mlops().stdout
+    assert f"{told}: invite somebody, or see Alone? in mlops/docs/github.md" in out
+    assert AS_DECLARED in out
+    assert told in desk.mlops("--dry-run").stdout
+    desk.hub.people.append("grace")
+    assert told not in desk.mlops().stdout
+    desk.hub.people.pop()
+    actor = {"actor_type": "RepositoryRole", "actor_id": 5, "bypass_mode": "pull_request"}
+    desk.project.set(SETTINGS, rulesets__main__bypass_actors=[actor])
+    assert told not in desk.mlops().stdout
+    # Where the plan has no rules, nobody has to approve.
+    desk.project.set(SETTINGS, rulesets__main__bypass_actors=[])
+    desk.hub.private = True
+    assert told not in desk.mlops(code=3).stdout

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import nullcontext
+from statistics import fmean
 
 import pytest
 from bench.measuring import LIGHT
 from monitoring import year as bench
-from monitoring.year import LESS, QUICK, STARTS, Sizes, Year, lived, page, picture
+from monitoring.year import LESS, QUICK, STARTS, Help, Sizes, Year, lived, page, picture
 from pipeline.running import Reproduced
 
 # Retraining is what all of it costs most: there is a month of rest after one.
@@ -90,11 +92,20 @@ def test_better_model_is_judged_promoted_and_serves(year: Year) -> None:
 
 
 def test_retraining_helps(year: Year, without: dict[str, float]) -> None:
-    with_it, without_it = year.helped(without)
-    assert with_it > without_it
+    brought = year.help(without)
+    assert fmean(brought.with_it) > fmean(brought.without)
     same = [month for month in year.lived if month.release == year.lived[0].release]
     for month in same:  # offline and live are one model on the same rows
         assert month.live["value"] == pytest.approx(without[month.name], abs=1e-4)
+
+
+def test_help_is_said_with_its_intervals() -> None:
+    """Of Student's t and Wilson, computed by hand."""
+    brought = Help([0.70, 0.72, 0.69], [0.66, 0.70, 0.69])
+    half = 4.302653 * 0.02 / math.sqrt(3)  # t for 2 degrees of freedom, standard deviation
+    assert brought.gain().startswith("+0.020, ")
+    assert brought.gain().endswith(f" of {0.02 - half:+.3f} to {0.02 + half:+.3f}")
+    assert brought.share() == "2 of 3 months (21% to 94%)"
 
 
 def test_page_and_picture_tell_each_month(year: Year, without: dict[str, float]) -> None:

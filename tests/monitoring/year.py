@@ -31,6 +31,7 @@ from helpers import ROOT
 from images.engine import free_port
 from monitoring.logged import UNDRAWN
 from pipeline.running import EXAMPLE, Project, Run
+from scipy import stats
 from serving.running import wait_for
 
 REPORT = ROOT / "docs" / "year.md"
@@ -180,6 +181,38 @@ class Month:
         return self.retraining is not None and self.retraining.better
 
 
+@dataclass(frozen=True)
+class Help:
+    """What retraining brought, month by month: the metric with it, and without."""
+
+    with_it: Sequence[float]
+    without: Sequence[float]
+
+    @property
+    def differences(self) -> list[float]:
+        """By how much each month is better."""
+        return [new - old for new, old in zip(self.with_it, self.without, strict=True)]
+
+    @property
+    def better(self) -> int:
+        """In how many months retraining helped."""
+        return sum(each > 0 for each in self.differences)
+
+    def gain(self) -> str:
+        """The mean of the differences, with Student's 95 % interval over months."""
+        found = self.differences
+        if len(found) < 2:
+            return f"{mean(found):+.3f}; one month has no interval"
+        low, high = stats.ttest_1samp(found, 0).confidence_interval()
+        return f"{mean(found):+.3f}, with a 95 % interval over months of {low:+.3f} to {high:+.3f}"
+
+    def share(self) -> str:
+        """In how many months retraining helped, with Wilson's 95 % interval."""
+        months = len(self.differences)
+        low, high = stats.binomtest(self.better, months).proportion_ci(method="wilson")
+        return f"{self.better} of {months} months ({low:.0%} to {high:.0%})"
+
+
 @dataclass
 class Year:
     """A project whose source grows, and whose prod serves.
@@ -323,11 +356,14 @@ class Year:
         found: dict[str, float] = self.project.python(SCORES, str(said))
         return {name: found[name] for name in self.names}
 
-    def helped(self, without: Mapping[str, float]) -> tuple[float, float]:
-        """The mean of the months that a later model served: with retraining, and without."""
+    def help(self, without: Mapping[str, float]) -> Help:
+        """What retraining brought in the months that a later model served.
+
+        Args:
+            without: the first model's metric in each month.
+        """
         later = [each for each in self.lived if each.release != self.lived[0].release]
-        with_it = [each.live["value"] for each in later]
-        return mean(with_it), mean(without[each.name] for each in later)
+        return Help([each.live["value"] for each in later], [without[each.name] for each in later])
 
 
 def first_of(name: str, later: int = 0) -> datetime:
@@ -370,7 +406,8 @@ fewer retrainings, and asserts what is said here.
 </picture>
 
 From the first new model on, the mean {metric} is **{with_it:.3f}** with retraining, and
-**{without:.3f}** without.
+**{without:.3f}** without: {gain}.
+Retraining helped in {share}.
 
 {months}
 
@@ -413,14 +450,15 @@ that Git named for prod.
 - Drift is no loss by itself. Training saw no such weather, so that months drift; performance itself
   raised {performance} alarms, for which it has to fall by more than 10 %, and by more than chance.
   {better} of {tried} retrainings were better: what decides is the comparison.
-- A new model learns from the oldest 65 % of the rows that there are, since the newest have to test
-  it: it is always months behind.
+- The verdict is on a model of the oldest 65 % of the rows, since the newest have to test it. What
+  is released was made in the same way from all rows (`train.refit`): the verdict stands for the
+  procedure, and only the months that follow tell of that model itself.
 """
 
 
 def page(year: Year, without: Mapping[str, float], minutes: float) -> str:
     """Return the page."""
-    with_it, without_it = year.helped(without)
+    brought = year.help(without)
     rows = sum(month.rows for month in year.lived)
     head = ("month", "rows", "with", "without", "released", "alarms", "retraining")
     lines = [
@@ -439,8 +477,10 @@ def page(year: Year, without: Mapping[str, float], minutes: float) -> str:
     return TEXT.format(
         minutes=minutes,
         metric=METRIC,
-        with_it=with_it,
-        without=without_it,
+        with_it=mean(brought.with_it),
+        without=mean(brought.without),
+        gain=brought.gain(),
+        share=brought.share(),
         months=table(head, lines),
         verdicts="\n".join(said),
         rows=rows,

@@ -184,13 +184,29 @@ def test_a_branch_is_pushed_where_there_is_a_remote(begin: Begin, tmp_path: Path
 
 
 @pytest.mark.usefixtures("_in_this_process")
-def test_a_branch_for_another_job_is_not_pushed(begin: Begin, tmp_path: Path) -> None:
+def test_a_branch_for_another_job_is_pushed_there(begin: Begin, tmp_path: Path) -> None:
     project = begin()
     git(project.folder, "remote", "add", "origin", str(tmp_path / "nowhere.git"))
     project.update("--to", project.versions.new, "--output", str(tmp_path / "told"))
     assert "## 9.0.0" in (tmp_path / "told/body.md").read_text()
     branch = git(project.folder, "branch", "--list", "--format=%(refname:short)", "update/*")
     assert branch
+
+    # The other job, in a clone of its own, takes it as it is, and once.
+    remote, other = tmp_path / "nowhere.git", tmp_path / "other"
+    git(
+        tmp_path, "clone", "--quiet", "--bare", "--branch", "main", str(project.folder), str(remote)
+    )
+    git(remote, "branch", "--quiet", "-D", branch)
+    git(tmp_path, "clone", "--quiet", str(remote), str(other))
+    there = Project(other, project.versions)
+    for _ in range(2):
+        assert f"Pushed {branch}" in there.mlops("propose", str(tmp_path / "told")).stdout
+        assert git(remote, "rev-parse", branch) == git(project.folder, "rev-parse", branch)
+    # Hooks of the template ran where it was made: they do not choose what is pushed.
+    done = there.mlops("propose", str(tmp_path / "told"), "--under", "promote/")
+    assert done.returncode == 2
+    assert "is to have one branch, of a name like promote/…" in done.stderr
 
     # What somebody did with it at the remote, which was fetched, is left there.
     for message, kept in (([], True), (["--message", "Settled"], False)):

@@ -92,8 +92,9 @@ def test_a_better_model_is_reported_with_pictures_and_may_be_merged(world: World
     for name in pictures:
         assert world.show("report-pictures/1", name).startswith(b"\x89PNG\r\n\x1a\n")
         address = f"{world.github.url}/{events.REPOSITORY}/blob/{commit}/{name}?raw=true"
-        assert f'<img src="{address}"' in body
-    assert body.count("<img") == len(pictures)
+        tag = 'source media="(prefers-color-scheme: dark)" srcset' if "-dark" in name else "img src"
+        assert f'<{tag}="{address}"' in body
+    assert 2 * body.count("<img") == 2 * body.count("<source") == len(pictures)
     assert "✅ Better: " in done.summaries["pipeline"]
     assert "<img" not in done.summaries["pipeline"]
 
@@ -324,7 +325,7 @@ REPORT = b"""# Well done
 
 <details><summary><b>Plots</b></summary>
 
-<img src="roc.png" alt="">
+<picture><source srcset="roc-dark.png"><img src="roc.png" alt=""></picture>
 
 </details>
 

@@ -541,15 +541,15 @@ def test_every_condition_has_its_table(baked: Callable[..., Path], remote: str) 
 @pytest.mark.parametrize(
     ("event", "base"),
     [
-        (SAME, "origin/main"),
-        (FORK, "origin/main"),
-        (BOT, "origin/main"),
-        (events.pull_request(base="release"), "origin/release"),
+        (SAME, "refs/remotes/origin/main"),
+        (FORK, "refs/remotes/origin/main"),
+        (BOT, "refs/remotes/origin/main"),
+        (events.pull_request(base="release"), "refs/remotes/origin/release"),
         (QUEUE, "cd" * 20),
         (PUSH, "ef" * 20),
         (FIRST, ZEROS),
-        (BUTTON, "origin/main"),
-        (events.dispatch(branch="topic"), "origin/main"),
+        (BUTTON, "refs/remotes/origin/main"),
+        (events.dispatch(branch="topic"), "refs/remotes/origin/main"),
     ],
 )
 def test_the_champion_is_what_would_be_replaced(

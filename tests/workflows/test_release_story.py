@@ -7,6 +7,7 @@ and who verifies that are stand-ins, and so are the base images.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -286,49 +287,6 @@ def image_less(world: Releases) -> str:
     return branch.removeprefix("release/")
 
 
-def test_without_images_a_process_serves_and_people_promote_and_go_back(bare: Releases) -> None:
-    first = image_less(bare)
-    done = bare.go("deploy")
-    all_well(done)
-    assert done.steps["apply"][VERIFY] == "skipped"
-    assert bare.answers("dev") == first
-    pull = bare.github.open_pulls()[f"promote/staging/{first}"]
-
-    # Somebody closes it: the next run does not bring it back, and a person may.
-    pull["state"] = "closed"
-    done = bare.go("deploy", events.schedule(bare.commit("main")))
-    all_well(done)
-    assert bare.github.open_pulls() == {}
-    assert "somebody closed it, so that it is not proposed again" in done.summaries["propose"]
-    assert f"reopen {pull['html_url']}" in done.summaries["propose"]
-    pull["state"] = "open"
-    bare.merge(pull["head"]["ref"])
-
-    bare.change({"note.txt": "another commit\n"})
-    second = image_less(bare)
-    done = bare.go("promote", events.dispatch(bare.commit("main"), environment="staging"))
-    all_well(done)
-    assert bare.github.open_pulls()[f"promote/staging/{second}"]["user"]["login"] == BOT
-    bare.merge(f"promote/staging/{second}")
-
-    # The reason is a person's, and is not run.
-    asked = {"environment": "staging", "release": "", "reason": '$(touch /tmp/oh) `id`; "wrong"'}
-    done = bare.go("rollback", events.dispatch(bare.commit("main"), **asked))
-    all_well(done)
-    back = bare.github.open_pulls()[f"rollback/staging/{first}"]
-    assert back["user"]["login"] == BOT
-    assert f"Reason: {asked['reason']}" in back["body"]
-    bare.merge(f"rollback/staging/{first}")
-    done = bare.go("promote", events.dispatch(bare.commit("main"), environment="staging"))
-    assert done.jobs == {"promote": "failure"}
-    assert "staging is on hold: $(touch /tmp/oh) `id`" in done.log("promote")
-
-    done = bare.go("rollback", events.dispatch(bare.commit("main"), **asked), app=True)
-    assert done.jobs == {"rollback": "failure"}
-    assert "no earlier release to go back to" in done.log("rollback")
-    assert bare.unneeded("promote") == bare.unneeded("rollback") == []
-
-
 def test_what_cannot_be_attested_or_released_is_told(bare: Releases) -> None:
     plan = bare.workflow("cd").only("plan")
     told = bare.go("cd", workflow=plan).outputs["plan", "look"]
@@ -370,6 +328,21 @@ def beginner(begun: tuple[Project, Path], tmp_path: Path) -> Iterator[tuple[Rele
     with serve(github):
         world = Releases(tmp_path, clone, github, store)
         yield world, Desk(clone, github, {"GIT_CONFIG_GLOBAL": str(config)})
+        if clone.git("remote"):
+            clone.git("remote", "set-url", "origin", str(github.origin))
+            world.stop()
+
+
+def in_place(world: Releases, workflow: str, job: str, step: str, **environ: str) -> str:
+    """Run the commands of a step in the clone, and return what they tell: log and summary."""
+    summary = world.folder / "summary.md"
+    summary.unlink(missing_ok=True)
+    uv = {"UV_NO_SYNC": "1", "UV_PROJECT_ENVIRONMENT": str(world.project.venv)}
+    known = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": os.devnull} | uv | environ
+    shell = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c"]
+    run = world.workflow(workflow).step(job, step)["run"]
+    told = world.project.run(*shell, run, env=known).stdout
+    return told + (summary.read_text(encoding="utf-8") if summary.exists() else "")
 
 
 def proposed(world: Releases) -> Outcome:
@@ -380,10 +353,13 @@ def proposed(world: Releases) -> Outcome:
     return world.run_on(world.pushed(), workflow.only("propose"))
 
 
-def test_new_repository_is_told_what_it_lacks_and_then_has_it(
+def test_new_user_of_a_private_repository_goes_to_a_rollback(
     beginner: tuple[Releases, Desk],
 ) -> None:
-    """The commands of the README: a private repository, which GitHub Free gives little."""
+    """The commands of the README, and on, with what GitHub Free gives a private repository.
+
+    At each stop, what people are told. What is built is built elsewhere: a process serves.
+    """
     world, desk = beginner
     readme = (world.project.folder / "README.md").read_text(encoding="utf-8")
     block = readme.partition("## On GitHub\n\n```bash\n")[2].partition("```")[0]
@@ -393,6 +369,14 @@ def test_new_repository_is_told_what_it_lacks_and_then_has_it(
     assert "there is no remote" in one_line(desk.mlops(code=2))
     assert REPOSITORY in desk.type(create.replace("flight-story", REPOSITORY))
     assert world.commit("main") == world.project.git("rev-parse", "HEAD").strip()
+
+    # The first push: nothing was there before, and all of it is looked at.
+    first_push = {"BASE": events.ZEROS, "GITHUB_EVENT_NAME": "push"}
+    told = in_place(world, "ci", "changes", "What differs?", **first_push)
+    assert told.splitlines() == ["code=true", "judged=true", "released=false"]
+    told = in_place(world, "ci", "judge", "Judge", PROJECT=".", **first_push)
+    assert "judged by the change's own engine, with nothing before it" in told
+    assert "no objection" in told
 
     # Nothing is set up yet: no workflow may open a pull request.
     done = proposed(world)
@@ -416,11 +400,54 @@ def test_new_repository_is_told_what_it_lacks_and_then_has_it(
     assert pull["html_url"] in done.summaries["propose"]
     assert "waits until somebody with write access lets it start" in done.log("propose")
     world.project.git("remote", "set-url", "origin", str(world.origin))
-    world.merge(branch)
-    assert world.facts("dev")["RELEASE_ID"] == branch.removeprefix("release/")
+    merged, first = world.merge(branch), branch.removeprefix("release/")
+    assert world.facts("dev")["RELEASE_ID"] == first
+
+    done = world.go("deploy", merged)
+    all_well(done)
+    assert done.steps["apply"][VERIFY] == "skipped"
+    assert "There is no host: this runner pulled the release" in done.summaries["apply"]
+    assert f"{first} to staging" in done.summaries["propose"]
+    assert world.answers("dev") == first
+    pull = world.github.open_pulls()[f"promote/staging/{first}"]
+    assert pull["html_url"] in done.summaries["propose"]
+
+    # Somebody closes it: the next run does not bring it back, and a person may.
+    pull["state"] = "closed"
+    done = world.go("deploy", events.schedule(world.commit("main")))
+    all_well(done)
+    assert world.github.open_pulls() == {}
+    assert "somebody closed it, so that it is not proposed again" in done.summaries["propose"]
+    assert f"reopen {pull['html_url']}" in done.summaries["propose"]
+    pull["state"] = "open"
+    world.merge(pull["head"]["ref"])
+
+    world.change({"note.txt": "another commit\n"})
+    second = image_less(world)
+    done = world.go("promote", events.dispatch(world.commit("main"), environment="staging"))
+    all_well(done)
+    assert world.github.open_pulls()[f"promote/staging/{second}"]["user"]["login"] == BOT
+    world.merge(f"promote/staging/{second}")
+
+    # The reason is a person's, and is not run.
+    asked = {"environment": "staging", "release": "", "reason": '$(touch /tmp/oh) `id`; "wrong"'}
+    done = world.go("rollback", events.dispatch(world.commit("main"), **asked))
+    all_well(done)
+    back = world.github.open_pulls()[f"rollback/staging/{first}"]
+    assert back["user"]["login"] == BOT
+    assert f"Reason: {asked['reason']}" in back["body"]
+    world.merge(f"rollback/staging/{first}")
+    done = world.go("promote", events.dispatch(world.commit("main"), environment="staging"))
+    assert done.jobs == {"promote": "failure"}
+    assert "staging is on hold: $(touch /tmp/oh) `id`" in done.log("promote")
+
+    done = world.go("rollback", events.dispatch(world.commit("main"), **asked), app=True)
+    assert done.jobs == {"rollback": "failure"}
+    assert "no earlier release to go back to" in done.log("rollback")
+    assert world.unneeded("promote") == world.unneeded("rollback") == []
 
 
-def test_repository_born_as_master_is_told_the_commands_that_rename_it(
+def test_repository_of_one_person_born_as_master_is_told_what_to_do(
     beginner: tuple[Releases, Desk],
 ) -> None:
     world, desk = beginner
@@ -430,4 +457,8 @@ def test_repository_born_as_master_is_told_the_commands_that_rename_it(
     assert "its default branch is master" in told
     desk.type(commands)
     assert world.commit("main") == world.commit("master")
-    assert f"{REPOSITORY} is as .github/settings.yaml says" in desk.mlops().stdout
+    desk.hub.people = ["ada"]
+    settled = desk.mlops().stdout
+    assert f"{REPOSITORY} is as .github/settings.yaml says" in settled
+    # Strict, and one person: they learn now that nobody will approve what they push.
+    assert "ada alone may write here, and nobody approves a pull request of their own" in settled

@@ -1,10 +1,11 @@
-"""The baked `template-update` workflow, executed: a newer template becomes one pull request, which
-stays as it is; nothing newer is said; a template that is not there fails."""
+"""The baked `template-update` workflow, executed: a newer template becomes one pull request, in the
+place of that of an older one; what somebody closed or worked on stays so; nothing newer is said."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,17 @@ from update.worlds import Versions, git, replace
 from workflows import events
 from workflows.act import Outcome, needs_act
 from workflows.events import REPOSITORY
-from workflows.github import APP, serve
+from workflows.github import APP, PERSON, Call, serve
 from workflows.hosting import Hosting
 from workflows.releases import Releases
 from workflows.world import hub
 
+from mlops.git.revision import Revision
+from mlops.release.proposal import Proposal, write
+
 pytestmark = needs_act
 
-BRANCH = "update/9.0.0"
+OLDER, BRANCH = "update/8.0.0", "update/9.0.0"
 
 
 @pytest.fixture
@@ -48,6 +52,16 @@ def world(started: Reproduced, versions: Versions, tmp_path: Path) -> Iterator[R
         yield Releases(tmp_path, project, github, tmp_path / "store")
 
 
+def propose_older(world: Releases) -> None:
+    """Let an older version's proposal wait, which nobody worked on."""
+    proposal = Proposal(OLDER, "Update to 8.0.0", {Path("note.txt"): "8\n"})
+    with chdir(world.project.folder):
+        made = write(proposal, Revision(world.commit("main")))
+    world.project.git("push", "--quiet", "origin", f"{made}:refs/heads/{OLDER}")
+    about = {"head": OLDER, "base": "main", "title": proposal.title, "body": ""}
+    world.github.answer(Call("POST", f"/repos/{REPOSITORY}/pulls", {}, about, "", PERSON))
+
+
 def asked(world: Releases, app: bool = True, **inputs: str) -> Outcome:
     """Run the workflow as a person starts it."""
     return world.go("template-update", events.dispatch(world.commit("main"), **inputs), app=app)
@@ -57,27 +71,34 @@ def test_newer_template_is_proposed_once(world: Releases, versions: Versions) ->
     # It changes a workflow, which the token of a job may never do.
     done = asked(world, to=versions.new, app=False)
     assert done.jobs == {"update": "success", "propose": "failure"}, done.told
-    assert "create or update workflow `.github/workflows/ci.yml`" in done.log("propose")
-    assert "takes an app with the permission Workflows: write" in done.log("propose")
+    for told in (done.log("propose"), done.summaries["propose"]):
+        assert "create or update workflow `.github/workflows/ci.yml`" in told
+        assert "takes an app with the permission Workflows: write" in told
     assert world.branches() == {"main"}
 
+    propose_older(world)
     done = asked(world, to=versions.new)
     assert done.jobs == {"update": "success", "propose": "success"}, done.told
-    ((branch, pull),) = world.github.open_pulls().items()
-    assert branch == BRANCH
+    assert [*world.github.open_pulls()] == [BRANCH], done.summaries["propose"]
+    branch, pull = BRANCH, world.github.open_pulls()[BRANCH]
     assert pull["user"]["login"] == APP
     assert "9.0.0" in pull["title"]
     assert "Regions." in pull["body"]  # the changelog between the two
     assert world.commit(f"{branch}^") == world.commit("main")
     assert b"NEWER = True" in world.show(branch, "mlops/src/mlops/judging/gate.py")
-    assert f"A newer template is proposed: {pull['html_url']}" in done.summaries["propose"]
+    assert pull["html_url"] in done.summaries["propose"]
+    assert "is closed, which this replaces: Update to 8.0.0" in done.summaries["propose"]
+    assert world.github.bodies(1) == [f"{pull['html_url']} replaces this."]
 
+    # Somebody closes it: the clock does not bring it back.
     proposed = world.commit(branch)
-    again = asked(world, to=versions.new)
-    assert again.jobs["propose"] == "success", again.told
-    assert f"{BRANCH} is proposed already" in again.summaries["propose"]
-    assert world.commit(branch) == proposed
-    assert [*world.github.open_pulls()] == [BRANCH]
+    pull["state"] = "closed"
+    git(versions.folder, "tag", "v9.0.0", versions.new)
+    done = world.go("template-update", events.schedule(world.commit("main")), app=True)
+    assert done.jobs == {"update": "success", "propose": "success"}, done.told
+    assert f"{BRANCH}: somebody closed it" in done.summaries["propose"]
+    assert (world.commit(branch), world.github.open_pulls()) == (proposed, {})
+    pull["state"] = "open"
 
     world.project.git("fetch", "--quiet", "origin", branch)
     world.project.git("checkout", "--quiet", "-B", "settled", "FETCH_HEAD")

@@ -2,10 +2,14 @@
 
 import os
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from engine.followed import PACKAGE, begin
 from engine.released import Released, Repository
 from engine.workspace import Workspace
 
@@ -51,3 +55,30 @@ def released(_released: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """See Released. No Docker is asked: there may be containers of the project itself."""
     monkeypatch.setenv("DOCKER_HOST", NO_DOCKER)
     return _released.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def _promoted(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("promoted")
+    with pytest.MonkeyPatch.context() as patch, _at_home(folder / "project", patch):
+        return begin(finished, folder).project
+
+
+@pytest.fixture
+def promoted(_promoted: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """A project whose model runs in each environment, after another one. Not to be changed."""
+    with _at_home(_promoted.folder, monkeypatch):
+        yield _promoted
+
+
+@contextmanager
+def _at_home(project: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let commands of a project run in this process, with its own package, and without Docker."""
+    patch.setenv("DOCKER_HOST", NO_DOCKER)
+    patch.setenv("COLUMNS", "200")
+    for name in [each for each in os.environ if each.startswith("GIT_")]:
+        patch.delenv(name)
+    patch.syspath_prepend(str(project / "src"))
+    yield
+    for name in [each for each in sys.modules if each.partition(".")[0] == PACKAGE]:
+        del sys.modules[name]

@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 
 
 def head(repository: Repository) -> Revision:
-    return Revision(repository.git("rev-parse", "HEAD"))
+    return Revision(repository.head)
 
 
 def audited(repository: Repository, at: str, environment: str = "dev") -> Audit:
@@ -320,11 +320,11 @@ def test_what_somebody_tampered_with_is_wrong(
 
 def test_what_another_line_of_main_had_is_wrong(lively: Repository) -> None:
     """main was merged into a branch, and that pushed as main: what main had since is aside."""
-    forked = lively.git("rev-parse", "HEAD")
+    forked = lively.head
     lively.policy("dev", "requires: null\n")
     lively.live("dev")
     lively.live("dev")
-    main = lively.git("rev-parse", "HEAD")
+    main = lively.head
     lively.git("checkout", "--quiet", "--detach", forked)
     lively.commit({"note": "x"})
     lively.git("merge", "--quiet", "--no-edit", main)

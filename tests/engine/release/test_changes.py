@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from engine.released import Repository, copy
 
-from mlops.errors import CheckError, InputError
+from mlops.errors import CheckError, InputError, ProjectError
 from mlops.git.revision import Revision
 from mlops.release import changes
 from mlops.release import proposal as module
@@ -204,7 +204,7 @@ def test_status_says_what_is_where_and_what_waits(repository: Repository) -> Non
 
 def test_work_on_a_proposed_branch_is_not_replaced(repository: Repository, tmp_path: Path) -> None:
     """What somebody settled there stays, here and at the remote."""
-    base = Revision(repository.git("rev-parse", "HEAD"))
+    base = Revision(repository.head)
 
     def proposed(text: str) -> str:
         proposal = Proposal("update/9", "Update", {Path("note"): text})
@@ -326,3 +326,89 @@ def test_what_comes_to_the_remote_at_that_moment_is_not_replaced(
     with pytest.raises(InputError, match="git push: "):
         publish(ours, write(ours, base))
     assert repository.git("ls-remote", "origin", ours.ref).startswith(theirs)
+
+
+def test_a_push_that_is_refused_says_why_and_what_mends_it(
+    repository: Repository, tmp_path: Path
+) -> None:
+    origin = tmp_path / "origin.git"
+    repository.git("init", "--quiet", "--bare", str(origin))
+    repository.git("remote", "add", "origin", str(origin))
+    wanted = Proposal("update/9", "Update", {Path("note"): "new\n"})
+    commit = write(wanted, _head())
+    refusal = (
+        "refusing to allow a GitHub App to create or update workflow `ci.yml` without `workflows` "
+        "permission"
+    )
+    hook = origin / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\necho '{refusal}' >&2\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    with pytest.raises(InputError) as refused:
+        publish(wanted, commit)
+    assert str(refused.value).startswith(f"git push: {refusal}; ")
+    assert "takes an app with the permission Workflows: write" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_branch_is_made_before_the_remote_is_asked(repository: Repository) -> None:
+    repository.live("dev")
+    repository.git("remote", "add", "origin", "nowhere.git")
+    proposal = changes.promote("staging", _head())
+    commit = changes.propose(proposal, _head(), repository.now)
+    with pytest.raises(ProjectError) as failed:
+        publish(proposal, commit)
+    assert str(failed.value).startswith(f"{proposal.branch} is made, and not pushed: git ls-remote")
+    assert str(failed.value).endswith(f"git push origin {proposal.branch}")
+    assert repository.git("rev-parse", proposal.branch) == commit
+
+
+def test_branches_of_merged_proposals_are_removed_and_no_others(repository: Repository) -> None:
+    def left() -> list[str]:
+        names = repository.git("branch", "--list", "--format=%(refname:short)", "promote/*")
+        return [repository.short(name) for name in names.split()]
+
+    for _ in range(2):
+        repository.live("dev")
+        _merge(repository, changes.promote("staging", _head()))
+    assert left() == ["promote/staging/r2"]
+    merged = f"promote/staging/{repository.ids['r2']}"
+
+    # What waits, what somebody worked on, and what is checked out stays.
+    repository.git("branch", "promote/staging/mine", "main~2")
+    folder = str(Path.cwd().with_name("elsewhere"))
+    repository.git("worktree", "add", "--quiet", folder, merged)
+    for _ in range(2):
+        repository.live("dev")
+        waiting = changes.promote("staging", _head())
+        publish(waiting, changes.propose(waiting, _head(), repository.now))
+    assert left() == [f"promote/staging/{name}" for name in ("r2", "r3", "r4", "mine")]
+
+
+def test_the_way_forth_after_a_wrong_rollback_passes_by_the_bad_release(
+    repository: Repository,
+) -> None:
+    first = repository.live("dev", "staging", "prod")
+    good = repository.live("dev", "staging", "prod")
+    repository.now += timedelta(hours=2)
+    bad = repository.live("dev", "staging", "prod")
+    _merge(repository, changes.rollback("prod", _head(), first.id, "answers are wrong"))
+    forth = rf"it had {good.id} later: `mlops promote prod --release {good.id}`"
+    with pytest.raises(InputError, match=forth):
+        changes.rollback("prod", _head(), good.id, "too far")
+    with pytest.raises(CheckError, match="prod is on hold"):
+        changes.propose(changes.promote("prod", _head(), good.id), _head(), repository.now)
+    _merge(repository, changes.quarantine(bad.id, _head(), "answers are wrong"))
+    with pytest.raises(InputError) as refused:
+        changes.rollback("prod", _head(), bad.id, "too far")
+    assert "later" not in str(refused.value)
+    _merge(repository, changes.hold("prod", _head(), None))
+    repository.now += timedelta(hours=2)
+    with pytest.raises(CheckError, match="in quarantine"):
+        changes.propose(changes.promote("prod", _head()), _head(), repository.now)
+    _merge(repository, changes.promote("prod", _head(), good.id))
+    assert environments(_head())["prod"].release == good
+    with pytest.raises(
+        InputError, match=f"staging never had r9, so that prod cannot; it had {bad.id}"
+    ):
+        changes.promote("prod", _head(), "r9")

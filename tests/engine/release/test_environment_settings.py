@@ -74,7 +74,7 @@ def test_every_mistake_is_told_at_once(repository: Repository) -> None:
 
 def test_none_is_said(repository: Repository) -> None:
     with pytest.raises(InputError, match=r"environments/dev/config\.env: no such file"):
-        load("dev", Revision(repository.git("rev-parse", "HEAD")))
+        load("dev", Revision(repository.head))
 
 
 def test_those_of_the_project_are_good(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def base(repository: Repository, address: str = "https://github.com/org/made") -
 
 def test_date_person_pull_request_hash_and_state_of_each_hop(repository: Repository) -> None:
     found = sheet("prod", hops("Ada"), base(repository), NOW)
-    assert found.verdict == "Of 3 steps 1 fit, 1 are wrong, 1 were not checked."
+    assert found.verdict == "3 steps: 1 ok, 1 wrong, 1 not checked."
     told = MarkdownIt("commonmark").enable("table").render(markdown(found))
     for text in (page(found), told):
         for words in (
@@ -62,8 +62,8 @@ def test_date_person_pull_request_hash_and_state_of_each_hop(repository: Reposit
     ("states", "verdict", "worst"),
     [
         ("ok ok", "All 2 steps were checked, and fit.", "ok"),
-        ("ok wrong", "Of 2 steps 1 fit, 1 are wrong, 0 were not checked.", "wrong"),
-        ("unchecked ok", "Of 2 steps 1 fit, 0 are wrong, 1 were not checked.", "not checked"),
+        ("ok wrong", "2 steps: 1 ok, 1 wrong, 0 not checked.", "wrong"),
+        ("unchecked ok", "2 steps: 1 ok, 0 wrong, 1 not checked.", "not checked"),
     ],
 )
 def test_the_verdict_is_that_of_the_worst(

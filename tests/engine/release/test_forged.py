@@ -156,7 +156,7 @@ def test_evidence_is_strict_json_with_finite_numbers(
 
 
 def test_evidence_that_is_no_utf_8_is_told(repository: Repository, evidence: Evidence) -> None:
-    base = Revision(repository.git("rev-parse", "HEAD"))
+    base = Revision(repository.head)
     path = evidence_path(evidence.id)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(evidence.model_dump_json().encode().replace(b"ci.example", b"\xff\xfe"))
@@ -261,7 +261,7 @@ def _of_its_commit(repository: Repository, evidence: Evidence) -> Evidence:
     """The evidence of what is checked out now, in those fields that its commit tells of."""
     from mlops.release.lineage import of_commit
 
-    commit = repository.git("rev-parse", "HEAD")
+    commit = repository.head
     known = of_commit(Revision(commit))
     model = evidence.model.model_copy(update={"version": known["model.version"]})
     return evidence.model_copy(

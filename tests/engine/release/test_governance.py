@@ -207,7 +207,7 @@ def test_the_status_says_what_is_missing_and_where(governed: Repository) -> None
     """Before there is any release; and of one that runs, somebody has to look."""
 
     def found() -> list[Status]:
-        head = Revision(governed.git("rev-parse", "HEAD"))
+        head = Revision(governed.head)
         return [replace(each, drift=[]) for each in status(head, governed.now)]  # nothing runs here
 
     state(governed, lambda said: (said.pop("owner"), said.pop("risks")))
@@ -238,7 +238,7 @@ def test_a_promotion_says_what_it_changes(governed: Repository) -> None:
     )
     governed.commit(governed.files(to, "dev"))
     governed.commit(copy(to.release, "staging"))
-    head = Revision(governed.git("rev-parse", "HEAD"))
+    head = Revision(governed.head)
     told = governed.short(notes(environments(head)["prod"], to, head, governed.now))
     for line in (
         "It replaces <code>r1</code>, trained on the same data.",
@@ -263,7 +263,7 @@ def test_a_promotion_says_what_it_changes(governed: Repository) -> None:
 def test_a_first_release_has_notes_too(governed: Repository) -> None:
     evidence = governed.evidence()
     governed.commit({"model.yaml": None})
-    head = Revision(governed.git("rev-parse", "HEAD"))
+    head = Revision(governed.head)
     told = notes(environments(head)["dev"], evidence, head, governed.now)
     assert "There is nothing in dev yet." in told
     assert "For people" not in told
@@ -291,7 +291,7 @@ def test_reviews_are_told_before_they_are_overdue(
     governed: Repository, review: str, due: bool
 ) -> None:
     state(governed, review=review)
-    at = Revision(governed.git("rev-parse", "HEAD"))
+    at = Revision(governed.head)
     today = date(2030, 1, 1)
     found = governance.reviews_due([*Statement.model_fields], at, today)
     assert len(found) == (4 if due else 0)
@@ -308,7 +308,7 @@ def test_monitoring_tells_what_is_due_and_what_cannot_be_read(governed: Reposito
     )
 
     def told(environment: str) -> list[str]:
-        at = Revision(governed.git("rev-parse", "HEAD"))
+        at = Revision(governed.head)
         return [*map(str, run._with_reviews(found, environment, at).alarms)]
 
     state(governed, review=f"{date.today():%Y-%m-%d}")
@@ -331,7 +331,7 @@ def test_a_caller_that_nobody_declared_is_a_line_and_an_alarm(governed: Reposito
 
     def told(callers: dict[str, str] | None) -> Result:
         state(governed, lambda said: said.update(callers=callers))
-        return run._with_callers(found, Revision(governed.git("rev-parse", "HEAD")))
+        return run._with_callers(found, Revision(governed.head))
 
     (use, *_) = parse_statement(Path("model.yaml").read_text()).intended or []
     result = told({"desk": use})

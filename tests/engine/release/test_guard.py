@@ -158,7 +158,7 @@ def test_an_environment_is_not_emptied(repository: Repository) -> None:
 
 
 def test_only_what_is_merged_is_released(repository: Repository) -> None:
-    main = repository.git("rev-parse", "HEAD")
+    main = repository.head
     evidence = repository.evidence()
     repository.git("reset", "--quiet", "--hard", main)
     (told,) = repository.refused(repository.files(evidence, "dev"))
@@ -170,11 +170,11 @@ def test_only_what_is_merged_is_released(repository: Repository) -> None:
 def test_a_change_is_held_against_what_main_is_now(repository: Repository) -> None:
     """Not against what it was when the branch was made."""
     release = repository.live("dev")
-    fork = repository.git("rev-parse", "HEAD")
+    fork = repository.head
     head = repository.commit(copy(release, "staging"))
     repository.git("reset", "--quiet", "--hard", fork)
     repository.policy("staging", "requires: dev\nhold: since then\n")
-    base = repository.git("rev-parse", "HEAD")
+    base = repository.head
     (told,) = refusals(Revision(base), Revision(head), repository.now)
     assert told.startswith("staging is on hold: since then")
 

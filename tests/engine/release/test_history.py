@@ -18,7 +18,7 @@ STAGING = "environments/staging/release.env"
 
 
 def head(repository: Repository) -> Revision:
-    return Revision(repository.git("rev-parse", "HEAD"))
+    return Revision(repository.head)
 
 
 def as_it_is(_: Repository, commit: str) -> str:
@@ -42,7 +42,7 @@ def brought_up_to_date(repository: Repository, commit: str) -> str:
     repository.git("checkout", "--quiet", "--detach", commit)
     repository.now += timedelta(minutes=1)
     repository.git("merge", "--quiet", "--no-edit", "main")
-    updated = repository.git("rev-parse", "HEAD")
+    updated = repository.head
     repository.git("checkout", "--quiet", "main")
     return updated
 
@@ -75,7 +75,7 @@ def test_a_branch_is_mended_as_the_line_says(repository: Repository) -> None:
     repository.git("checkout", "--quiet", "--detach", branch)
     for command in ("merge --no-edit main", "reset --soft main", "commit --message x"):
         repository.git(*command.split())
-    assert repository.judged(repository.git("rev-parse", "HEAD")) == []
+    assert repository.judged(repository.head) == []
     assert Path("a").read_text() == "1"
     assert Path("note").exists()
 
@@ -106,9 +106,9 @@ def test_what_main_has_meanwhile_is_no_excuse(repository: Repository) -> None:
 
 
 def test_what_main_has_already_changes_nothing(repository: Repository) -> None:
-    before = repository.git("rev-parse", "HEAD")
+    before = repository.head
     repository.live("dev")
-    for commit in (before, repository.git("rev-parse", "HEAD")):
+    for commit in (before, repository.head):
         assert repository.judged(commit) == []
         assert repository.judged(commit, commit, merged=True) == []
 
@@ -137,13 +137,13 @@ def test_what_main_got_meanwhile_is_no_change_of_a_branch(repository: Repository
 def test_a_main_that_was_merged_into_a_branch_is_refused(repository: Repository) -> None:
     """First parents are what environments had; main must go on from where it was."""
     repository.live("dev", "staging")
-    fork = repository.git("rev-parse", "HEAD")
+    fork = repository.head
     second, _ = repository.live("dev", "staging"), repository.live("dev", "staging")
-    before = repository.git("rev-parse", "HEAD")
+    before = repository.head
     repository.git("checkout", "--quiet", "--detach", fork)
     branch = repository.commit({"local": "work"})
     repository.git("merge", "--quiet", "--no-edit", "main")
-    foxtrot = repository.git("rev-parse", "HEAD")
+    foxtrot = repository.head
     repository.git("checkout", "--quiet", "main")
     merge = repository.merged(branch)
     # As a pull request it passes, and so does main where that was merged.
@@ -165,7 +165,7 @@ def test_the_tip_of_main_is_known_to_be_merged(repository: Repository) -> None:
 
 def test_a_commit_of_another_time_is_refused(repository: Repository) -> None:
     release = repository.live("dev")
-    before = repository.git("rev-parse", "HEAD")[:7]
+    before = repository.head[:7]
     now = repository.now
     repository.now -= timedelta(minutes=30)
     early = repository.branch(copy(release, "staging"))

@@ -13,7 +13,7 @@ FILE = Path("releases/one.json")
 
 
 def head(repository: Repository) -> Revision:
-    return Revision(repository.git("rev-parse", "HEAD"))
+    return Revision(repository.head)
 
 
 def merged(repository: Repository, subject: str, files: dict[str, str]) -> str:

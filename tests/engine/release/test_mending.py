@@ -30,12 +30,15 @@ BROKEN = {
     "a list": "- requires\n",
     "a stranger": "requires: qa\n",
     "a circle": "requires: prod\n",
+    "a soak of ages": "requires: staging\nsoak_minutes: 99999999999999\n",
+    "a freeze before all time": "requires: staging\nfreeze: [{start: '0001-01-01T00:00:00+14:00',"
+    " end: 2030-01-01, reason: x}]\n",
 }
 each_broken = pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
 
 
 def head(repository: Repository) -> Revision:
-    return Revision(repository.git("rev-parse", "HEAD"))
+    return Revision(repository.head)
 
 
 def merge(repository: Repository, proposal: Proposal) -> None:

@@ -285,7 +285,7 @@ def tried(world: World) -> bool | None:
         world.commit(branch[-1], facts, when)
         branch.append(facts)
         times.append(when)
-    head, moves_on = repository.git("rev-parse", "HEAD"), rng.random() < 0.5
+    head, moves_on = repository.head, rng.random() < 0.5
     repository.git("checkout", "--quiet", "--force", "main")
     if moves_on:
         ahead = world.step(main.facts)
@@ -309,7 +309,7 @@ def tried(world: World) -> bool | None:
     if rng.random() < 0.5:  # brought up to date, and once more
         repository.git("checkout", "--quiet", "--detach", head)
         repository.git("merge", "--quiet", "--no-ff", "--no-edit", "main")
-        updated = repository.git("rev-parse", "HEAD")
+        updated = repository.head
         repository.git("checkout", "--quiet", "main")
         anew = allowed(main, main.facts, branch, end, repository.now, updated=True) and not odd
         assert (repository.judged(updated) == []) == anew, repository.judged(updated)
@@ -345,7 +345,7 @@ def land(
         case "rebase":
             repository.git("checkout", "--quiet", "--detach", head)
             repository.git("rebase", "--quiet", "--force-rebase", "main")
-            rebased = repository.git("rev-parse", "HEAD")
+            rebased = repository.head
             repository.git("checkout", "--quiet", "main")
             repository.git("merge", "--quiet", "--ff-only", rebased)
             for facts in branch[1:]:

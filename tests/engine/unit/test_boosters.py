@@ -194,3 +194,22 @@ def test_a_library_that_is_missing_is_one_line(
         InputError, match=rf"the estimator needs the dependency group `{name}`: run"
     ):
         Model.load(tmp_path / "model.joblib")
+
+
+@pytest.mark.parametrize("what", [*WHATS, "amount"])
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
+def test_each_round_is_what_the_library_says_after_so_many(what: str, name: str) -> None:
+    chosen = made.params(what, name)
+    counts = {"objective": "poisson" if name == "lightgbm" else "count:poisson"}
+    settings = chosen.hyperparameters(name, counts if what == "amount" else {})
+    contract, rows = made.contract(what), made.rows(what)
+    pipeline = build(chosen.task, name, settings, contract, 1)
+    pipeline.fit(model_inputs(rows, contract), target_values(rows, contract))
+    matrix = pipeline[:-1].transform(model_inputs(made.rows(what, 50, seed=5), contract))
+    model, is_number = pipeline[-1], chosen.task == "regression"
+    stages = [*(model.staged_predict(matrix) if is_number else model.staged_predict_proba(matrix))]
+    assert len(stages) == 15
+    for rounds in (1, 7, 15):
+        some = {"num_iteration": rounds} if name == "lightgbm" else {"iteration_range": (0, rounds)}
+        plain = model.predict(matrix, **some) if is_number else model.predict_proba(matrix, **some)
+        np.testing.assert_allclose(stages[rounds - 1], plain, rtol=1e-5, atol=1e-6)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 from mlops import paths
 from mlops.card import load_card
 from mlops.cli import app
+from mlops.config.hyperparameters import NetworkClassifierParams
 from mlops.digits import digits
 from mlops.errors import CheckError, InputError
 from mlops.facts import as_json
@@ -349,3 +351,39 @@ def test_what_cannot_be_read_is_told(planted: Stored, path: Path, content: Any, 
         write_json(path, content)
     with pytest.raises(InputError, match=told):
         load_card()
+
+
+LAYERS: dict[str, Any] = {
+    "embeddings": {"a <b>|c": 8, **{f"column {i}": 2 for i in range(7)}},
+    "layers": [
+        {"dense": 64, "activation": "relu"},
+        {"residual": [{"dense": 64}, {"residual": [{"dense": 64}, {"dropout": 0.25}]}]},
+        {"normalisation": "layer"},
+        {"activation": "tanh"},
+    ],
+}
+
+
+def test_the_layers_of_a_network_are_drawn_and_told(planted: Stored) -> None:
+    assert load_card().network is None
+    write_text(paths.CHOSEN, yaml.safe_dump(NetworkClassifierParams(**LAYERS).model_dump()))
+    assert load_card().network is None, "of another estimator"
+    chosen = {"estimator": "network", **NetworkClassifierParams(**LAYERS).model_dump()}
+    write_text(paths.CHOSEN, yaml.safe_dump(chosen))
+    told = card.documents(load_card())
+    assert "dense 64 relu → (dense 64 → (dense 64 → dropout 0.25 + what" in told[paths.CARD]
+    page = told[paths.CARD_PAGE]
+    drawn = page[page.index('<svg xmlns="http') :]
+    drawn = drawn[: drawn.index("</svg>") + len("</svg>")]
+    picture = ElementTree.fromstring(drawn)  # noqa: S314 # of this program
+    texts = [each.text for each in picture.iter() if each.tag.endswith("text")]
+    assert texts[:2] == ["inputs", "a <b>|c: 8 learned"]
+    assert texts[7:] == [
+        *("and 2 more embeddings", "dense 64 relu", "dense 64", "dense 64", "dropout 0.25"),
+        *("layer normalisation", "tanh", "output: a score for each class"),
+    ]
+    assert sum(each.tag.endswith("circle") for each in picture.iter()) == 2, "two sums"
+    assert "<b>|c" not in page
+    assert set(re.findall(r'(?:fill|stroke)="([^"]+)"', drawn)) <= {
+        *("none", "var(--text)", "var(--page)", "var(--soft)", "var(--main)")
+    }

@@ -73,7 +73,7 @@ def test_the_interval_is_around_the_prediction(tmp_path: Path) -> None:
     assert model.interval is not None
     for name, sign in (("lower", -1), ("upper", 1)):
         width = (found[name] - found["prediction"]) * sign
-        np.testing.assert_allclose(width, model.interval, rtol=1e-3)
+        np.testing.assert_allclose(width, model.interval.margin, rtol=1e-3)
 
 
 AWKWARD = ["sepal length (cm)", "a b", "a_b", "variable", "flat", "2x", "Æ-", "label"]

@@ -26,6 +26,7 @@ from mlops.data.columns import frame
 from mlops.data.contract import Contract, conform, load_contract
 from mlops.data.rules import Rules
 from mlops.drafting.draft import caveats_of, init
+from mlops.drafting.sniff import guess
 from mlops.errors import InputError
 from mlops.learning.metrics import METRICS
 from mlops.learning.plots import PLOTS
@@ -321,6 +322,15 @@ AWKWARD: dict[str, tuple[str, bytes, dict[str, Any], float]] = {
         {"unit": "€", "decimal": ","},
         0.5,
     ),
+    "degrees": (
+        "a.csv", _lines(lambda i: f"{_number(i)}°C", _colour, _flag).encode(), {"unit": "°C"}, 0.5
+    ),
+    "typographic": (
+        "a.csv",
+        _lines(lambda i: f"{1000.5 + i:,.2f}".replace(",", "\u2019"), _colour, _flag).encode(),
+        {"thousands": "'"},
+        1000.5,
+    ),
     "utf-16": ("a.tsv", _lines(_number, _colour, _flag, mark="\t").encode("utf-16"), {}, 0.5),
     "gz": ("a.csv.gz", gzip.compress(_lines(_number, _colour, _flag).encode()), {}, 0.5),
     "two lines in a cell": (
@@ -349,6 +359,48 @@ def test_awkward_files_are_read_as_they_are_meant(name: str) -> None:
     raw = ingest.read(params.source, contract.dialect)[0].to_pandas()
     assert validate.check(raw, contract) == []
     assert conform(raw, contract)["a"].iloc[0] == first
+
+
+def _accounted(number: float) -> str:
+    return f'"({-number:,.2f})"' if number < 0 else f'"{number:,.2f}"'
+
+
+def _of_sap(number: float) -> str:
+    return f"{abs(number):.2f}" + "-" * (number < 0)
+
+
+def _of_typographers(number: float) -> str:
+    return f"{number:.2f}".replace("-", "\u2212")
+
+
+@pytest.mark.parametrize("middle", [40, 900])
+@pytest.mark.parametrize(
+    ("write", "keys"),
+    [
+        (_accounted, {"thousands": ",", "negative": "parentheses"}),
+        (lambda number: _accounted(number).replace("(", "($"), {}),
+        (_of_sap, {"negative": "trailing"}),
+        (_of_typographers, {}),
+    ],
+)
+def test_negative_numbers_are_told_however_they_say_so(
+    write: Callable[[float], str], keys: dict[str, str], middle: int
+) -> None:
+    numbers = [(i - middle) * 31.25 for i in range(1200)]
+    Path("data/a.csv").write_text(_lines(lambda i: write(numbers[i]), _colour, _flag))
+    drafted = init("data/a.csv", "y", None, None, None, False)
+    contract = load_contract()
+    written = contract.columns["a"].model_dump(exclude_defaults=True)
+    assert {key: written.get(key) for key in keys} == keys
+    raw = ingest.read(load_params().source)[0].to_pandas()
+    assert conform(raw, contract)["a"].tolist() == numbers
+    for key, value in keys.items():
+        assert any(f"{key} {value!r}" in line for line in drafted.assumed)
+
+
+@pytest.mark.parametrize("texts", [["12A", "12B", "7A"], ["0-", "5-", "10-"], ["-5", "(5)"]])
+def test_codes_and_ranges_are_no_numbers(texts: list[str]) -> None:
+    assert guess(dict.fromkeys(texts, 400)).kind == "categorical"
 
 
 def test_columns_that_are_written_each_in_its_own_way() -> None:

@@ -138,3 +138,14 @@ def test_a_file_that_is_not_yaml_is_told(tmp_path: Path, content: bytes, where: 
     path.write_bytes(content)
     with pytest.raises(InputError, match=where):
         files.load(path, Example)
+
+
+def test_a_mistake_of_a_few_lines_that_stand_for_millions_is_a_short_line() -> None:
+    """Aliases of aliases in YAML: nine in each of seven lines."""
+    text = "a: &a [x, x, x, x, x, x, x, x, x]\n"
+    for name, before in zip("bcdefgh", "abcdefg", strict=True):
+        text += f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    with pytest.raises(InputError) as error:
+        files.parse(f"{text}count: *h\n", Example, Path("a.yaml"))
+    assert "a.yaml: count: " in str(error.value)
+    assert max(map(len, str(error.value).splitlines())) < 5_000

@@ -59,7 +59,7 @@ def test_a_worse_model_is_refused(planted: Stored) -> None:
     assert [*found.refusals] == ["gates"]
     assert "is worse than the champion's" in found.refusals["gates"][0]
     assert f"> - {found.refusals['gates'][0]}" in found.markdown()
-    assert not found.is_unreadable
+    assert not found.is_unread
 
 
 @pytest.mark.parametrize(("base", "how"), [("good", "poor"), ("poor", "good")])
@@ -159,8 +159,23 @@ def test_what_this_engine_cannot_read_is_told_apart(planted: Stored, text: str) 
     else:
         params.write_text(text)
     found = judged("good")
-    assert found.is_unreadable
+    assert found.is_unread
     assert "params.yaml" in str(found.refusals["gates"])
+
+
+def test_what_cannot_be_read_opens_nothing_else_to_another_engine(planted: Stored) -> None:
+    """A change with a key that no engine knows, and something in prod that nobody released."""
+    planted.push()
+    content = planted.load("params.yaml")
+    planted.write("params.yaml", content | {"gates": {"roc_auc": {"lowest": 1}}})
+    prod = planted.folder / policy_path("prod").parent
+    write_text(prod / "policy.yaml", "requires: dev\n")
+    write_text(prod / "release.env", "RELEASE_ID=mine\n")
+    planted.commit()
+    found = judged("good")
+    assert {*found.refusals} == {"gates", "environments"}
+    assert found.unread == {"gates"}
+    assert not found.is_unread
 
 
 def test_an_estimator_that_only_the_change_knows_does_not_matter(planted: Stored) -> None:
@@ -228,3 +243,32 @@ def test_metrics_that_the_change_computes_are_not_judged(planted: Stored) -> Non
     assert [*found.refusals] == ["gates"]
     assert ["roc_auc" in line for line in found.refusals["gates"]] == [True]
     assert "not judged: gates on surest" in str(found.notes)
+
+
+def test_a_main_that_was_merged_into_a_branch_is_refused_after_the_push(planted: Stored) -> None:
+    """Foxtrot: what main was is no longer among its first parents, and environments lose it."""
+    planted.push()
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+    git("checkout", "--quiet", "--detach", "good~1")
+    git(*who, "commit", "--quiet", "--allow-empty", "--message=x")
+    git(*who, "merge", "--quiet", "--no-ff", "--no-edit", "good")
+    assert "environments" not in judged("good").refusals
+    git("branch", "--force", "main", "HEAD")
+    (told,) = judge("good", datetime.now(UTC), card.stale).refusals["environments"]
+    assert "is not among the first parents" in told
+
+
+def test_terms_that_the_change_alters_are_told(planted: Stored) -> None:
+    """The gates are its author's to move; whoever approves it sees that they moved."""
+    planted.params(REGRESSION | {"log_loss": {"max": 0.9}})
+    planted.ran()
+    base = planted.commit()
+    planted.params({"roc_auc": {"min": 0.1}})
+    planted.ran()
+    planted.commit()
+    planted.push()
+    (told,) = (note for note in judged(base).notes if "terms" in note)
+    assert "gates.roc_auc.regression was 0.0, now not there" in told
+    assert "gates.roc_auc.min was not there, now 0.1" in told
+    assert "gates.log_loss.max was 0.9, now not there" in told
+    assert not any("terms" in note for note in judged("HEAD").notes)

@@ -170,4 +170,8 @@ def test_an_input_that_somebody_deleted_is_named(pushed: Stored) -> None:
     assert state.lost == ["code.py"]
     assert state.problems()[0].startswith("neither Git nor DVC has code.py, which its stages read")
     (pushed.folder / ".gitignore").write_text("/code.py\n", encoding="utf-8")
-    assert lock.check().lost == []  # of one's own machine: no clone has it
+    assert lock.check().lost == ["code.py"], "it is in no clone from then on, and was"
+    # What Git never had is of one's own machine.
+    pushed.git("checkout", "--quiet", "--orphan", "anew")
+    pushed.commit()
+    assert lock.check().lost == []

@@ -149,6 +149,7 @@ def test_regression_by_hand() -> None:
             "r2": 1 - 5 / 17,
             "mape": (0 + 1 / 2 + 0) / 3,  # a truth of zero has no share
             "interval_coverage": 3 / 4,
+            "interval_width": 7 / 4,
         }
     )
 

@@ -41,7 +41,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 def test_files_and_history_are_those_of_the_project(repository: Repository) -> None:
     release = repository.live("dev")
-    head = Revision(repository.git("rev-parse", "HEAD"))
+    head = Revision(repository.head)
     assert root() == "models/a/"
     assert head.read(policy_path("staging")) == POLICIES["staging"]
     assert head.folders(Path("environments")) == ["dev", "prod", "staging"]
@@ -54,16 +54,16 @@ def test_the_guard_judges_its_own_environments_alone(repository: Repository) -> 
     hand_made = release.text().replace(release.id, "r9")
     assert repository.refused({str(release_path("staging")): hand_made}) != []
     assert repository.refused({str(release_path("staging")): release.text()}) == []
-    base = Revision(repository.git("rev-parse", "HEAD"))
+    base = Revision(repository.head)
     write_text(Path("../b/environments/prod/release.env"), "NOT=OURS\n")
     repository.git("add", "--all", "..")
     repository.git("commit", "--quiet", "--message", "x")
-    head = Revision(repository.git("rev-parse", "HEAD"))
+    head = Revision(repository.head)
     assert refusals(base, head, repository.now) == []
 
 
 def test_a_proposal_changes_the_project(repository: Repository) -> None:
-    base = Revision(repository.git("rev-parse", "HEAD"))
+    base = Revision(repository.head)
     made = write(Proposal("branch", "title", {Path("environments/dev/note"): "x\n"}), base)
     assert repository.git("show", "--name-only", "--format=", made) == (
         "models/a/environments/dev/note"

@@ -22,6 +22,9 @@ READERS = {
     "english": Reader(thousands=",", unit="$"),
     "percent": Reader(unit="%", decimal=","),
     "blanks": Reader(decimal=",", thousands=" ", unit="€"),
+    "accounts": Reader(thousands=",", unit="$", negative="parentheses"),
+    "sap": Reader(decimal=",", thousands=".", unit="EUR", negative="trailing"),
+    "a unit like an exponent": Reader(unit="e", thousands="'"),
     "stripped": Reader(strip=True, missing=frozenset(["", "?", "-999"])),
 }
 
@@ -57,6 +60,24 @@ def _whole(values: Any, kind: str, **keys: Any) -> list[Any]:
         (" 5 ", {}, 5),
         ("+5", {}, 5),
         ("1e3", {}, 1000),
+        ("\u22125", {}, -5),
+        ("5e\u22122", {}, 0.05),
+        ("1'234.5", {"thousands": "'"}, 1234.5),
+        ("1\u2019234.5", {"thousands": "'"}, 1234.5),
+        ("1'234.5", {"thousands": "\u2019"}, 1234.5),
+        ("(1,234.50)", {"thousands": ",", "negative": "parentheses"}, -1234.5),
+        ("($5)", {"unit": "$", "negative": "parentheses"}, -5),
+        ("$(5)", {"unit": "$", "negative": "parentheses"}, -5),
+        ("(5 %)", {"unit": "%", "negative": "parentheses"}, -5),
+        ("-5", {"negative": "parentheses"}, -5),
+        ("1.234,50-", {"decimal": ",", "thousands": ".", "negative": "trailing"}, -1234.5),
+        ("5- EUR", {"unit": "EUR", "negative": "trailing"}, -5),
+        ("5 EUR-", {"unit": "EUR", "negative": "trailing"}, -5),
+        ("5\u2212", {"negative": "trailing"}, -5),
+        ("64.4°C", {"unit": "°C"}, 64.4),
+        ("3 m²", {"unit": "m²"}, 3),
+        ("5e1e", {"unit": "e"}, 50),
+        ("inf", {"unit": "f"}, np.inf),
     ],
 )
 def test_numbers_as_people_write_them(text: str, keys: dict[str, Any], number: Any) -> None:
@@ -80,6 +101,15 @@ def test_numbers_as_people_write_them(text: str, keys: dict[str, Any], number: A
         ("0x10", {}),
         ("1 2", {}),
         ("٣", {}),
+        ("(5)", {}),
+        ("5-", {}),
+        ("(5)", {"negative": "trailing"}),
+        ("(-5)", {"negative": "parentheses"}),
+        ("-(5)", {"negative": "parentheses"}),
+        ("(5", {"negative": "parentheses"}),
+        ("-5-", {"negative": "trailing"}),
+        ("5.-", {"negative": "trailing"}),  # five Swiss francs
+        ("5kg", {"unit": "g"}),
     ],
 )
 def test_what_is_no_number_is_none(text: str, keys: dict[str, Any]) -> None:

@@ -11,23 +11,26 @@ from pathlib import Path
 
 import pytest
 from engine import made
-from engine.stored import Stored, fitted, rows
+from engine.stored import STAGES, Stored, fitted, rows
+from engine.workspace import root
 from markdown_it import MarkdownIt
 
 from mlops import paths
 from mlops.config.fairness import Parity
+from mlops.config.hyperparameters import NetworkClassifierParams
 from mlops.config.params import load_params
 from mlops.data.inputs import model_inputs
 from mlops.errors import InputError
 from mlops.facts import as_json
 from mlops.files import write_json
-from mlops.git.revision import Revision
+from mlops.git.revision import WORKSPACE, Revision
 from mlops.judging.comparison import compare
 from mlops.judging.paired import Compared
 from mlops.learning import plots
 from mlops.pipeline import TOOK, stage
-from mlops.report import change, comment, markdown
+from mlops.report import change, comment, markdown, pictures
 from mlops.report.headline import headline
+from mlops.report.pictures import DARK, draw_both, foremost, recoloured
 from mlops.report.report import report
 
 Begin = Callable[[str], Stored]
@@ -49,7 +52,7 @@ HOSTILE = [
     "long " + "x" * 5000 + "|",
 ]
 ALLOWED = {"table", "thead", "tbody", "tr", "th", "td", "details", "summary", "b", "strong", "code"}
-ALLOWED |= {"h3", "h4", "p", "pre", "blockquote", "ul", "li", "img"}
+ALLOWED |= {"h3", "h4", "p", "pre", "blockquote", "ul", "li", "img", "picture", "source"}
 
 
 class Page(HTMLParser):
@@ -57,7 +60,8 @@ class Page(HTMLParser):
 
     Attributes:
         tags: names of all elements.
-        pictures: their files.
+        pictures: their files, for light pages.
+        dark: the same for dark ones.
         widths: of each table, the numbers of cells of its rows.
         code, text: what stands in <code>, and what else there is.
     """
@@ -66,6 +70,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: set[str] = set()
         self.pictures: list[str] = []
+        self.dark: list[str] = []
         self.widths: list[list[int]] = []
         self.code: list[str] = []
         self.text = ""
@@ -77,6 +82,9 @@ class Page(HTMLParser):
         match tag:
             case "img":
                 self.pictures.append(str(dict(attrs)["src"]))
+            case "source":
+                assert dict(attrs)["media"] == "(prefers-color-scheme: dark)"
+                self.dark.append(str(dict(attrs)["srcset"]))
             case "table":
                 self.widths.append([])
             case "tr":
@@ -112,9 +120,11 @@ def _check(text: str) -> Page:
     page = Page(text)
     assert page.tags <= ALLOWED
     assert all(len({*widths}) == 1 for widths in page.widths), page.widths
-    for name in page.pictures:
-        assert (paths.REPORT / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    assert {*page.pictures} == {path.name for path in paths.REPORT.glob("*.png")}
+    heads = [(paths.REPORT / name).read_bytes()[:24] for name in page.pictures + page.dark]
+    assert all(head.startswith(b"\x89PNG\r\n\x1a\n") for head in heads)
+    assert len({head[16:] for head in heads}) <= 1  # they are equally wide and high
+    assert page.dark == [name.replace(".png", "-dark.png") for name in page.pictures]
+    assert {*page.pictures, *page.dark} == {path.name for path in paths.REPORT.glob("*.png")}
     assert not re.search(r"@\w|#\d", page.text)  # GitHub looks there for people and issues,
     assert not re.search(r"://|www\.", text)  # and here for addresses
     assert len(text) < 65_536
@@ -208,8 +218,41 @@ def test_all_plots_of_classes_have_both_models_in_them(planted: Stored, tmp_path
     assert answers
     side = answers.challenger
     data = plots.records("roc", side.scored, side.classes)
-    plots.draw(tmp_path / "alone.png", "roc", plots.ROC, [{"rev": "this"} | each for each in data])
-    assert (tmp_path / "alone.png").read_bytes() != (paths.REPORT / "roc.png").read_bytes()
+    draw_both(tmp_path, "roc", plots.ROC, [{"rev": "this"} | each for each in data])
+    for name in ("roc.png", "roc-dark.png"):
+        assert (tmp_path / name).read_bytes() != (paths.REPORT / name).read_bytes()
+
+
+def test_the_importance_of_eight_columns_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same in both models, those that one of them needs most; a column may do harm."""
+    monkeypatch.chdir(root())
+    data = [
+        {"rev": rev, "column": f"c{number}", "importance": value}
+        for rev, least in (("main", 0), ("this", 9))
+        for number, value in enumerate(abs(number - least) / 100 - 0.02 for number in range(10))
+    ]
+    chosen = foremost(data)
+    assert sorted(record["column"] for record in chosen if record["rev"] == "main") == [
+        *("c0", "c1", "c2", "c3", "c6", "c7", "c8", "c9")
+    ]
+    assert [record["column"] for record in chosen[:8]] == [
+        record["column"] for record in chosen[8:]
+    ]
+    draw_both(tmp_path, "importance", plots.IMPORTANCE, chosen)
+    light, dark = ((tmp_path / f"importance{end}.png").read_bytes() for end in ("", "-dark"))
+    assert light != dark
+
+
+def test_colours_of_a_dark_page_are_not_those_of_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root())
+    spec = plots.filled("roc", plots.ROC, [{"class": "white", "fpr": 0, "tpr": 0}])
+    dark = recoloured(spec)
+    assert dark["data"] == spec["data"]
+    assert dark["config"]["background"] == DARK["white"]
+    assert "white" in json.dumps(dark["data"])
+    assert not {*DARK} & {*re.findall(r'"([^"]*)"', json.dumps(dark | {"data": None}))}
 
 
 def test_what_got_worse_without_deciding_is_told(stored: Stored) -> None:
@@ -494,7 +537,7 @@ def test_a_report_that_fails_leaves_the_old_one(planted: Stored) -> None:
     _report("good")
     before = sorted((path.name, path.read_bytes()) for path in paths.REPORT.iterdir())
     (planted.folder / paths.PLOT_TEMPLATES).unlink()  # so that drawing fails, halfway
-    with pytest.raises(Exception, match="Template"):
+    with pytest.raises(Exception, match="config"):
         _report("poor")
     assert sorted((path.name, path.read_bytes()) for path in paths.REPORT.iterdir()) == before
     assert [*paths.REPORT.parent.iterdir()] == [paths.REPORT]
@@ -586,3 +629,25 @@ def test_sizes_that_were_tried_are_drawn(planted: Stored) -> None:
     assert "pruning.png" in page.pictures
     write_json(paths.PRUNING, [])
     assert "pruning.png" not in _check(_report("main")[1]).pictures
+
+
+def test_the_loss_by_step_and_the_layers_are_drawn(planted: Stored) -> None:
+    """Of the rows that each learned from, and of those that were held back, as far as logged."""
+    curves = paths.TRAINING_LOG / "plots" / "metrics"
+    stages = {**STAGES, "train": {**STAGES["train"], "plots": [str(curves.parent)]}}
+    planted.write("dvc.yaml", {"stages": stages})
+    curves.mkdir(parents=True)
+    for name in ("loss", "validation_loss"):
+        lines = [f"{step}\t{1 / (step + 1)}" for step in range(1000)]
+        (curves / f"{name}.tsv").write_text(f"step\t{name}\n" + "\n".join(lines))
+    planted.put("good")
+    planted.ran()
+    layers = {"estimator": "network", **NetworkClassifierParams().model_dump(mode="json")}
+    write_json(paths.CHOSEN, layers)
+    assert {"learning.png", "architecture.png"} <= {*_check(_report("poor")[1]).pictures}
+    poor = Revision.of("poor")
+    assert poor
+    found = pictures._losses(WORKSPACE, "validation_loss")
+    assert len(found) == plots.POINTS
+    assert (found[0], found[-1]) == ((0, 1.0), (999, 0.001))
+    assert pictures._losses(poor, "loss") == [], "it logged none"

@@ -58,6 +58,18 @@ def test_an_unknown_revision_is_told_and_is_no_option(stored: Stored, name: str)
 
 
 @pytest.mark.usefixtures("stored")
+def test_a_name_that_several_have_is_refused(stored: Stored) -> None:
+    """Git would take the tag, which anybody may push, for the branch that is meant."""
+    first, second = stored.commit(), stored.commit()
+    stored.git("update-ref", "refs/remotes/origin/main", first)
+    assert _at("origin/main").commit == first
+    stored.git("tag", "origin/main", second)
+    with pytest.raises(InputError, match="^origin/main: Git has several: give one of refs/"):
+        Revision.of("origin/main")
+    assert _at("refs/remotes/origin/main").commit == first
+    assert _at("refs/tags/origin/main").commit == second
+
+
 def test_all_zeros_are_nothing_yet() -> None:
     assert Revision.of("0" * 40) is None
 

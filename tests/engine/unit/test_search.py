@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -570,3 +571,26 @@ def test_importance_tells_what_scores_follow(begin: Begin) -> None:
     assert found["min_samples_leaf"] > 0.9
     assert sum(found.values()) == pytest.approx(1)
     assert study.importance("linear") == {}
+
+
+@pytest.mark.parametrize(
+    ("role", "verdicts", "told"),
+    [
+        ("current", {"no model": "better", "linear": "same"}, "Nothing that was tried is better"),
+        (None, {"no model": "better", "params.yaml": "better"}, "Next: mlops search --apply"),
+        (None, {"no model": "better", "params.yaml": "worse"}, "The winner is no better than what"),
+        (None, {"no model": "better", "params.yaml": "same"}, "The winner is no better than what"),
+        ("current", {"linear": "worse"}, "The validation rows contradict the folds: linear is"),
+        (None, {"linear": "worse", "params.yaml": "better"}, "The validation rows contradict"),
+    ],
+)
+def test_the_advice_fits_what_the_validation_rows_say(
+    role: str | None, verdicts: dict[str, str], told: str
+) -> None:
+    """What folds chose may be worse there than a baseline: nobody is told to keep it then."""
+    advantages = [
+        SimpleNamespace(over=over, compared=SimpleNamespace(verdict=verdict))
+        for over, verdict in verdicts.items()
+    ]
+    found: Any = SimpleNamespace(winner=SimpleNamespace(role=role), advantages=advantages)
+    assert face.advice(found).startswith(told)

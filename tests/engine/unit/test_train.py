@@ -13,15 +13,11 @@ from ruamel.yaml import YAML
 from mlops import progress
 from mlops.data.inputs import model_inputs, target_values
 from mlops.files import read_json, write_text
+from mlops.learning.interval import margin
 from mlops.learning.metrics import METRICS
 from mlops.learning.model import Model
 from mlops.paths import CANDIDATE, CONTRACT, MODEL, PARAMS, PARTS, TRAINING_LOG
-from mlops.pipeline.train import (
-    choose,
-    half_width,
-    learning_curve,
-    train,
-)
+from mlops.pipeline.train import choose, learning_curve, train
 
 SPACES: dict[str, dict[str, list[Any]]] = {
     "linear": {"max_iter": [900, 1000], "C": [0.01, 1.0]},
@@ -104,8 +100,10 @@ def test_the_search_copes_with_a_class_that_the_validation_rows_lack() -> None:
         ([1.0, 2.0], 0.9, 2.0),
     ],
 )
-def test_half_width_by_hand(errors: list[float], coverage: float, expected: float) -> None:
-    assert half_width(np.array(errors), coverage) == expected
+def test_the_margin_of_an_interval_by_hand(
+    errors: list[float], coverage: float, expected: float
+) -> None:
+    assert margin(np.array(errors), coverage) == expected
 
 
 def test_the_interval_covers_new_rows() -> None:
@@ -131,13 +129,15 @@ def test_the_learning_curve_falls(what: str, name: str) -> None:
     model, contract, rows = made.trained(what, name), made.contract(what), made.rows(what)
     inputs, truth = model_inputs(rows, contract), target_values(rows, contract)
     curve = [*learning_curve(model.pipeline, inputs, truth)]
-    if name not in ("boosting", "mlp", "network"):
+    trees, networks = ("boosting", "lightgbm", "xgboost"), ("mlp", "network")
+    if name not in trees + networks:
         assert curve == []
         return
     assert len(curve) == len(getattr(model.pipeline[-1], "loss_curve_", curve))
-    assert curve[-1]["loss"] < curve[0]["loss"]
-    stops = {"validation_loss"} if name == "network" else set()
-    assert all(step.keys() == {"loss"} | stops for step in curve)
+    logged = {"loss"} if name in networks else set()
+    logged |= {"validation_loss"} if name != "mlp" else set()
+    assert all(step.keys() == logged for step in curve)
+    assert all(curve[-1][loss] < curve[0][loss] for loss in logged)
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,14 @@ def test_the_stage_writes_the_model_and_its_log(
     logged = YAML(typ="safe").load(TRAINING_LOG / "params.yaml")
     assert logged == {"estimator": name, **params.hyperparameters(name).model_dump()}
     metrics = read_json(TRAINING_LOG / "metrics.json")
-    assert metrics.keys() >= METRICS[made.task(what)].keys() - {"interval_coverage"}
+    assert metrics.keys() >= METRICS[made.task(what)].keys() - {
+        "interval_coverage",
+        "interval_width",
+    }
     assert (TRAINING_LOG / "plots").is_dir()
-    assert (TRAINING_LOG / "plots" / "metrics" / "loss.tsv").exists() == (name == "boosting")
+    assert (TRAINING_LOG / "plots" / "metrics" / "validation_loss.tsv").exists() == (
+        name == "boosting"
+    )
 
 
 @pytest.mark.parametrize(

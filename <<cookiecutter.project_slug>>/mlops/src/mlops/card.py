@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from .config.gates import Gate
+from .config.network import Network
 from .config.section import Task
 from .config.terms import parse_terms
 from .data.contract import Contract
@@ -109,6 +112,7 @@ class Card:
     Attributes:
         name, version, description, licence, repository: of the project; None where it says none.
         task, estimator: what it does, and the kind of model.
+        network: the layers of a declared one, as training logged what it chose; None for others.
         said: what the owner says of it: model.yaml.
         target: what it predicts; None for clusters.
         inputs: what it looks at, in order.
@@ -140,6 +144,7 @@ class Card:
     repository: str | None
     task: Task
     estimator: str
+    network: Network | None
     said: Statement
     target: Column | None
     inputs: list[Column]
@@ -176,7 +181,7 @@ def load_card(at: Revision = WORKSPACE) -> Card:
         raise InputError("there is no model to tell of yet: `uv run dvc repro` makes one")
     try:
         return _card(at, terms.task, contract, said, metrics, terms.compare.confidence, terms.gates)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValidationError) as error:
         raise InputError(
             "a file of reports/, or of data/raw/, is not as the pipeline writes it "
             f"({type(error).__name__}: {error}); run `uv run dvc repro`"
@@ -187,6 +192,14 @@ def decided_at(at: Revision) -> float | None:
     """From which probability the second class is predicted, as training logged what it chose."""
     found: float | None = (at.load(CHOSEN) or {}).get("threshold")
     return found
+
+
+def network_at(at: Revision) -> Network | None:
+    """The declared network that was trained, as training logged what it chose; None for none."""
+    chosen = at.load(CHOSEN) or {}
+    if chosen.get("estimator") != "network":
+        return None
+    return Network.model_validate({name: chosen[name] for name in Network.model_fields})
 
 
 def _card(
@@ -211,6 +224,7 @@ def _card(
         repository=(table(declared, "project", "urls") or {}).get("Repository"),
         task=task,
         estimator=str(train.get("estimator", "unknown")),
+        network=network_at(at),
         said=said,
         target=_column(contract, contract.target) if contract.target else None,
         inputs=[_column(contract, name) for name in contract.features],

@@ -12,21 +12,21 @@ from typing import Any
 from pydantic import BaseModel
 
 
-def as_json(found: object) -> str:
+def as_json(result: object) -> str:
     """A result as readable JSON, strictly so.
 
     What is no number is null, durations are seconds, and fields that a dataclass leaves out of its
-    `repr` are left out here, too: they are what a result was made of, and too large to be told.
+    `repr` are left out here, too: they are the parts of a result, and too large to show.
     """
-    return json.dumps(_told(found), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_plain(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _told(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     match value:
         case None | bool() | int():
             return value
         case Enum():
-            return _told(value.value)
+            return _plain(value.value)
         case str():
             return value
         case float():
@@ -38,12 +38,12 @@ def _told(value: Any) -> Any:
         case Path():
             return value.as_posix()
         case BaseModel():
-            return _told(value.model_dump())
+            return _plain(value.model_dump())
         case Mapping():
-            return {str(key): _told(each) for key, each in value.items()}
+            return {str(key): _plain(item) for key, item in value.items()}
         case list() | tuple():
-            return [_told(each) for each in value]
+            return [_plain(item) for item in value]
         case _ if is_dataclass(value):
-            shown = (each.name for each in fields(value) if each.repr)
-            return {name: _told(getattr(value, name)) for name in shown}
+            shown = (field.name for field in fields(value) if field.repr)
+            return {name: _plain(getattr(value, name)) for name in shown}
     raise TypeError(f"{type(value).__name__} has no form in JSON")

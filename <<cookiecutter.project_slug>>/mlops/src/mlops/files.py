@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,10 @@ from .printable import printable
 
 # Git and DVC ignore what begins so: a killed process leaves such a folder behind.
 TEMPORARY = ".tmp-"
+# A few lines of YAML can stand for more than fits into memory, by aliases of aliases.
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 8, 8
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -57,11 +62,11 @@ def significant(value: float, digits: int = 6) -> float:
 
 def flat(content: dict[str, Any], prefix: str = "") -> dict[str, object]:
     """The leaves of nested dictionaries by their dotted names."""
-    found: dict[str, object] = {}
+    leaves: dict[str, object] = {}
     for name, value in content.items():
         nested = isinstance(value, dict)
-        found |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
-    return found
+        leaves |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return leaves
 
 
 def read_json(path: Path) -> Any:
@@ -140,17 +145,17 @@ def strict_json(text: str, path: Path) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    content = dict(pairs)
+    if len(content) < len(pairs):
         raise ValueError("a key stands twice in an object")
-    return found
+    return content
 
 
 def _finite(text: str) -> float:
-    found = float(text)
-    if not math.isfinite(found):
+    number = float(text)
+    if not math.isfinite(number):
         raise ValueError(f"{text:.30} is no finite number")
-    return found
+    return number
 
 
 def explain(error: ValidationError) -> list[str]:
@@ -175,7 +180,8 @@ def _mistake(item: Any) -> str:
         case "value_error":
             return str(item["ctx"]["error"])
         case _:
-            return f"{item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
+            shown = _SHORT.repr(item["input"])
+            return f"{item['msg'][0].lower()}{item['msg'][1:]}, not {shown}"
 
 
 def read_bytes(path: Path) -> bytes:

@@ -15,6 +15,10 @@ import onnxruntime as ort
 
 from .errors import InputError
 
+# Rows with texts that are answered at once: each of them takes as much memory as the one with most
+# words, up to 320 kB each time that they are looked at.
+TEXT_ROWS = 64
+
 
 class Runnable(Protocol):
     """A model in any form, which answers rows as OnnxModel does."""
@@ -56,17 +60,33 @@ class OnnxModel:
             )
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise InputError(f"{path}: not a model that onnxruntime can load: {error}") from error
-        self.inputs = {each.name: each.type for each in self._session.get_inputs()}
-        self._outputs = [each.name for each in self._session.get_outputs()]
+        self.inputs = {node.name: node.type for node in self._session.get_inputs()}
+        self._outputs = [node.name for node in self._session.get_outputs()]
         written = self._session.get_modelmeta().custom_metadata_map
         self.metadata = read_metadata(written)
+        self._rows_at_once = TEXT_ROWS if _has_texts(self.metadata) else None
 
     def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs for `columns`: one array of shape (rows,) an input, float32, text
         or, of moments, float64."""
         feeds = {name: columns[name].reshape(-1, 1) for name in self.inputs}
-        results = self._session.run(self._outputs, feeds)
+        rows = len(next(iter(feeds.values()))) if feeds else 0
+        step = self._rows_at_once or max(rows, 1)
+        parts = [
+            self._session.run(self._outputs, {n: each[at : at + step] for n, each in feeds.items()})
+            for at in range(0, max(rows, 1), step)
+        ]
+        results = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return dict(zip(self._outputs, results, strict=True))
+
+
+def _has_texts(metadata: dict[str, Any]) -> bool:
+    """Whether the model takes texts, and their words apart."""
+    contract = metadata.get("contract")
+    columns = contract.get("columns") if isinstance(contract, dict) else None
+    return isinstance(columns, dict) and any(
+        isinstance(each, dict) and each.get("kind") == "text" for each in columns.values()
+    )
 
 
 def read_metadata(written: Mapping[str, str]) -> dict[str, Any]:

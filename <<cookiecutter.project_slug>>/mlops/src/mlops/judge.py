@@ -12,6 +12,7 @@ from pathlib import Path
 from . import project
 from .config.terms import Terms, load_terms
 from .errors import CheckError, InputError
+from .files import flat
 from .git import engine, lock
 from .git.revision import WORKSPACE, Revision, git
 from .judging import comparison
@@ -19,11 +20,14 @@ from .judging.paired import judged
 from .judging.recount import judged_by
 from .learning.metrics import METRICS as OF_ENGINE
 from .learning.metrics import STABILITY, VALUE
-from .paths import CARD, CARD_PAGE, METRICS
+from .paths import CARD, CARD_PAGE, METRICS, PARAMS
 from .release import guard
+from .release.proposal import is_trunk
 
 Part = Callable[[], list[str]]
 _CARDS = (CARD, CARD_PAGE)
+# The sections of params.yaml that say when a model is good enough, and worse than another one.
+_TERMS = ("gates", "fairness", "compare")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Judgement:
         changed: files of the engine that the change alters.
         refusals: why it may not be merged, by what was looked at.
         notes: what could not be judged, and why.
-        is_unreadable: whether this engine cannot read the change's files.
+        unread: the parts of which this engine cannot read the change's files.
     """
 
     base: str | None
@@ -44,7 +48,16 @@ class Judgement:
     changed: list[str]
     refusals: dict[str, list[str]]
     notes: list[str]
-    is_unreadable: bool
+    unread: frozenset[str]
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether all there is against it is that this engine cannot read it.
+
+        Another engine may then judge. What this one read and refuses stays refused: else one file
+        that it cannot read would open all others to the change's own engine.
+        """
+        return bool(self.refusals) and self.refusals.keys() == self.unread
 
     def lines(self) -> list[str]:
         """For people, a line each."""
@@ -89,19 +102,22 @@ def judge(name: str, now: datetime, card: Part) -> Judgement:
         project.speak_for(base.read(project.PYPROJECT) or "")
     notes: list[str] = []
     refusals: dict[str, list[str]] = {}
-    unreadable = False
+    unread: set[str] = set()
     parts: dict[str, Part] = {
         "lock": lambda: _lock(base),
         "gates": lambda: _gates(base, head, own, notes),
         "card": lambda: _card(base, head, own, card, notes),
-        "environments": lambda: [] if base is None else guard.refusals(base, head, now),
+        "environments": lambda: (
+            [] if base is None else guard.refusals(base, head, now, merged=is_trunk(head))
+        ),
         "engine": lambda: [] if base is None else _manifest(base),
     }
     for part, look in parts.items():
         try:
             lines = look()
         except InputError as error:
-            lines, unreadable = str(error).splitlines(), True
+            lines = str(error).splitlines()
+            unread.add(part)
         except CheckError as error:
             lines = str(error).splitlines()
         if lines:
@@ -112,7 +128,7 @@ def judge(name: str, now: datetime, card: Part) -> Judgement:
         changed=_changed(base, head, engine.ENGINE),
         refusals=refusals,
         notes=notes,
-        is_unreadable=unreadable,
+        unread=frozenset(unread),
     )
 
 
@@ -153,6 +169,8 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
         notes.append("there is no dvc.lock yet, and so no model to judge")
         return []
     terms = load_terms()
+    if base is not None and (other := _other_terms(base)):
+        notes.append(f"the change is judged by terms of its own: {'; '.join(other)}")
     strange = frozenset() if own or base is None else _strange(terms, base, head)
     if strange & terms.gates.keys():
         notes.append(
@@ -168,6 +186,25 @@ def _gates(base: Revision | None, head: Revision, own: bool, notes: list[str]) -
         against = comparison.compare(terms, base, own, names=judged(terms))
     found = judged_by(terms, base, own, strange)
     return [*map(str, found.breaches(terms, against))]
+
+
+def _other_terms(base: Revision) -> list[str]:
+    """How the change alters what it is held against: params.yaml is its author's."""
+
+    def terms(at: Revision) -> dict[str, object]:
+        content = at.load(PARAMS)
+        known = content if isinstance(content, dict) else {}
+        return flat({name: known.get(name) or {} for name in _TERMS})
+
+    try:
+        before, after = terms(base), terms(WORKSPACE)
+    except InputError:  # of the base, which somebody has to mend
+        return []
+    return [
+        f"{name} was {before.get(name, 'not there')}, now {after.get(name, 'not there')}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
 
 
 def _card(

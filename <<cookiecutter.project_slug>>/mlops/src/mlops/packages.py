@@ -40,7 +40,7 @@ def text(lock: str) -> str:
     """
     try:
         packages = parsed(lock, UV_LOCK)["package"]
-        (root,) = (each for each in packages if "." in each["source"].values())
+        (root,) = (package for package in packages if "." in package["source"].values())
         return HEADER + "".join(f"{line}\n" for line in sorted({*_lines(root, packages)}))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(f"{UV_LOCK}: not written by uv; run `uv lock`") from None

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -182,10 +183,12 @@ def _binary(name: str) -> bytes:
 
 
 def _bomb(name: str) -> bytes:
-    return request("/predict", _BOMB, headers={"content-encoding": "gzip"})
+    return request("/predict", _packed(), headers={"content-encoding": "gzip"})
 
 
-_BOMB = gzip.compress(b"[" + b"[]," * (64 * MIB // 3), 6)
+@cache
+def _packed() -> bytes:
+    return gzip.compress(b"[" + b"[]," * (64 * MIB // 3), 6)
 
 
 def _pipeline(name: str) -> bytes:

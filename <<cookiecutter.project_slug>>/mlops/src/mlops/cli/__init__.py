@@ -35,7 +35,7 @@ SECTIONS = {
     "Release": "build release promote rollback hold unhold quarantine",
     "Production": "status apply stop trace fetch audit monitor feedback retrain",
     "Checks in CI": "lock packages guard judge",
-    "Set up": "github docs engine update",
+    "Set up": "github docs engine update propose",
 }
 
 

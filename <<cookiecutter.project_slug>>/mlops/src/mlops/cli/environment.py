@@ -57,14 +57,22 @@ def apply(
     machine's, or DOCKER_HOST=ssh://... A release without an image runs as a process on this
     machine. If the new servers fail, the old ones keep serving and the exit code is 3.
 
+    Without --base, the remote is asked first what main is. If it does not answer, what was fetched
+    last is applied, unless an older release runs: it may have been rolled back.
+
     \b
     mlops apply prod
     DOCKER_HOST=ssh://me@server mlops apply prod
     """
     from ..release import apply
+    from ..release.proposal import refresh
     from ..release.target import target
 
+    why = refresh() if base is None else None
     at = trunk(base)
+    if why:
+        typer.echo(f"warning: main may have moved on, the remote was not asked: {why}", err=True)
+        apply.require_not_back(environment, at)
     if dry_run:
         wanted = target(environment, at)
         typer.echo(f"{environment} is to run {wanted.release.id} at {wanted.settings.listen}")
@@ -216,6 +224,4 @@ def _require_right(what: str, hops: "list[Hop]", strict: bool) -> None:
     states = [each.state for each in hops]
     wrong, unchecked = states.count("wrong"), states.count("not checked")
     if wrong or (strict and unchecked):
-        raise CheckError(
-            f"{what}: of {len(hops)} steps {wrong} are wrong and {unchecked} were not checked"
-        )
+        raise CheckError(f"{what}: of {len(hops)} steps, {wrong} wrong and {unchecked} not checked")

@@ -1,5 +1,6 @@
 """What is tried, and what is learned of it."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -142,3 +143,32 @@ def page() -> None:
     from ..report import experiments as face
 
     typer.echo(face.write())
+
+
+@experiments.command()
+def track() -> None:
+    """Tell your MLflow server of the model in the workspace.
+
+    Its parameters, metrics, learning curves, commit and releases. The same facts make one run,
+    however often they are told. A server that is down is a warning, and the exit code is 0.
+
+    \b
+    MLFLOW_TRACKING_URI=https://mlflow.example.com mlops experiments track
+    """
+    from ..errors import InputError
+    from ..experiments import tracking
+    from ..git.revision import Revision, is_clean
+    from ..release.state import environments
+
+    head = None
+    if is_clean():
+        with suppress(InputError):  # nothing is committed yet
+            head = Revision.of("HEAD")
+    releases: list[str] = []
+    if head is not None:
+        there = [each.release for each in environments(head).values() if each.release]
+        releases = sorted({each.id for each in there if each.git_sha == head.commit})
+    try:
+        typer.echo(tracking.track(tracking.run_of(head.commit if head else None, releases)))
+    except tracking.Unreachable as error:
+        typer.echo(f"warning: not tracked: {error}", err=True)

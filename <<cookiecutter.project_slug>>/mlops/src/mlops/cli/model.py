@@ -241,7 +241,8 @@ def judge(
     """Judge a change: lock, gates, card, environments.
 
     Exit code 3 when it objects. CI runs it with the engine of the base: what judges is never what
-    is judged. Exit code 2 where that engine cannot read the files.
+    is judged. Exit code 2 where all there is against it is that this engine
+    cannot read the files.
 
     \b
     mlops judge --base origin/main
@@ -258,7 +259,7 @@ def judge(
     for line in found.lines():
         typer.echo(line)
     if lines := [line for lines in found.refusals.values() for line in lines]:
-        raise (InputError if found.is_unreadable else CheckError)("\n".join(lines))
+        raise (InputError if found.is_unread else CheckError)("\n".join(lines))
     typer.echo("no objection")
 
 

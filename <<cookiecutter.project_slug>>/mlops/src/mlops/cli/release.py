@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+UnlessClosed = Annotated[
+    bool,
+    typer.Option("--unless-closed", help="Unless somebody closed its pull request unmerged."),
+]
+
 
 @app.command()
 def build(
@@ -108,25 +113,28 @@ def release(
 @app.command()
 def promote(
     environment: Annotated[str, typer.Argument(help="The target environment, such as prod.")],
-    unless_closed: Annotated[
-        bool,
-        typer.Option("--unless-closed", help="Unless somebody closed its pull request unmerged."),
-    ] = False,
+    release: Annotated[
+        str | None,
+        typer.Option(help="The release id. [default: what the environment before it has]"),
+    ] = None,
+    unless_closed: UnlessClosed = False,
     base: Trunk = None,
     dry_run: DryRun = False,
 ) -> None:
     """Propose a release to the next environment.
 
-    The environment gets the release of the environment before it.
+    The environment gets the release of the environment before it, or another one that it had:
+    the way forth again after a wrong rollback.
 
     \b
     mlops promote staging
+    mlops promote prod --release 20300107-1200-0123456
     """
     from ..release import changes, state
     from ..release.evidence import load_evidence
 
     at = trunk(base)
-    proposal, target = changes.promote(environment, at), state.named(environment, at)
+    proposal, target = changes.promote(environment, at, release), state.named(environment, at)
     release_id = proposal.trailers["Release-Id"]
     if (evidence := load_evidence(release_id, at)) is not None:  # the guard tells where it is not
         proposal = _with_notes(proposal, target, evidence, at)
@@ -201,6 +209,29 @@ def quarantine(
 
     at = trunk(base)
     _propose(changes.quarantine(release, at, reason), at, dry_run)
+
+
+@app.command()
+def propose(
+    folder: Annotated[Path, typer.Argument(help="What `mlops update --output` wrote.")],
+    under: Annotated[
+        str, typer.Option(help="How the branch is named; older proposals of the kind are closed.")
+    ] = "update/",
+    unless_closed: UnlessClosed = False,
+) -> None:
+    """Propose what another job made.
+
+    Pushes its branch and opens its pull request. What is proposed already stays as it is, and so
+    does what somebody worked on.
+
+    \b
+    mlops propose build/update
+    """
+    from ..release.proposal import publish, unpack
+
+    proposal, commit = unpack(folder, under)
+    typer.echo(proposal.title)
+    typer.echo(publish(proposal, commit, unless_closed))
 
 
 @app.command()

@@ -62,7 +62,7 @@ def update(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Write the pull request's text to this folder, and push nothing."),
+        typer.Option(help="Write it to this folder for `mlops propose`, and push nothing."),
     ] = None,
     base: Trunk = None,
     dry_run: DryRun = False,
@@ -76,8 +76,7 @@ def update(
     mlops update
     mlops update --to 0.2.0 --dry-run
     """
-    from ..files import write_text
-    from ..release.proposal import keep, publish, work_at_remote
+    from ..release.proposal import pack, publish, work_at_remote
     from ..update import update
 
     done = update.update(trunk(base), to, template, since)
@@ -91,8 +90,7 @@ def update(
     elif output is not None and (work := work_at_remote(done.proposal, done.commit)):
         typer.echo(f"{done.proposal.branch}: left as it is: somebody worked on it ({work})")
     elif output is not None:
-        keep(done.proposal, done.commit)
-        write_text(output / "body.md", done.proposal.body + "\n")
+        pack(done.proposal, done.commit, output)
         typer.echo(f"{output}/body.md")
     else:
         typer.echo(publish(done.proposal, done.commit))

@@ -282,14 +282,14 @@ def own_estimators(task: Task) -> dict[str, Any]:
     """
     own = dict(entries(module("estimators"), "ESTIMATORS", get_args(Task), task))
     if taken := sorted(own.keys() & HYPERPARAMETERS[task].keys()):
-        told = f"the engine has an estimator {taken[0]!r}; give yours another name"
-        raise wrong("estimators", "ESTIMATORS", told)
+        problem = f"the engine has an estimator {taken[0]!r}; give yours another name"
+        raise wrong("estimators", "ESTIMATORS", problem)
     for name, entry in own.items():
         if not hasattr(entry, "hyperparameters"):
-            told = f"is {shown(entry)}; must be an Entry of mlops.learning.estimators"
-            raise wrong("estimators", f"ESTIMATORS: {name}", told)
+            problem = f"is {shown(entry)}; must be an Entry of mlops.learning.estimators"
+            raise wrong("estimators", f"ESTIMATORS: {name}", problem)
         settings = entry.hyperparameters
         if not (isinstance(settings, type) and issubclass(settings, Section)):
-            told = f"hyperparameters is {shown(settings)}; must be a class on Section"
-            raise wrong("estimators", f"ESTIMATORS: {name}", told)
+            problem = f"hyperparameters is {shown(settings)}; must be a class on Section"
+            raise wrong("estimators", f"ESTIMATORS: {name}", problem)
     return own

@@ -50,7 +50,7 @@ class Residual(Section):
     @property
     def has_weights(self) -> bool:
         """Whether anything in it is learned from all of its units."""
-        return any(isinstance(each, Dense | Residual) for each in self.residual)
+        return any(isinstance(layer, Dense | Residual) for layer in self.residual)
 
 
 KINDS: dict[str, type[Section]] = {

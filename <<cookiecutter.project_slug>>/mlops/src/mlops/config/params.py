@@ -116,7 +116,7 @@ def _ends(domain: Domain) -> list[Any]:
     if not isinstance(domain, Range):
         return domain
     ends = domain.low, domain.high
-    return [int(each) if each.is_integer() else each for each in ends]
+    return [int(end) if end.is_integer() else end for end in ends]
 
 
 def _mistakes(where: str, check: Callable[[], object]) -> list[str]:

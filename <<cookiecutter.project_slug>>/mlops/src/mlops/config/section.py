@@ -65,8 +65,8 @@ def searched(low: float, high: float, *, log: bool = False) -> Searched:
 def domains(hyperparameters: type[Section]) -> dict[str, Domain]:
     """What a search chooses from, by hyperparameter; others stay as they are set."""
     return {
-        name: each.domain
+        name: mark.domain
         for name, field in hyperparameters.model_fields.items()
-        for each in field.metadata
-        if isinstance(each, Searched)
+        for mark in field.metadata
+        if isinstance(mark, Searched)
     }

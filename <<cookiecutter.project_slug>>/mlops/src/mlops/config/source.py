@@ -104,20 +104,20 @@ class Join(Section):
     @property
     def paths(self) -> list[str]:
         """See Source.paths."""
-        return [each.path for each in self.tables.values()]
+        return [table.path for table in self.tables.values()]
 
     @property
     def is_afar(self) -> bool:
         """Whether some of its rows are not in the project's folder."""
-        return any(each.is_afar for each in self.tables.values())
+        return any(table.is_afar for table in self.tables.values())
 
     @property
     def files(self) -> dict[str, str]:
         """What of it lies in the project, by the key in params.yaml that names it."""
         return ({"source.query": self.file} if self.file else {}) | {
-            f"source.tables.{name}.path": each.path
-            for name, each in self.tables.items()
-            if "://" not in each.path
+            f"source.tables.{name}.path": table.path
+            for name, table in self.tables.items()
+            if "://" not in table.path
         }
 
 

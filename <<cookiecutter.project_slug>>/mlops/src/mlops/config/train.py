@@ -2,9 +2,26 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from .section import Finite, Fraction, Section, Seed
+
+
+class PredictionInterval(Section):
+    """Between which numbers a regression expects the truth.
+
+    Attributes:
+        level: the share of rows that it is to hold.
+        by: `errors`: as far from each prediction as the validation rows ask for; `quantiles`: wider
+            where there is more to be wrong about, as two more models predict it.
+    """
+
+    level: Fraction
+    by: Literal["errors", "quantiles"] = "errors"
+
+
+def _of_level(value: Any) -> Any:
+    return {"level": value} if isinstance(value, int | float) else value
 
 
 class Search(Section):
@@ -32,7 +49,7 @@ class Train(Section):
     Attributes:
         estimator: its name in `estimators`.
         seed: of everything that is drawn.
-        interval: the share of rows that a regression's prediction interval is to hold.
+        interval: of a regression, the prediction interval; a number alone is its level.
         calibration: what is done so that a classifier's probabilities are shares that come true.
         threshold: of two classes, the second is predicted from this probability on; or the metric
             by which that is chosen on the validation rows: `value`, `f1`; None for the likelier.
@@ -48,7 +65,7 @@ class Train(Section):
 
     estimator: str
     seed: Seed
-    interval: Fraction | None = None
+    interval: Annotated[PredictionInterval | None, BeforeValidator(_of_level)] = None
     calibration: Literal["sigmoid"] | None = None
     threshold: Fraction | Annotated[str, Field(min_length=1)] | None = None
     refit: Literal["auto", "all", "none"] = "auto"

@@ -18,10 +18,10 @@ from ..paths import CONTRACT, SNAPSHOT
 from ..printable import shown as as_text
 from . import columns as whole
 from .dialect import Decimal, Dialect, Texts, Thousands, Unit
-from .reading import Reader, reader
+from .reading import Negative, Reader, reader
 from .rules import Clean, Rules
 
-Kind = Literal["numeric", "categorical", "boolean", "datetime"]
+Kind = Literal["numeric", "categorical", "text", "boolean", "datetime"]
 Role = Literal["feature", "target", "time", "id", "group", "slice", "sensitive", "rule"]
 
 # Names of the model's outputs, which an input cannot have too: see model.Outputs.
@@ -51,10 +51,10 @@ class Column(BaseModel):
 
     `range` is `[low, high]`, both included, either of them null for "no bound". `format` tells how
     a datetime is written (strptime's codes) where it is not ISO 8601. `redact` keeps the values out
-    of the prediction log. `decimal`, `thousands`, `unit`, `strip` and `missing` tell how values are
-    written where that is not as the dialect says; `missing` comes to the dialect's. `spellings` are
-    texts and the values that they mean, and `impute` is read where a value is missing: both are how
-    values are read, in training and by whoever answers.
+    of the prediction log. `decimal`, `thousands`, `unit`, `negative`, `strip` and `missing` tell
+    how values are written where that is not as the dialect says; `missing` comes to the dialect's.
+    `spellings` are texts and the values that they mean, and `impute` is read where a value is
+    missing: both are how values are read, in training and by whoever answers.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -70,6 +70,7 @@ class Column(BaseModel):
     decimal: Decimal | None = None
     thousands: Thousands | None = None
     unit: Unit | None = None
+    negative: Negative | None = None
     strip: bool | None = None
     missing: Texts | None = None
     spellings: Annotated[dict[str, str], Field(min_length=1)] | None = None
@@ -98,14 +99,16 @@ class Column(BaseModel):
             raise ValueError("`allowed` is for categorical columns; use `range` for others")
         if self.format is not None and self.kind != "datetime":
             raise ValueError("`format` is for datetime columns")
-        if self.kind != "numeric" and (self.thousands is not None or self.unit is not None):
-            raise ValueError("`thousands` and `unit` are for numeric columns")
+        if self.kind != "numeric" and (self.thousands, self.unit, self.negative) != (None,) * 3:
+            raise ValueError("`thousands`, `unit` and `negative` are for numeric columns")
         if self.range is not None:
             self._check_range(self.range)
         if self.kind == "datetime" and "target" in self.role:
             raise ValueError(
                 "a datetime cannot be the target; predict a number, such as days to it"
             )
+        if self.kind == "text" and not {"feature", "rule"}.issuperset(self.role):
+            raise ValueError("a text has role feature or rule; kind categorical is for others")
         self._check_cleaning()
         if "time" in self.role and self.kind != "datetime":
             raise ValueError("a column with role time must be of kind datetime")
@@ -121,7 +124,10 @@ class Column(BaseModel):
                 raise ValueError(f"`spellings`: {', '.join(sorted(again))} is on both sides")
         if self.impute is None:
             return
-        suits = {"numeric": float | int, "categorical": str, "boolean": bool}.get(self.kind)
+        suits = {
+            **{"numeric": float | int, "boolean": bool},
+            **dict.fromkeys(("categorical", "text"), str),
+        }.get(self.kind)
         is_bool = isinstance(self.impute, bool)
         if suits is None or not isinstance(self.impute, suits) or is_bool != (suits is bool):
             raise ValueError("`impute` is a number, a text, or true or false, as the column is")
@@ -305,7 +311,7 @@ def _read(values: pd.Series, column: Column) -> pd.Series:
             return whole.booleans(values, column.reader)
         case "datetime":
             return whole.moments(values, column.reader, column.format)
-        case "categorical":
+        case "categorical" | "text":
             return whole.categories(values, column.reader)
 
 
@@ -315,6 +321,7 @@ def is_missing(values: pd.Series, column: Column) -> pd.Series:
         "numeric": column.reader.number,
         "boolean": column.reader.boolean,
         "categorical": column.reader.category,
+        "text": column.reader.category,
         "datetime": column.reader.says_none,
     }
     return whole.missing(values, read[column.kind])

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from .reading import BLANKS, MISSING
+from .reading import APOSTROPHES, BLANKS, MINUS, MISSING, Negative
 
 # Told from each file.
 AUTO = "auto"
@@ -30,13 +30,13 @@ def _delimiter(mark: str) -> str:
 
 
 def _mark(mark: str) -> str:
-    if len(mark) > 1 or mark.isalnum() or mark in ("-", "+", '"'):
+    if len(mark) > 1 or mark.isalnum() or mark in ("-", MINUS, "+", "(", ")", '"'):
         raise ValueError("one sign that is no digit, or nothing")
-    return " " if mark and mark in BLANKS else mark
+    return next((alike[0] for alike in (BLANKS, APOSTROPHES) if mark and mark in alike), mark)
 
 
 def _unit(sign: str) -> str:
-    if any(each.isdigit() or each in "+-" for each in sign):
+    if any(each.isdecimal() or each in f"+-{MINUS}()" for each in sign):
         raise ValueError("a sign or word such as % or EUR, without digits")
     return sign.strip()
 
@@ -61,8 +61,8 @@ class Dialect(BaseModel):
         delimiter: between the cells; `auto` tells it from the first lines.
         header: whether names stand in the first line; false calls the columns c1, c2 and so on; a
             list gives all of their names.
-        decimal, thousands, unit, strip, missing: of values; see reading.Reader. A column may have
-            its own.
+        decimal, thousands, unit, negative, strip, missing: of values; see reading.Reader. A column
+            may have its own.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -73,6 +73,7 @@ class Dialect(BaseModel):
     decimal: Decimal = "."
     thousands: Thousands = ""
     unit: Unit = ""
+    negative: Negative | None = None
     strip: bool = False
     missing: Texts = MISSING
 

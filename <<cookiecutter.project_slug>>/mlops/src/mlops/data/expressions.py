@@ -26,10 +26,11 @@ import pyarrow.compute as pc
 from ..errors import InputError
 
 # The kinds of columns in a contract, and what is between two moments, kept as seconds.
-Kind = Literal["numeric", "categorical", "boolean", "datetime", "duration"]
+Kind = Literal["numeric", "categorical", "text", "boolean", "datetime", "duration"]
 NAMES: dict[Kind, str] = {
     "numeric": "a number",
     "categorical": "text",
+    "text": "text",
     "boolean": "true or false",
     "datetime": "a moment",
     "duration": "a length of time",
@@ -150,8 +151,8 @@ def parts(term: Term) -> Iterator[Term]:
 
 
 def column(name: str, kind: Kind) -> Term:
-    """What reads a column."""
-    return Term(kind, "column", given=name)
+    """What reads a column; texts are texts, whether they are categories or not."""
+    return Term("categorical" if kind == "text" else kind, "column", given=name)
 
 
 def parse(text: str, kinds: Mapping[str, Kind], wanted: Kind) -> Expression:

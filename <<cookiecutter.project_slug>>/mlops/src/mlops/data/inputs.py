@@ -28,7 +28,7 @@ def model_inputs(data: pd.DataFrame, contract: Contract) -> pd.DataFrame:
 
 def _input(values: pd.Series, kind: Kind) -> pd.Series:
     match kind:
-        case "categorical":
+        case "categorical" | "text":
             return values.fillna(NO_CATEGORY).astype(object)
         case "datetime":
             micro = values.astype("datetime64[us]").astype("int64").astype("float64")

@@ -23,7 +23,7 @@ def profile(data: pd.DataFrame, contract: Contract) -> Profile:
 
     Args:
         data: conformed rows.
-        contract: its columns. Of one whose only role is id no value is told.
+        contract: its columns. Of one whose only role is id, and of texts, no value is told.
     """
     columns = {}
     for name, column in contract.columns.items():
@@ -32,7 +32,7 @@ def profile(data: pd.DataFrame, contract: Contract) -> Profile:
             "kind": column.kind,
             "missing": significant(1 - len(values) / max(len(data), 1)),
         }
-        if column.role == ["id"]:
+        if column.role == ["id"] or column.kind == "text":
             found["distinct"] = int(values.nunique())
         elif column.kind == "numeric" and len(values):
             found["quantiles"] = [

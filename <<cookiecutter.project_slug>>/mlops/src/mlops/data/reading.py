@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 # What pandas takes for missing, too.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "NULL", "null", "None", "<NA>"]
@@ -23,6 +23,13 @@ BOOLEANS = {
 
 # Blanks that people and programs put between thousands, and before a unit.
 BLANKS = " \u00a0\u202f\u2009"
+APOSTROPHES = "'\u2019"
+# The minus of typographers. It is read wherever a hyphen is.
+MINUS = "\u2212"
+
+# How a number says that it is negative where no sign stands before it: (5), as accountants write,
+# or 5-, as SAP does.
+Negative = Literal["parentheses", "trailing"]
 
 
 class Unreadable(ValueError):
@@ -41,6 +48,8 @@ class Written(Protocol):
     def thousands(self) -> str | None: ...
     @property
     def unit(self) -> str | None: ...
+    @property
+    def negative(self) -> Negative | None: ...
     @property
     def strip(self) -> bool | None: ...
     @property
@@ -62,8 +71,10 @@ class Reader:
 
     Attributes:
         decimal: the mark before decimals.
-        thousands: the mark between thousands; "" for none. A blank stands for any kind of blank.
+        thousands: the mark between thousands; "" for none. A blank stands for any kind of blank,
+            and an apostrophe for the typographic one, too.
         unit: a sign before or after a number, such as % or $, that is left out; "" for none.
+        negative: how numbers say that they are, beside a minus before them; None for no other way.
         strip: whether blanks around a category count for nothing. Around others they never count.
         missing: texts that say that there is no value.
         spellings: texts that mean another, of categories and booleans: UA by United.
@@ -72,6 +83,7 @@ class Reader:
     decimal: str = "."
     thousands: str = ""
     unit: str = ""
+    negative: Negative | None = None
     strip: bool = False
     missing: frozenset[str] = frozenset(MISSING)
     spellings: dict[str, str] = field(default_factory=dict, hash=False)
@@ -81,29 +93,73 @@ class Reader:
         """A regular expression of a whole number text, alike to Python and to Arrow's RE2."""
         digits = "[0-9]+"
         if self.thousands:
-            mark = f"[{BLANKS}]" if self.thousands in BLANKS else re.escape(self.thousands)
             # Groups of two are India's: 12,34,567.
+            mark = self._thousands_pattern
             digits = f"(?:[0-9]+|[0-9]{{1,3}}(?:{mark}[0-9]{{2,3}})*{mark}[0-9]{{3}})"
-        point = re.escape(self.decimal)
-        number = f"(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?"
-        plain = f"[+-]?(?:{number}|(?i:inf|infinity))"
-        if not self.unit:
-            return f"^{plain}$"
+        point, minus = re.escape(self.decimal), f"[{MINUS}-]"
+        sign = f"[+{MINUS}-]?"
+        number = f"(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE]{sign}[0-9]+)?"
+        # What ends in a point has no minus behind it: 5.- is five Swiss francs.
+        firm = f"(?:{digits}(?:{point}[0-9]+)?|{point}[0-9]+)"
+        plain = f"{sign}(?:{number}|(?i:inf|infinity))"
         unit, blank = re.escape(self.unit), f"[{BLANKS}]?"
-        return f"^(?:{plain}(?:{blank}{unit})?|{unit}{blank}{plain}|[+-]{unit}{blank}{number})$"
+        ways = [plain]
+        if self.unit:
+            before, after = f"{unit}{blank}", f"{blank}{unit}"
+            ways += [f"{plain}{after}", f"{before}{plain}", f"[+{MINUS}-]{before}{number}"]
+        if self.negative == "parentheses":
+            ways.append(rf"\({number}\)")
+            if self.unit:
+                ways += [rf"\({before}{number}\)", rf"\({number}{after}\)"]
+                ways += [rf"{before}\({number}\)", rf"\({number}\){after}"]
+        elif self.negative == "trailing":
+            ways.append(f"{firm}{minus}")
+            if self.unit:
+                ways += [f"{before}{firm}{minus}", f"{firm}{after}{minus}", f"{firm}{minus}{after}"]
+        return f"^(?:{'|'.join(ways)})$"
+
+    @cached_property
+    def _thousands_pattern(self) -> str:
+        for alike in (BLANKS, APOSTROPHES):
+            if self.thousands in alike:
+                return f"[{alike}]"
+        return re.escape(self.thousands)
 
     @cached_property
     def _number(self) -> re.Pattern[str]:
         return re.compile(self.number_pattern)
 
     @cached_property
+    def plain(self) -> bool:
+        """Whether numbers are written as programs do."""
+        return self.decimal == "." and not (self.thousands or self.unit or self.negative)
+
+    @cached_property
     def replacements(self) -> list[tuple[str, str]]:
-        """What to put for what, in this order, to make a plain number of one that is written."""
-        found = [(self.unit, "")] if self.unit else []
+        """What to put for what, in this order, to make a plain number of one that is written.
+
+        Regular expressions as Python and RE2 have them. A unit goes from beside a number alone: its
+        letters may be those of an exponent, or of infinity.
+        """
+        found = []
+        if self.unit:
+            unit, point = re.escape(self.unit), re.escape(self.decimal)
+            before, after = rf"[{BLANKS}]?[(+{MINUS}-]?", rf"[){MINUS}-]?[{BLANKS}]?"
+            digit = f"(?:[0-9]|{point}|(?i:inf))"
+            found.append((rf"^([(+{MINUS}-]?){unit}({before}{digit})", r"\1\2"))
+            digit = f"(?:[0-9]|{point}|(?i:inf|infinity))"
+            found.append((rf"({digit}{after}){unit}([){MINUS}-]?)$", r"\1\2"))
         if self.unit or self.thousands:
-            found += [(blank, "") for blank in BLANKS]
-        found += [(self.thousands, "")] if self.thousands.strip(BLANKS) else []
-        return found + ([(self.decimal, ".")] if self.decimal != "." else [])
+            found.append((f"[{BLANKS}]", ""))
+        if self.thousands.strip(BLANKS):
+            found.append((self._thousands_pattern, ""))
+        if self.decimal != ".":
+            found.append((re.escape(self.decimal), "."))
+        if self.negative == "parentheses":
+            found.append((r"^\((.*)\)$", r"-\1"))
+        elif self.negative == "trailing":
+            found.append((f"^(.*)[{MINUS}-]$", r"-\1"))
+        return [*found, (MINUS, "-")]
 
     @cached_property
     def missing_numbers(self) -> frozenset[float]:
@@ -186,7 +242,7 @@ class Reader:
         if self._number.match(text) is None:
             return None
         for old, new in self.replacements:
-            text = text.replace(old, new)
+            text = re.sub(old, new, text)
         return float(text)
 
 
@@ -246,6 +302,7 @@ def reader(column: WrittenColumn, source: Written) -> Reader:
         decimal=of("decimal") or ".",
         thousands=of("thousands") or "",
         unit=of("unit") or "",
+        negative=of("negative"),
         strip=bool(of("strip")),
     )
     values = {given.spelling(each) for each in column.allowed or []}

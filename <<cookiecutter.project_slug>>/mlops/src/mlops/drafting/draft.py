@@ -37,10 +37,12 @@ from ..learning.caveats.data import ROWS, caveats_of_data
 from ..paths import CONTRACT, PARAMS, PIPELINE, STATEMENT
 from ..pipeline import ingest
 from ..statement import blank, load_statement
-from .sniff import Guess, Order, guess, has_header, is_open
+from .sniff import NEGATIVES, WRITTEN, Guess, Order, guess, has_header, is_open
 
 # More distinct values than this make a text column one of names or prose, which cannot be encoded.
 MOST_CATEGORIES = 100
+# From so many words on, as the median of many, they are texts that are read.
+PROSE = 3
 
 # Up to this many are written out as the allowed ones.
 MOST_ALLOWED = 20
@@ -82,7 +84,7 @@ HEADER = """\
 # Every column: what it holds, what it is for, which values it may take. The one place that names
 # columns: validation, features, slices and the model's inputs follow from it. More:
 # mlops/docs/contract.md.
-#   kind: numeric, categorical, boolean or datetime
+#   kind: numeric, categorical, text, boolean or datetime
 #   role: feature, target, time (orders the rows), id, slice (metrics for each value), or a list
 # A first draft from {source}: read it, and tighten what you know better.
 {dialect}
@@ -330,6 +332,8 @@ def _column(looked: Looked, wanted: Wanted, task: Task) -> Draft:
         )
     if role == "feature":
         drafted.why_left_out = _why_left_out(looked)
+        if _is_prose(looked):
+            keys["kind"] = "text"
         if ID_NAME.search(name) and kind != "datetime":
             if values.is_unique:
                 keys |= {"kind": "categorical", "role": "id"}
@@ -366,7 +370,7 @@ def _draft_target(drafted: Draft, looked: Looked, values: pd.Series, task: Task)
     name, distinct, gone = looked.name, values.nunique(), int(values.isna().sum())
     if task == "classification" and drafted.keys["kind"] == "numeric":
         is_flag = set(values.dropna().unique()) <= {0, 1}
-        for key in ("decimal", "thousands", "unit"):
+        for key in WRITTEN:
             drafted.keys.pop(key, None)
         drafted.keys["kind"] = "boolean" if is_flag else "categorical"
     if task == "classification" and distinct > MOST_CATEGORIES:
@@ -421,7 +425,7 @@ def _written(looked: list[Looked]) -> Iterator[str]:
     alike: dict[tuple[str, str], list[Looked]] = {}
     for each in looked:
         keys = each.guess.keys
-        how = [f"{key} {keys[key]!r}" for key in ("decimal", "thousands", "unit") if key in keys]
+        how = [f"{key} {keys[key]!r}" for key in WRITTEN if key in keys]
         if how:
             alike.setdefault((", ".join(how), _sure(each)), []).append(each)
     for (written, sure), columns in alike.items():
@@ -431,7 +435,12 @@ def _written(looked: list[Looked]) -> Iterator[str]:
 
 
 def _example(looked: Looked) -> str:
-    return next((t.strip() for t in _some_texts(looked.raw) if re.search(r"\d", t)), "")
+    """A number as it is written, the rarest way of it first: a negative one."""
+    numbers = [text.strip() for text in _some_texts(looked.raw) if re.search(r"\d", text)]
+    negative = []
+    if way := looked.guess.keys.get("negative"):
+        negative = [text for text in numbers if NEGATIVES[way].fullmatch(text)]
+    return next(iter(negative + numbers), "")
 
 
 def _sure(looked: Looked) -> str:
@@ -489,8 +498,19 @@ def _why_left_out(looked: Looked) -> str | None:
     if looked.guess.kind == "datetime":
         return "a datetime: give it role time, or role feature and a feature in features.yaml"
     if looked.guess.kind == "categorical" and (distinct := values.nunique()) > MOST_CATEGORIES:
+        if _is_prose(looked):
+            return f"{distinct:,} different texts: take it in to learn from their words"
         return f"{distinct:,} different texts are too many to learn from"
     return None
+
+
+def _is_prose(looked: Looked) -> bool:
+    """Whether a column has texts of several words, and too many of them for categories."""
+    if looked.guess.kind != "categorical":
+        return False
+    distinct = looked.values.dropna().unique()
+    words = [len(str(each).split()) for each in distinct]
+    return len(distinct) > MOST_CATEGORIES and float(np.median(words)) >= PROSE
 
 
 def contract_text(drafts: list[Draft], source: str, dialect: dict[str, Any] | None = None) -> str:

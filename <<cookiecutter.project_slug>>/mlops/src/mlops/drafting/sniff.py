@@ -6,12 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Literal
 
 import pandas as pd
 
 from ..data.contract import Kind
-from ..data.reading import BOOLEANS, MISSING, Reader
+from ..data.reading import BOOLEANS, MINUS, MISSING, Negative, Reader
 
 Order = Literal["day-first", "month-first"]
 
@@ -23,17 +24,29 @@ MARKS = {
 }  # fmt: skip
 
 # Marks before decimals and between thousands, the likeliest first.
-NUMBERS = [(".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'")]
+NUMBERS = [
+    (".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"),
+]  # fmt: skip
+# Keys of a column that tell how its numbers are written.
+WRITTEN = ("decimal", "thousands", "unit", "negative")
+# Ends of numbers that say that they are negative.
+NEGATIVES: dict[Negative, re.Pattern[str]] = {
+    "parentheses": re.compile(r".*\(.*\d.*\).*"),
+    "trailing": re.compile(rf"\D*\d(?:.*\d)?(?:[{MINUS}-]|[{MINUS}-]\D+|\D+[{MINUS}-])"),
+}
 # So large a part must be numbers, and so few other texts may stand among them, to be numbers.
 MOSTLY, ODD_TEXTS = 0.9, 3
-# What may stand at a number, before or after it; a word such as kg may only after a blank.
-SIGNS = {*"%‰$€£¥₹₩₽₺₫₴₪₱฿¢°", "R$", "kr", "Fr.", "zł", "Kč", "Rs", "Ft"}
+# What may stand at a number, before or after it. Other words may behind it: after a blank, or
+# behind all numbers of the column, where they cannot be parts of codes such as 12A and 12B.
+SIGNS = {*"%‰$€£¥₹₩₽₺₫₴₪₱฿¢°", "R$", "kr", "Fr.", "zł", "Kč", "Rs", "Rs.", "Ft"}
+SIGNS |= {f"{country}$" for country in ("US", "A", "AU", "C", "CA", "HK", "NZ", "S", "NT", "MX")}
 SIGNS |= {
     "USD", "EUR", "GBP", "CHF", "JPY", "CNY", "INR", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF",
     "AUD", "CAD", "NZD", "BRL", "MXN", "ZAR", "SGD", "HKD", "KRW", "TRY",
 }  # fmt: skip
 _AROUND = re.compile(
-    r"[+-]?(\S*?)[\s\u00a0\u202f]?[+-]?[.,]?\d[\d.,'\s\u00a0\u202f]*?([\s\u00a0\u202f]?)([^\d\s.,']{0,4})"
+    rf"[+{MINUS}-]?(\S*?)[\s\u00a0\u202f]?[+{MINUS}-]?[.,]?\d"
+    rf"[\d.,'\u2019\s\u00a0\u202f]*?([\s\u00a0\u202f]?)([^\d\s.,'+()\u2019{MINUS}-]{{0,9}})"
 )
 _CODE = re.compile(r"0\d+")
 
@@ -122,31 +135,52 @@ def _numbers(texts: Counter[str], usual: Reader | None) -> Guess | None:
 
 
 def _readers(texts: Counter[str], usual: Reader | None) -> Iterator[Reader]:
-    units = _units(texts)
+    units = ["", *_units(texts)]
     point = usual.decimal if usual is not None else "."
     marks = sorted(NUMBERS, key=lambda each: each[0] != point) if is_open(texts) else NUMBERS
-    for decimal, thousands in marks:
-        yield Reader(decimal=decimal, thousands=thousands)
-    for unit in units:
-        for decimal, thousands in marks:
-            yield Reader(decimal=decimal, thousands=thousands, unit=unit)
+    for negative, unit, (decimal, thousands) in product(_negatives(texts), units, marks):
+        yield Reader(decimal=decimal, thousands=thousands, unit=unit, negative=negative)
+
+
+def _negatives(texts: Counter[str]) -> list[Negative | None]:
+    """How numbers may say that they are negative.
+
+    What all of them end in is no minus but part of a range, and a minus stands in one place only.
+    """
+    found: list[Negative | None] = [None]
+    if any(re.match(rf"[{MINUS}-]\D?\d", text) for text in texts):
+        return found
+    for way, pattern in NEGATIVES.items():
+        count = sum(n for text, n in texts.items() if pattern.fullmatch(text))
+        if 0 < count < MOSTLY * texts.total():
+            found.append(way)
+    return found
 
 
 def _units(texts: Counter[str]) -> list[str]:
     """What stands before or after most of the numbers."""
-    found = Counter[str]()
+    found, words, total = Counter[str](), Counter[str](), 0
     for text, count in texts.most_common(200):
-        if match := _AROUND.fullmatch(text):
+        total += count * (text.lower() not in MARKS)
+        if match := _AROUND.fullmatch(_without_negative(text)):
             before, blank, after = match.groups()
             if before in SIGNS:
                 found[before] += count
             if after in SIGNS or (after.isalpha() and blank):
                 found[after] += count
+            elif after:
+                words[after] += count
+    found += Counter({word: count for word, count in words.items() if count == total})
     return [sign for sign, _ in found.most_common(2)]
 
 
+def _without_negative(text: str) -> str:
+    """A number without what may say that it is negative."""
+    return re.sub(rf"[()]|(?<=[^eE])[{MINUS}-](?=\D*$)", "", text)
+
+
 def _keys(read: Reader) -> dict[str, Any]:
-    keys = {"decimal": read.decimal, "thousands": read.thousands, "unit": read.unit}
+    keys = {name: getattr(read, name) for name in WRITTEN}
     return {key: mark for key, mark in keys.items() if mark and (key, mark) != ("decimal", ".")}
 
 
@@ -159,6 +193,8 @@ def is_open(texts: Iterable[str]) -> bool:
 
 
 def _moments(texts: Counter[str], formats: Iterable[tuple[str, Order | None]]) -> Guess | None:
+    if not all(re.search(r"\d", text) for text in texts):
+        return None  # sooner than by trying every format
     values = pd.Series([*texts], dtype="str")
     if values.str.len().min() < 6:
         return None

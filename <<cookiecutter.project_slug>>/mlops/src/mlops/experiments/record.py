@@ -26,7 +26,7 @@ SUFFIX = ".yaml"
 # Where DVC keeps experiments, by the commit that each was made from.
 REFS = "refs/exps/"
 # What DVCLive logs of a learning curve, beside the metrics.
-CURVE = {"step", "loss"}
+CURVE = {"step", "loss", "validation_loss"}
 # Of a commit.
 SHORT = 7
 

@@ -5,7 +5,7 @@ section.Searched.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, get_args
@@ -100,7 +100,7 @@ class Space:
     """
 
     hyperparameters: dict[str, dict[str, Domain]]
-    encodings: dict[str, list[How]]
+    encodings: Mapping[str, Sequence[How]]
     features: list[str]
     settings: dict[str, tuple[type[Section], dict[str, Any]]]
     encoded: dict[str, Encoding] = field(default_factory=dict)
@@ -241,9 +241,9 @@ def space(params: Params, contract: Contract, given: Declared, rows: pd.DataFram
 
 def _encodings(
     params: Params, contract: Contract, given: Declared, rows: pd.DataFrame
-) -> dict[str, list[How]]:
+) -> dict[str, Sequence[How]]:
     """The encodings that are tried, by text. A cluster's space is what encodings make of it."""
-    hows = [*dict.fromkeys(params.search.encodings)]
+    hows: list[How] = [*dict.fromkeys(params.search.encodings)]
     if len(hows) < 2 or params.task == "clustering":
         return {}
     made = given.columns_of(model_inputs(rows, contract))
@@ -257,7 +257,7 @@ def _encodings(
     }
 
 
-def _matters(name: str, hows: list[How], contract: Contract, given: Declared) -> bool:
+def _matters(name: str, hows: Sequence[How], contract: Contract, given: Declared) -> bool:
     """Whether what computes features, which may be the owner's, goes by a column's encoding."""
     ways = (Configuration("", encodings={name: how}).declared(given) for how in hows)
     steps = [features(contract, True, way)[-1] for way in ways]

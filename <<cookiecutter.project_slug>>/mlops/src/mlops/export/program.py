@@ -9,6 +9,9 @@ import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
 
+from ..errors import InputError
+from ..paths import CONTRACT, PARAMS
+
 Kind = Literal["float", "double", "integer", "truth", "text"]
 
 KINDS: dict[str, Kind] = {
@@ -87,7 +90,14 @@ class Program:
 
         onnxruntime says what each value is for one row: ONNX's own inference of shapes knows none
         of the operators of ai.onnx.ml.
+
+        Raises InputError where it reads words of texts, which no other format can.
         """
+        if any(node.op_type == "Tokenizer" for node in model.graph.node):
+            raise InputError(
+                "export.targets: the words of a text (encode: tfidf, hash_words) can only be read "
+                f"by ONNX's runtime; take the text out of {CONTRACT}, or the target out of {PARAMS}"
+            )
         seen = _answered(model)
         known = {
             each.name: _value(each.name, numpy_helper.to_array(each), is_constant=True)

@@ -158,14 +158,20 @@ def _nowhere(repo: Any) -> list[str]:
 
 
 def _lost(repo: Any) -> list[str]:
-    """The same, but for what Git ignores: a file of one's own machine is in no clone.
+    """The same, but for what Git ignores and never had: a file of one's own machine.
 
     DVC takes what is missing for unchanged, and would say nothing of a features.yaml or a
-    packages.txt that somebody deleted.
+    packages.txt that somebody deleted, nor of one that Git is to ignore from then on.
     """
     nowhere = _nowhere(repo)
     ignored = git("check-ignore", "--", *nowhere, success=(0, 1)).splitlines() if nowhere else []
-    return [path for path in nowhere if path not in ignored]
+    return [path for path in nowhere if path not in ignored or _was_in_git(path)]
+
+
+def _was_in_git(path: str) -> bool:
+    """Whether a commit of the history of HEAD touched a file."""
+    options = ("--max-count=1", "HEAD", "--", f":(literal){path}")
+    return bool(git("rev-list", *options, success=(0, 128)))
 
 
 def _causes(stage: Any) -> list[str]:

@@ -54,13 +54,15 @@ class Revision:
     def of(name: str) -> "Revision | None":
         """The revision that Git calls `name`; None for all zeros, Git's name for "nothing yet".
 
-        Raises InputError where Git knows no such revision.
+        Raises InputError where Git knows no such revision, or several: a tag goes before a branch.
         """
         if set(name) == {"0"}:
             return None
         done = _git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
         if done.returncode:
             raise InputError(f"{name}: Git knows no such revision; fetch it, or give another")
+        if len(called := _called(name)) > 1:
+            raise InputError(f"{name}: Git has several: give one of {', '.join(called)}")
         return Revision(done.stdout.decode().strip())
 
     def read(self, path: Path) -> str | None:
@@ -375,15 +377,19 @@ def git(
     text: str = "",
     env: dict[str, str] | None = None,
     success: tuple[int, ...] = (0,),
+    seconds: float | None = None,
 ) -> str:
     """Run Git with `text` as its input, and return what it prints, without the last line's end.
 
     `env` are further variables of its environment, `success` the exit codes that are none of an
-    error. Raises InputError in Git's words.
+    error, `seconds` how long it may take. Raises InputError in Git's words.
     """
-    done = _git(*arguments, text=text, env=env)
+    try:
+        done = _git(*arguments, text=text, env=env, seconds=seconds)
+    except subprocess.TimeoutExpired:
+        raise InputError(f"git {arguments[0]}: no answer within {seconds:g} seconds") from None
     if done.returncode not in success:
-        raise InputError(f"git {arguments[0]}: {_last_line(done.stderr)}")
+        raise InputError(f"git {arguments[0]}: {_reason(done.stderr)}")
     # Names of files, and words of commits, may be in any encoding.
     return done.stdout.decode("utf-8", "backslashreplace").rstrip("\n")
 
@@ -448,7 +454,10 @@ def sources(folder: Path) -> str:
 
 
 def _git(
-    *arguments: str, text: str = "", env: dict[str, str] | None = None
+    *arguments: str,
+    text: str = "",
+    env: dict[str, str] | None = None,
+    seconds: float | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     program = shutil.which("git")
     if program is None:
@@ -459,6 +468,7 @@ def _git(
         input=text.encode(),
         capture_output=True,
         check=False,
+        timeout=seconds,
     )
 
 
@@ -473,9 +483,26 @@ def _dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
+def _called(name: str) -> list[str]:
+    """The whole names of what a short one may stand for; Git takes the first, a tag of all."""
+    if name == "HEAD":
+        return []
+    asked = [f"refs/{kind}{name}" for kind in ("tags/", "heads/", "remotes/")]
+    return [
+        each for each in git("for-each-ref", "--format=%(refname)", *asked).split() if each in asked
+    ]
+
+
 def _environment() -> dict[str, str]:
     """The environment without what Git tells its hooks, which in a clone is of another one."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
+def _reason(output: bytes) -> str:
+    """Why Git ended: what the remote says and which branches it refuses, else the last line."""
+    lines = output.decode(errors="replace").splitlines()
+    told = [line.removeprefix("remote:") for line in lines if line.startswith(("remote:", " ! ["))]
+    return "; ".join(filter(None, (" ".join(line.split()) for line in told))) or _last_line(output)
 
 
 def _last_line(output: bytes) -> str:

@@ -24,6 +24,8 @@ _MENDED = {
     "grant it in its settings on GitHub",
     "Issues are disabled": "gh repo edit --enable-issues",
     "No commits between": "main has all of the branch; there is nothing to do",
+    "without `workflows` permission": "it changes workflows, which takes an app with the "
+    "permission Workflows: write, or a person at a desk: mlops/docs/update.md",
     "secondary rate limit": "wait some minutes, then run it again",
 }
 

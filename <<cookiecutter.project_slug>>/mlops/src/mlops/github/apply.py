@@ -52,6 +52,11 @@ def settle(
         tell("for people to set, where they want them:")
         for command in left.unset:
             tell(f"  {command}")
+    if (login := _alone(settings, api, left)) is not None:
+        tell(
+            f"{login} alone may write here, and nobody approves a pull request of their own: "
+            "invite somebody, or see Alone? in mlops/docs/github.md"
+        )
     if private:
         tell(
             "private repository: images are attested with GitHub Enterprise Cloud only; "
@@ -95,6 +100,22 @@ def _administered(api: Api) -> bool:
             f"{TRUNK} && gh repo edit {api.repository} --default-branch {TRUNK}"
         )
     return bool(found["private"])
+
+
+def _alone(settings: Settings, api: Api, left: Plan) -> str | None:
+    """The login of the one person who may push, where rules ask for somebody else's approval."""
+    asked = [r.pull_request for r in settings.rulesets.values() if not r.bypass_actors]
+    approved = any(
+        each and (each.required_approving_review_count or each.require_code_owner_review)
+        for each in asked
+    )
+    if not approved or any(each.of.startswith("ruleset") for each in left.problems):
+        return None
+    try:
+        people = api.get("collaborators?permission=push&per_page=2")
+    except Refused:  # nobody is told what GitHub does not tell
+        return None
+    return str(people[0]["login"]) if len(people) == 1 else None
 
 
 def _done(settings: Settings, api: Api, wanted: Plan, tell: Callable[[str], None]) -> Plan:

@@ -5,12 +5,14 @@ evenly within the column, and categories as often as they are there. Rare ones, 
 somebody, have no place.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..data.contract import Contract
+from ..data.contract import Contract, Kind
+from ..data.inputs import NO_CATEGORY
 
 ROWS = 20
 
@@ -29,7 +31,7 @@ def background(inputs: pd.DataFrame, contract: Contract) -> Background:
     found = {}
     for name in contract.features:
         column = contract.columns[name]
-        typical = _categories if column.kind == "categorical" else _numbers
+        typical = TYPICAL.get(column.kind, _numbers)
         values = typical(inputs[name], column.redact)
         found[name] = [values[place] for place in rng.permutation(ROWS)]
     return found
@@ -59,3 +61,14 @@ def _categories(values: pd.Series, redacted: bool) -> list[Any]:
     for place in np.argsort(-rest, kind="stable")[: ROWS - counts.sum()]:
         counts[place] += 1
     return [*np.repeat(shares.index.to_numpy(dtype=object), counts)]
+
+
+def _nothing(values: pd.Series, redacted: bool) -> list[Any]:
+    """No text at all: each is somebody's."""
+    return [NO_CATEGORY] * ROWS
+
+
+TYPICAL: dict[Kind, Callable[[pd.Series, bool], list[Any]]] = {
+    "categorical": _categories,
+    "text": _nothing,
+}

@@ -15,6 +15,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from ..config.section import Task
 from ..data.contract import Contract, Kind
 from ..data.expressions import columns, parts
 from ..errors import CheckError, own_code
@@ -22,10 +23,13 @@ from ..paths import FEATURES
 from ..project import package
 from .declared import Declared
 from .encoders import CategoryEncoder
+from .features import DeclaredFeatures
+from .interval import Interval
 from .mixture import Mixture
 from .model import Model
 from .network_nodes import register
 from .nodes import Nodes
+from .text_nodes import register as register_texts
 
 # Old enough for the servers in use, new enough for every operator of the catalogue.
 ML = "ai.onnx.ml"
@@ -47,24 +51,11 @@ def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
     Raises CheckError when a step of the pipeline cannot be converted.
     """
     pipeline, declared = model.pipeline, model.declared
-    learned: Contract = contract
-    if declared:
-        pipeline, learned = pipeline[1:], declared.learned
-    options = {id(pipeline): {"zipmap": False}} if model.task == "classification" else None
-    try:
-        converted = convert_sklearn(
-            pipeline[:-1] if model.task == "clustering" else pipeline,
-            "model",
-            [(name, _type(learned.columns[name].kind)) for name in learned.features],
-            final_types=[(name, None) for name in OUTPUTS[model.task]],
-            options=options,
-            target_opset=OPSET,
-        )
-    except Exception as error:  # whatever a converter makes of what it does not know
-        if own_code(error):
-            raise  # a converter of the owner's, whose line is told
-        raise CheckError(_unconvertible(pipeline, error)) from error
-    converted = _name_inputs(converted, learned.features)
+    converted = _converted(model.task, pipeline, contract, "model/")
+    if model.interval is not None and model.interval.lower is not None:
+        for name in ("lower", "upper"):
+            _join(converted, _of_quantile(getattr(model.interval, name), contract, name))
+        _merge_alike(converted.graph)
     if declared:
         _add_features(converted, declared)
     if model.threshold is not None:
@@ -82,6 +73,79 @@ def to_onnx(model: Model, contract: Contract) -> onnx.ModelProto:
     if model.interval is not None:
         _add_interval(converted, model.interval)
     return converted
+
+
+def _converted(task: Task, pipeline: Pipeline, contract: Contract, prefix: str) -> onnx.ModelProto:
+    """What skl2onnx makes of a pipeline behind the nodes of features.yaml, which come later.
+
+    Its inputs are the columns that are learned from; what is within has names with a prefix.
+    """
+    learned: Contract = contract
+    if isinstance(pipeline[0], DeclaredFeatures):
+        pipeline, learned = pipeline[1:], pipeline[0].declared.learned
+    options = {id(pipeline): {"zipmap": False}} if task == "classification" else None
+    try:
+        converted = convert_sklearn(
+            pipeline[:-1] if task == "clustering" else pipeline,
+            "model",
+            [(name, _type(learned.columns[name].kind)) for name in learned.features],
+            final_types=[(name, None) for name in OUTPUTS[task]],
+            options=options,
+            target_opset=OPSET,
+        )
+    except Exception as error:  # whatever a converter makes of what it does not know
+        if own_code(error):
+            raise  # a converter of the owner's, whose line is told
+        raise CheckError(_unconvertible(pipeline, error)) from error
+    return _name_inputs(converted, learned.features, prefix)
+
+
+def _of_quantile(pipeline: Pipeline, contract: Contract, name: str) -> onnx.ModelProto:
+    """What predicts an end of an interval, of shape (rows, 1), at the edge `NAME/quantile`."""
+    converted = _converted("regression", pipeline, contract, f"{name}/")
+    _rename_output(converted.graph, "prediction", f"{name}/quantile")
+    return converted
+
+
+def _join(converted: onnx.ModelProto, other: onnx.ModelProto) -> None:
+    """Add the nodes of another model of the same inputs."""
+    converted.graph.node.extend(other.graph.node)
+    converted.graph.initializer.extend(other.graph.initializer)
+    known = {each.domain: each.version for each in converted.opset_import}
+    for each in other.opset_import:
+        known[each.domain] = max(each.version, known.get(each.domain, 0))
+    del converted.opset_import[:]
+    converted.opset_import.extend(helper.make_opsetid(*each) for each in known.items())
+    converted.ir_version = max(converted.ir_version, other.ir_version)
+
+
+def _merge_alike(graph: onnx.GraphProto) -> None:
+    """Keep one of constants that are equal, and of nodes that compute the same.
+
+    Models that learned from the same rows have the same steps before them.
+    """
+    edges: dict[str, str] = {}
+    constants: dict[bytes, str] = {}
+    computed: dict[bytes, onnx.NodeProto] = {}
+    for constant in graph.initializer:
+        nameless = onnx.TensorProto()
+        nameless.CopyFrom(constant)
+        nameless.ClearField("name")
+        edges[constant.name] = constants.setdefault(nameless.SerializeToString(), constant.name)
+    for node in graph.node:
+        for i, edge in enumerate(node.input):
+            node.input[i] = edges.get(edge, edge)
+        nameless = onnx.NodeProto()
+        nameless.CopyFrom(node)
+        nameless.ClearField("name")
+        del nameless.output[:]
+        first = computed.setdefault(nameless.SerializeToString(), node)
+        edges |= dict(zip(node.output, first.output, strict=True))
+    kept = [each for each in graph.initializer if edges[each.name] == each.name]
+    nodes = [*computed.values()]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept)
 
 
 def _unconvertible(pipeline: Pipeline, error: Exception) -> str:
@@ -117,7 +181,8 @@ def _steps(name: str, step: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _type(kind: Kind) -> Any:
-    return StringTensorType([None, 1]) if kind == "categorical" else FloatTensorType([None, 1])
+    is_text = kind in ("categorical", "text")
+    return StringTensorType([None, 1]) if is_text else FloatTensorType([None, 1])
 
 
 # What an input of the model is by the kind of its column: see inputs.model_inputs.
@@ -125,6 +190,7 @@ INPUTS: dict[Kind, int] = {
     "numeric": TensorProto.FLOAT,
     "boolean": TensorProto.FLOAT,
     "categorical": TensorProto.STRING,
+    "text": TensorProto.STRING,
     "datetime": TensorProto.DOUBLE,
 }
 
@@ -168,10 +234,10 @@ def nodes_of(declared: Declared, edges: dict[str, str]) -> Nodes:
     return nodes
 
 
-def _name_inputs(converted: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
+def _name_inputs(converted: onnx.ModelProto, names: list[str], prefix: str) -> onnx.ModelProto:
     """Name the inputs as the columns, which skl2onnx only does where these are identifiers."""
     # The prefix keeps a column's name from meeting that of an edge within.
-    converted = add_prefix(converted, "model/", rename_outputs=False)
+    converted = add_prefix(converted, prefix, rename_outputs=False)
     renamed = {each.name: name for each, name in zip(converted.graph.input, names, strict=True)}
     for each in converted.graph.input:
         each.name = renamed[each.name]
@@ -334,13 +400,24 @@ def _keep_needed(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(constants)
 
 
-def _add_interval(converted: onnx.ModelProto, half_width: float) -> None:
+def _add_interval(converted: onnx.ModelProto, interval: Interval) -> None:
+    """The ends around the prediction, or what quantiles say of them, moved: see interval."""
     graph = converted.graph
     graph.initializer.append(
-        helper.make_tensor("model/half_width", TensorProto.FLOAT, [1], [half_width])
+        helper.make_tensor("model/margin", TensorProto.FLOAT, [1], [interval.margin])
     )
-    for operator, name in (("Sub", "lower"), ("Add", "upper")):
-        graph.node.append(helper.make_node(operator, ["prediction", "model/half_width"], [name]))
+
+    def add(operator: str, inputs: list[str], output: str) -> str:
+        graph.node.append(helper.make_node(operator, inputs, [output]))
+        return output
+
+    for operator, farther, name in (("Sub", "Min", "lower"), ("Add", "Max", "upper")):
+        if interval.lower is None:
+            add(operator, ["prediction", "model/margin"], name)
+        else:
+            flat = add("Reshape", [f"{name}/quantile", "model/flat"], f"{name}/flat")
+            moved = add(operator, [flat, "model/margin"], f"{name}/moved")
+            add(farther, [moved, "prediction"], name)
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]))
 
 
@@ -395,3 +472,4 @@ update_registered_converter(
     CategoryEncoder, "CategoryEncoder", _encoded_type, _convert_encoder, overwrite=True
 )
 register()
+register_texts()

@@ -26,9 +26,11 @@ from ..errors import InputError
 from ..files import digest, load
 from ..paths import CONTRACT, FEATURES
 
-How = Literal["one_hot", "target", "frequency", "hash", "rare"]
-# What `hash` and `rare` do where nothing else is said: into so many columns, and below which share.
-BUCKETS, RARE = 32, 0.01
+How = Literal["one_hot", "target", "frequency", "hash", "rare", "tfidf", "hash_words"]
+# Those that look at the words of a text.
+OF_TEXTS: tuple[How, ...] = ("tfidf", "hash_words")
+# What encodings do where nothing else is said: into how many columns, and below which share.
+COLUMNS, RARE = {"hash": 32, "tfidf": 200, "hash_words": 256}, 0.01
 # Operations that rules know and models do not.
 UNSERVABLE = {
     "length": "length(…) is for rules: ONNX does not count characters; use matches(…)",
@@ -44,8 +46,11 @@ class Encoding(Section):
     Attributes:
         how: `one_hot`: a column for each category; `target`: the mean of what is predicted, fitted
             on other rows than those that learn from it; `frequency`: its share of the rows;
-            `hash`: one of so many columns; `rare`: as one_hot, of those that are not rare.
-        size: of `hash`, how many columns; of `rare`, the share of rows below which a category is.
+            `hash`: one of so many columns; `rare`: as one_hot, of those that are not rare; `tfidf`:
+            how often each of the most frequent words is in the text, the rarer the more it counts;
+            `hash_words`: each word in one of so many columns.
+        size: of `hash`, `tfidf` and `hash_words`, how many columns; of `rare`, the share of rows
+            below which a category is.
     """
 
     how: How
@@ -53,23 +58,28 @@ class Encoding(Section):
 
     @model_validator(mode="after")
     def _size_fits(self) -> Self:
-        if self.how == "hash" and not (self.columns.is_integer() and 2 <= self.columns <= 65_536):
-            raise ValueError("the columns of `hash` are a whole number from 2 to 65536")
+        most = 65_536 if self.how == "hash" else 10_000
+        if self.how in COLUMNS and not (self.columns.is_integer() and 2 <= self.columns <= most):
+            raise ValueError(f"the columns of `{self.how}` are a whole number from 2 to {most}")
         if self.how == "rare" and self.share >= 1:
             raise ValueError("below which share a category is `rare` is a number below 1")
-        if self.how not in ("hash", "rare") and self.size is not None:
+        if self.how not in ("rare", *COLUMNS) and self.size is not None:
             raise ValueError(f"`{self.how}` takes no number")
         return self
 
     @property
     def columns(self) -> float:
-        """How many columns `hash` makes."""
-        return float(self.size or BUCKETS)
+        """How many columns it makes at most, where that does not depend on the rows."""
+        return float(self.size or COLUMNS[self.how])
 
     @property
     def share(self) -> float:
         """Below which share of the rows a category is rare."""
         return self.size or RARE
+
+
+# Of a column of texts, unless features.yaml says otherwise.
+WORDS = Encoding(how="tfidf")
 
 
 def _encoding(value: Any) -> Any:
@@ -437,8 +447,13 @@ def _mistakes_of_use(
     kinds |= {name: contract.columns[name].kind for name in contract.features}
     for where, uses in (("features", file.features), ("columns", file.columns)):
         for name, use in uses.items():
-            if use.encode and kinds[name] != "categorical":
+            if use.encode and kinds[name] not in ("categorical", "text"):
                 yield f"{where}.{name}.encode: is for texts, and this is {NAMES[kinds[name]]}"
+            elif use.encode and kinds[name] == "text" and use.encode.how not in OF_TEXTS:
+                yield (
+                    f"{where}.{name}.encode: {use.encode.how} is for categories, and {CONTRACT} "
+                    f"calls this a text; choose from {', '.join(OF_TEXTS)}"
+                )
     for name, feature in file.features.items():
         if feature.learn and (kind := kinds[name]) in ("datetime", "duration"):
             how = {

@@ -45,7 +45,7 @@ def dependence(
     Args:
         model: is asked for at most `importance_rows` rows, evenly spread, with each value of a
             category, or both ends of the interval that a number is in.
-        contract: a column that it has redacted is left out.
+        contract: a column that it has redacted is left out, and so are texts: none stands for many.
         rows: conformed.
         names: of the inputs, the strongest first; INPUTS of them are looked at.
         how: the model is examined.
@@ -59,10 +59,11 @@ def dependence(
     places = np.linspace(0, len(rows) - 1, min(how.importance_rows, len(rows))).astype(int)
     inputs = model_inputs(rows, contract)
     asked = columns(inputs.iloc[np.unique(places)])
-    shown_names = [name for name in names if not contract.columns[name].redact][:INPUTS]
+    known = {name: contract.columns[name] for name in names}
+    shown_names = [n for n, each in known.items() if not each.redact and each.kind != "text"]
     return [
         {"column": name, "value": text(kind, value), "answer": significant(answer), "class": of}
-        for name in shown_names
+        for name in shown_names[:INPUTS]
         for kind in (contract.columns[name].kind,)
         for value, answers in _moved(model, asked, name, kind, grid(inputs[name], kind))
         for of, answer in zip(_classes(model, contract), answers, strict=True)

@@ -109,12 +109,14 @@ class Entry:
         scaled: whether its inputs are scaled, see features.preprocessing.
         hyperparameters: what can be set of it in params.yaml, with defaults.
         trained: what is done to it after training, in place.
+        quantile: the hyperparameters by which it predicts a quantile; None where it cannot.
     """
 
     estimator: Callable[..., BaseEstimator]
     scaled: bool
     hyperparameters: type[Section]
     trained: Callable[[Any], None] = _as_it_is
+    quantile: Callable[[float], dict[str, Any]] | None = None
 
 
 def snap_thresholds(model: BaseEstimator) -> None:
@@ -163,21 +165,31 @@ CATALOGUE: dict[Task, dict[str, Entry]] = {
         "poisson": Entry(_undrawn(PoissonRegressor), True, LogLinkParams),
         "gamma": Entry(_undrawn(GammaRegressor), True, LogLinkParams),
         "tweedie": Entry(_undrawn(partial(TweedieRegressor, link="log")), True, TweedieParams),
-        "quantile": Entry(_undrawn(QuantileRegressor), True, QuantileParams),
+        "quantile": Entry(
+            _undrawn(QuantileRegressor),
+            True,
+            QuantileParams,
+            quantile=lambda share: {"quantile": share},
+        ),
         "boosting": Entry(
             partial(HistGradientBoostingRegressor, early_stopping=False),
             False,
             BoostingRegressorParams,
             snap_thresholds,
+            lambda share: {"loss": "quantile", "quantile": share},
         ),
         "lightgbm": Entry(
             lambda **settings: _lightgbm().regressor(**settings),
             False,
             LightGbmRegressorParams,
             lambda model: _lightgbm().snap_thresholds(model),
+            lambda share: {"objective": "quantile", "alpha": share},
         ),
         "xgboost": Entry(
-            lambda **settings: _xgboost().regressor(**settings), False, XgboostRegressorParams
+            lambda **settings: _xgboost().regressor(**settings),
+            False,
+            XgboostRegressorParams,
+            quantile=lambda share: {"objective": "reg:quantileerror", "quantile_alpha": share},
         ),
         "forest": Entry(RandomForestRegressor, False, ForestParams),
         "extratrees": Entry(ExtraTreesRegressor, False, ForestParams),
@@ -311,6 +323,20 @@ def build(
     embedded = hyperparameters.embeddings if isinstance(hyperparameters, Network) else ()
     steps = features(contract, entry.scaled, declared, embedded).steps
     return Pipeline([*steps, ("model", model)])
+
+
+def of_quantile(task: Task, name: str, share: float) -> dict[str, Any]:
+    """The hyperparameters by which an estimator predicts a quantile.
+
+    Raises InputError where it cannot.
+    """
+    known = {each: entry.quantile for each, entry in catalogue(task).items() if entry.quantile}
+    if name not in known:
+        raise InputError(
+            f"{PARAMS}: train.interval.by: {name} predicts no quantiles; choose from "
+            f"{', '.join(known)}, or leave `by` out"
+        )
+    return known[name](share)
 
 
 def finish(task: Task, name: str, pipeline: Pipeline) -> None:

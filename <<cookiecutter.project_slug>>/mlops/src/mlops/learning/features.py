@@ -15,8 +15,9 @@ from ..data.contract import Contract
 from ..errors import InputError
 from ..paths import FEATURES
 from ..project import module, shown, takes, wrong
-from .declared import Declared, Encoding, Learned
+from .declared import OF_TEXTS, WORDS, Declared, Encoding, Learned
 from .encoders import CategoryEncoder, Places
+from .texts import TextEncoder
 
 
 def preprocessing(contract: Contract, scaled: bool) -> ColumnTransformer:
@@ -31,7 +32,10 @@ def preprocessing(contract: Contract, scaled: bool) -> ColumnTransformer:
     encodings, embedded = (
         (contract.encodings, contract.embedded) if isinstance(contract, Learned) else ({}, [])
     )
-    numbers = [name for name in contract.features if contract.columns[name].kind != "categorical"]
+    kinds = {name: contract.columns[name].kind for name in contract.features}
+    words = {name: WORDS for name, kind in kinds.items() if kind == "text"}
+    encodings = words | encodings
+    numbers = [name for name, kind in kinds.items() if kind not in ("categorical", "text")]
     others = {*numbers, *encodings, *embedded}
     categories = [name for name in contract.features if name not in others]
     fill = SimpleImputer(strategy="median")
@@ -52,6 +56,8 @@ def preprocessing(contract: Contract, scaled: bool) -> ColumnTransformer:
 
 def _encoded(encoding: Encoding, scaled: bool) -> TransformerMixin:
     """An encoder; what it makes is scaled where it is measured, and no column of 0 and 1."""
+    if encoding.how in OF_TEXTS:
+        return TextEncoder(encoding)
     encoder = CategoryEncoder(encoding)
     if scaled and encoding.how in ("target", "frequency"):
         return make_pipeline(encoder, StandardScaler())

@@ -1,11 +1,13 @@
 """LightGBM's estimators, which the dependency group of that name brings, and their way to ONNX."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from lightgbm import Booster, LGBMClassifier, LGBMRegressor
 from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+from scipy.special import expit, softmax
 from skl2onnx import update_registered_converter
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
@@ -16,6 +18,8 @@ from .rounding import round_down
 
 # So near zero a number is zero: kZeroThreshold in LightGBM's include/LightGBM/meta.h.
 ZERO = np.float32(1e-35)
+# Objectives whose scores are logarithms.
+LOGARITHMIC = ("poisson", "gamma", "tweedie")
 # The same model each time: `deterministic` is for any number of cores, of which 0 takes all and,
 # unlike -1, leaves their number out of the model. `subsample` does nothing without a frequency.
 FIXED: dict[str, Any] = {
@@ -36,9 +40,35 @@ class ProbableLGBMClassifier(LGBMClassifier):
 
     decision_function = None  # type: ignore[assignment] # as scikit-learn's own take one out
 
+    def staged_predict_proba(self, X: np.ndarray) -> Iterator[np.ndarray]:
+        """The probabilities after each round, shape (rows, classes), as scikit-learn has it."""
+        for scores in _scores(self, X):
+            if scores.ndim == 1:
+                second = expit(scores)
+                yield np.column_stack([1 - second, second])
+            else:
+                yield softmax(scores, axis=1)
+
 
 class ConvertibleLGBMRegressor(LGBMRegressor):
     """LGBMRegressor whose pickle names this module: loading it brings the converter."""
+
+    def staged_predict(self, X: np.ndarray) -> Iterator[np.ndarray]:
+        """The predictions after each round, shape (rows,), as scikit-learn has it."""
+        for scores in _scores(self, X):
+            yield np.exp(scores) if self.objective_ in LOGARITHMIC else scores
+
+
+def _scores(
+    model: "ProbableLGBMClassifier | ConvertibleLGBMRegressor", X: np.ndarray
+) -> Iterator[np.ndarray]:
+    """What the trees of the first rounds add up to: each tree is asked once."""
+    total: Any = 0
+    for i in range(model.booster_.current_iteration()):
+        total = total + model.booster_.predict(
+            X, raw_score=True, start_iteration=i, num_iteration=1
+        )
+        yield total
 
 
 update_registered_converter(

@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 from ..errors import InputError
 from ..paths import CONTRACT, FEATURES
 from .encoders import CategoryEncoder
+from .texts import TextEncoder
 
 # Bytes for each encoded value at the peak, as measured. Two float32, as the parts and the whole of
 # the matrix are there at once; boosting makes float64 or bins of it, ridge and k-means centre a
@@ -70,7 +71,7 @@ def need(pipeline: Pipeline, inputs: pd.DataFrame, estimator: str) -> Need:
     if isinstance(features, ColumnTransformer):
         for _, step, names in features.transformers:
             encoder = _encoder(step)
-            if isinstance(encoder, CategoryEncoder):
+            if isinstance(encoder, CategoryEncoder | TextEncoder):
                 widths |= {name: encoder.width(inputs[name]) for name in names}
             elif encoder is not None:
                 widths |= {
@@ -81,14 +82,14 @@ def need(pipeline: Pipeline, inputs: pd.DataFrame, estimator: str) -> Need:
     return Need(len(inputs), widths, len(inputs) * width * BYTES.get(estimator, FEWEST_BYTES))
 
 
-def _encoder(step: object) -> OneHotEncoder | CategoryEncoder | None:
+def _encoder(step: object) -> OneHotEncoder | CategoryEncoder | TextEncoder | None:
     """The step, or the first within it, that makes dense columns of categories."""
     steps = [each for _, each in step.steps] if isinstance(step, Pipeline) else [step]
     return next(
         (
             each
             for each in steps
-            if isinstance(each, CategoryEncoder)
+            if isinstance(each, CategoryEncoder | TextEncoder)
             or (isinstance(each, OneHotEncoder) and not each.sparse_output)
         ),
         None,

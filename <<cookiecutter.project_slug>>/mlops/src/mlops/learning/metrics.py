@@ -249,6 +249,13 @@ def _interval_coverage(s: Scored) -> float:
     return float(((s.outputs["lower"] <= s.truth) & (s.truth <= s.outputs["upper"])).mean())
 
 
+def _interval_width(s: Scored) -> float:
+    """The mean width of the prediction interval, in the target's unit."""
+    if "lower" not in s.outputs:
+        return float("nan")
+    return float((s.outputs["upper"] - s.outputs["lower"]).mean())
+
+
 def _mean_value(worth: Value, s: Scored) -> float:
     """The mean value of a row.
 
@@ -304,6 +311,7 @@ METRICS: dict[Task, dict[str, Metric]] = {
         "r2": Metric("higher", lambda s: sk.r2_score(s.truth, s.outputs["prediction"])),
         "mape": Metric("lower", _mape),
         "interval_coverage": Metric("higher", _interval_coverage),
+        "interval_width": Metric("lower", _interval_width),
     },
     "clustering": {
         "silhouette": Metric("higher", _spatial(_silhouette), SILHOUETTE_ROWS),

@@ -21,6 +21,7 @@ from ..paths import CANDIDATE, MODEL
 from ..project import module, shown, wrong
 from .declared import Declared
 from .features import DeclaredFeatures
+from .interval import Interval
 from .mixture import Mixture as Mixture  # which a pickle may name: loading depends on it
 from .network import NetworkClassifier as NetworkClassifier  # likewise
 
@@ -82,7 +83,7 @@ class Model:
         scales: where each output that is a number lies on the training rows.
         rows: how many rows it learned from.
         classes: the classes in the order of the probabilities; None unless classification.
-        interval: half the width of the prediction interval, in the target's unit; None without one.
+        interval: of a regression, between which numbers truth is expected; None without one.
         categories: those that training saw, by feature.
         background: made rows that answers are explained against; empty without.
         threshold: from which probability on the second of two classes is predicted; None for the
@@ -94,7 +95,7 @@ class Model:
     scales: dict[str, Scale]
     rows: int
     classes: list[str] | None = None
-    interval: float | None = None
+    interval: Interval | None = None
     categories: dict[str, list[str]] = field(default_factory=dict)
     background: dict[str, list[Any]] = field(default_factory=dict)
     threshold: Threshold | None = None
@@ -141,7 +142,7 @@ def is_refitted() -> bool:
 def outputs(
     task: Task,
     pipeline: Pipeline,
-    interval: float | None,
+    interval: Interval | None,
     inputs: pd.DataFrame,
     threshold: Threshold | None = None,
 ) -> Outputs:
@@ -165,8 +166,7 @@ def outputs(
     if (rows := len(found["prediction"])) != len(inputs):
         raise wrong("features", "preprocessing", _few_rows(rows, len(inputs)))
     if interval is not None:
-        found["lower"] = found["prediction"] - interval
-        found["upper"] = found["prediction"] + interval
+        found["lower"], found["upper"] = interval.ends(inputs, found["prediction"])
     return found
 
 

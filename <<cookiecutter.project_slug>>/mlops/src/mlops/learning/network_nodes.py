@@ -25,7 +25,10 @@ from .layers import (
 from .network import NetworkClassifier, NetworkRegressor
 
 ML = "ai.onnx.ml"
-KINDS = {"f": TensorProto.FLOAT, "i": TensorProto.INT64, "O": TensorProto.STRING}
+KINDS = {
+    **{"f4": TensorProto.FLOAT, "f8": TensorProto.DOUBLE, "i8": TensorProto.INT64},
+    "O8": TensorProto.STRING,
+}
 
 
 class Graph:
@@ -56,10 +59,10 @@ class Graph:
         return made
 
     def constant(self, values: Any) -> str:
-        """The edge of a constant: float32, int64 or texts."""
+        """The edge of a constant: float32, float64, int64 or texts."""
         made: str = self._scope.get_unique_variable_name("constant")
         array = np.asarray(values)
-        kind = KINDS.get(array.dtype.kind, TensorProto.STRING)
+        kind = KINDS.get(array.dtype.str[1:], TensorProto.STRING)
         flat = array.ravel()
         told = [str(each).encode() for each in flat] if kind == TensorProto.STRING else flat
         self._container.add_initializer(made, kind, [*array.shape], told)

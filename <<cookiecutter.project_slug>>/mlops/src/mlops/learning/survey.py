@@ -211,7 +211,7 @@ def _surveyed(
     is_clipped = False
     is_sensitive = "sensitive" in column.role
     least = SMALLEST_GROUP if is_sensitive else 1
-    if len(known) and column.role != ["id"] and not column.redact:
+    if len(known) and column.role != ["id"] and column.kind != "text" and not column.redact:
         truth = None if target is None or name == contract.target else target[known.index]
         if column.kind in ("numeric", "datetime"):
             bars, is_clipped = _histogram(known, truth, least)

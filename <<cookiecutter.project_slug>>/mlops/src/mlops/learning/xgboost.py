@@ -3,10 +3,12 @@
 Their thresholds are float32 and compare with float32, as ONNX's do: nothing has to be rounded.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
 from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+from scipy.special import expit, softmax
 from skl2onnx import update_registered_converter
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
@@ -14,6 +16,9 @@ from skl2onnx.common.shape_calculator import (
 )
 from sklearn.utils.class_weight import compute_sample_weight
 from xgboost import XGBClassifier, XGBRegressor
+
+# Objectives whose scores are logarithms.
+LOGARITHMIC = ("count:poisson", "reg:gamma", "reg:tweedie")
 
 
 class LabelledXGBClassifier(XGBClassifier):
@@ -40,6 +45,15 @@ class LabelledXGBClassifier(XGBClassifier):
         predicted: np.ndarray = self.labels_[super().predict(X).astype(int)]
         return predicted
 
+    def staged_predict_proba(self, X: np.ndarray) -> Iterator[np.ndarray]:
+        """The probabilities after each round, shape (rows, classes), as scikit-learn has it."""
+        for scores in _scores(super().predict, X, self.get_booster().num_boosted_rounds()):
+            if scores.ndim == 1:
+                second = expit(scores)
+                yield np.column_stack([1 - second, second])
+            else:
+                yield softmax(scores, axis=1)
+
     def get_xgb_params(self) -> dict[str, Any]:
         """What the library itself takes."""
         known: dict[str, Any] = super().get_xgb_params()
@@ -54,6 +68,19 @@ class LabelledXGBClassifier(XGBClassifier):
 
 class ConvertibleXGBRegressor(XGBRegressor):
     """XGBRegressor whose pickle names this module: loading it brings the converter."""
+
+    def staged_predict(self, X: np.ndarray) -> Iterator[np.ndarray]:
+        """The predictions after each round, shape (rows,), as scikit-learn has it."""
+        for scores in _scores(self.predict, X, self.get_booster().num_boosted_rounds()):
+            yield np.exp(scores) if self.objective in LOGARITHMIC else scores
+
+
+def _scores(predict: Callable[..., Any], X: np.ndarray, rounds: int) -> Iterator[np.ndarray]:
+    """What the trees of the first rounds add up to: each tree is asked once."""
+    total = None
+    for i in range(rounds):
+        total = predict(X, output_margin=True, base_margin=total, iteration_range=(i, i + 1))
+        yield total
 
 
 update_registered_converter(

@@ -112,8 +112,9 @@ def describe(
     how, watched = params.monitoring, {}
     windows = list(_windows(train, contract, how))
     for name in contract.features:
-        # Time goes on: moments are always others than those that were trained on.
-        if not contract.columns[name].redact and contract.columns[name].kind != "datetime":
+        # Time goes on: moments are always others than those that were trained on; so are texts.
+        is_always_new = contract.columns[name].kind in ("datetime", "text")
+        if not contract.columns[name].redact and not is_always_new:
             values = arrow(train[name])
             watched[name] = _watched(contract.columns[name], False, values, windows)
     windows = list(_windows(test, contract, how))

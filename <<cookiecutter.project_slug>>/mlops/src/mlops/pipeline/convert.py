@@ -64,6 +64,7 @@ def metadata(model: Model, params: Params, contract: Contract) -> dict[str, str]
         "rows": model.rows,
         "classes": model.classes,
         "threshold": _decision(model),
+        "interval": model.interval.level if model.interval else None,
         "categories": model.categories,
         "features": model.declared.described() if model.declared else None,
         "background": model.background,
@@ -107,6 +108,8 @@ def _likely(column: Column, seen: list[str]) -> Any:
     if column.kind == "datetime":
         moments = [bound for bound in column.range or [] if isinstance(bound, datetime)]
         return (moments[0] if moments else EXAMPLE).isoformat()
+    if column.kind == "text":
+        return "example"
     if column.kind == "categorical":
         known = column.allowed or ([] if column.redact else seen)
         return known[0] if known else "example"

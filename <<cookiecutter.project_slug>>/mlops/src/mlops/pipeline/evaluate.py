@@ -17,6 +17,7 @@ from ..data.inputs import model_inputs
 from ..files import replacing, write_json
 from ..inference import OnnxModel
 from ..judging.bootstrap import intervals
+from ..judging.coverage import caveats_of_interval
 from ..judging.fairness import as_file, fairness
 from ..judging.slices import slices
 from ..learning import plots
@@ -65,7 +66,10 @@ def evaluate() -> None:
     known = catalogue(params.task, params.evaluate.value)
     write_json(INTERVALS, intervals(known, scored, params.compare))
     write_json(OUTCOMES, outcomes(params.task, scored, model.classes or []))
-    caveats = caveats_of_answers(scored)
+    caveats = [
+        *caveats_of_answers(scored),
+        *caveats_of_interval(scored, model.interval, params.compare.confidence),
+    ]
     write_json(CAVEATS, [asdict(each) for each in caveats])
     naive = naive_answers(scored, test, contract, params.evaluate.naive)
     write_json(NAIVE, naive_scores(params.task, naive, params.evaluate.value))

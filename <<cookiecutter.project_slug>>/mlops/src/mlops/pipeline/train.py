@@ -30,8 +30,9 @@ from ..learning import memory
 from ..learning.background import background
 from ..learning.conversion import to_onnx
 from ..learning.declared import Declared
-from ..learning.estimators import build, check_target, finish
+from ..learning.estimators import build, check_target, finish, of_quantile
 from ..learning.folds import Fold, folds
+from ..learning.interval import Interval, beyond, margin, quantiles, tails
 from ..learning.metrics import Scored, catalogue, negative_log_loss, rounded, score
 from ..learning.model import Model, Threshold, explained, outputs, scales
 from ..learning.pruning import Tried, check, prune
@@ -86,15 +87,18 @@ def train() -> None:
     check_target(name, params.hyperparameters(name), target_values(learned, contract))
     check_conversion(params, contract, fit_on)
     check_threshold(params, contract, learned)
+    check_interval(params)
     chosen, tried = made_smaller(
         params, choose(params, contract, fit_on, look_at), contract, fit_on, look_at
     )
-    candidate = described(fit(params, chosen, contract, fit_on), params, contract, fit_on, look_at)
+    pipeline = fit(params, chosen, contract, fit_on)
+    interval = measured_interval(params, chosen, contract, pipeline, fit_on, look_at)
+    candidate = described(pipeline, params, contract, fit_on, look_at, interval)
     log(candidate, chosen, params, contract, look_at)
     write_json(PRUNING, [asdict(each) for each in tried])
     final = candidate
     if refits:
-        final = final_model(candidate, fit(params, chosen, contract, learned), contract, learned)
+        final = final_model(candidate, params, chosen, contract, learned)
         print(f"final model: trained on all {len(learned):,} rows")
     write_json(FOLDS, [*measured(params, contract)])
     candidate.save(CANDIDATE)
@@ -169,17 +173,23 @@ def weights(params: Params, contract: Contract, rows: pd.DataFrame) -> dict[str,
 
 
 def final_model(
-    candidate: Model, pipeline: Pipeline, contract: Contract, rows: pd.DataFrame
+    candidate: Model, params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame
 ) -> Model:
     """The candidate's configuration trained on all rows.
 
-    Its interval and its threshold are the candidate's, from rows that were not learned from.
+    Its threshold and the margin of its interval are the candidate's, from rows that were not
+    learned from.
     """
+    pipeline, interval = fit(params, chosen, contract, rows), candidate.interval
+    if interval is not None:
+        lower, upper = quantile_models(params, chosen, contract, rows)
+        interval = replace(interval, lower=lower, upper=upper)
     inputs = model_inputs(rows, contract)
-    said = outputs(candidate.task, pipeline, candidate.interval, inputs, candidate.threshold)
+    said = outputs(candidate.task, pipeline, interval, inputs, candidate.threshold)
     return replace(
         candidate,
         pipeline=pipeline,
+        interval=interval,
         scales=scales(candidate.task, said),
         rows=len(rows),
         categories=seen_categories(rows, contract),
@@ -242,10 +252,51 @@ def check_threshold(params: Params, contract: Contract, rows: pd.DataFrame) -> N
         deciding_metric(wanted, params.task, params.evaluate.value)
 
 
+def check_interval(params: Params) -> None:
+    """Raise InputError where the estimator cannot predict the ends of the interval."""
+    wanted = params.train.interval
+    if wanted is not None and wanted.by == "quantiles":
+        of_quantile(params.task, params.train.estimator, wanted.level)
+
+
+def quantile_models(
+    params: Params, chosen: Section, contract: Contract, rows: pd.DataFrame
+) -> tuple[Pipeline | None, Pipeline | None]:
+    """What predicts the ends of an interval; two None where they are the prediction itself."""
+    wanted, name = params.train.interval, params.train.estimator
+    if wanted is None or wanted.by == "errors":
+        return None, None
+    low, high = (
+        params.hyperparameters(name, chosen.model_dump() | of_quantile(params.task, name, share))
+        for share in tails(wanted.level)
+    )
+    return fit(params, low, contract, rows), fit(params, high, contract, rows)
+
+
+def measured_interval(
+    params: Params,
+    chosen: Section,
+    contract: Contract,
+    pipeline: Pipeline,
+    fit_on: pd.DataFrame,
+    look_at: pd.DataFrame,
+) -> Interval | None:
+    """The interval of params.yaml; rows that were not learned from tell how wide it has to be."""
+    wanted = params.train.interval
+    if wanted is None:
+        return None
+    lower, upper = quantile_models(params, chosen, contract, fit_on)
+    inputs, truth = model_inputs(look_at, contract), target_values(look_at, contract)
+    assert truth is not None  # as the task is regression
+    predicted = pipeline.predict(inputs)
+    missed = beyond(truth, predicted, *quantiles(lower, upper, inputs, predicted))
+    return Interval(wanted.level, margin(missed, wanted.level), lower, upper)
+
+
 def scored_by(
     task: Task,
     pipeline: Pipeline,
-    interval: float | None,
+    interval: Interval | None,
     contract: Contract,
     rows: pd.DataFrame,
     threshold: Threshold | None = None,
@@ -379,6 +430,7 @@ def described(
     contract: Contract,
     fit_on: pd.DataFrame,
     look_at: pd.DataFrame,
+    interval: Interval | None = None,
 ) -> Model:
     """The trained model with its classes and scales and, if asked for, interval or threshold."""
     classes = None
@@ -386,11 +438,6 @@ def described(
         is_boolean = contract.columns[contract.target or ""].kind == "boolean"
         names = ["false", "true"] if is_boolean else pipeline.classes_
         classes = [str(name) for name in names]
-    interval = None
-    if params.train.interval is not None:
-        predicted = pipeline.predict(model_inputs(look_at, contract))
-        errors = np.abs(target_values(look_at, contract) - predicted)
-        interval = half_width(errors, params.train.interval)
     threshold = decide(params, contract, pipeline, look_at)
     inputs = model_inputs(fit_on, contract)
     said = outputs(params.task, pipeline, interval, inputs, threshold)
@@ -405,16 +452,6 @@ def described(
         background(inputs, contract),
         threshold,
     )
-
-
-def half_width(errors: np.ndarray, coverage: float) -> float:
-    """Half the width of an interval that holds `coverage` of new rows, from absolute errors.
-
-    Split conformal prediction: Lei et al., "Distribution-free predictive inference for regression",
-    JASA 2018, algorithm 2. It holds while new rows are like the validation rows.
-    """
-    rank = min(int(np.ceil((len(errors) + 1) * coverage)), len(errors))
-    return float(np.sort(errors)[rank - 1])
 
 
 def log(
@@ -443,16 +480,17 @@ def learning_curve(
 ) -> Iterator[dict[str, float]]:
     """The loss after each step, by name, where the estimator learns in steps.
 
-    Boosting: log loss or mean absolute error on the validation rows. Neural networks: their
-    training loss, and beside it that of the rows by which a declared one stops. Others: nothing.
+    `validation_loss` of boosting is the log loss or mean absolute error on the validation rows.
+    `loss` of neural networks is what they learn by; beside it is the `validation_loss` of the rows
+    by which a declared one stops. Others: nothing.
     """
     model = pipeline[-1]
     if hasattr(model, "staged_predict_proba"):
         for probability in model.staged_predict_proba(pipeline[:-1].transform(inputs)):
-            yield {"loss": float(log_loss(truth, probability, labels=model.classes_))}
+            yield {"validation_loss": float(log_loss(truth, probability, labels=model.classes_))}
     elif hasattr(model, "staged_predict"):
         for predicted in model.staged_predict(pipeline[:-1].transform(inputs)):
-            yield {"loss": float(mean_absolute_error(truth, predicted))}
+            yield {"validation_loss": float(mean_absolute_error(truth, predicted))}
     else:
         stops = getattr(model, "validation_loss_curve_", [])
         for step, loss in enumerate(getattr(model, "loss_curve_", [])):

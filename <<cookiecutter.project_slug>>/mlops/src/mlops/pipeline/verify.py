@@ -321,7 +321,9 @@ def edge_cases(
     rng = np.random.default_rng(0)
     drawn = test.iloc[rng.integers(len(test), size=rows)].reset_index(drop=True)
     features = contract.features
+    texts = [name for name in features if contract.columns[name].kind == "text"]
     categories = [name for name in features if contract.columns[name].kind == "categorical"]
+    categories += texts
     numbers = [name for name in features if contract.columns[name].kind in FLOATS]
     ordered = [name for name in features if name not in categories]
 
@@ -330,6 +332,8 @@ def edge_cases(
         cases.groups["unknown"] = _unknown(drawn, categories, rng)
     else:
         cases.without["unknown"] = "no feature is a category"
+    if texts:
+        cases.groups["texts"] = _respelled(drawn, texts, rng)
     if ordered:
         cases.groups["extremes"] = _extremes(drawn, test, ordered, rng)
     else:
@@ -372,6 +376,27 @@ def _unknown(drawn: pd.DataFrame, categories: list[str], rng: np.random.Generato
     made = drawn.copy()
     for name in categories:
         made.loc[rng.random(len(made)) < 0.5, name] = "never seen in training ✈"
+    return made
+
+
+def _respelled(drawn: pd.DataFrame, texts: list[str], rng: np.random.Generator) -> pd.DataFrame:
+    """Texts in other cases, scripts and signs, without words, and longer than any other."""
+    ways: list[Callable[[str], str]] = [
+        str.upper,
+        str.title,
+        str.swapcase,
+        lambda text: "\t".join(text.split()) + "\n\N{NO-BREAK SPACE}" + text,
+        lambda text: f"«{text}»—{text}!! 🛫 42",
+        lambda text: (
+            f"Ünïcödé İstanbul ΣΊΣΥΦΟΣ Привет 日本語 नमस्ते e\N{COMBINING ACUTE ACCENT} {text}"
+        ),
+        lambda text: " ".join([text] * 50),
+        lambda text: " … ",
+    ]
+    made = drawn.copy()
+    for name in texts:
+        chosen = rng.integers(len(ways), size=len(made))
+        made[name] = [ways[i](text) for i, text in zip(chosen, made[name], strict=True)]
     return made
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from ..errors import InputError
+from ..errors import CheckError, InputError
 from ..git.revision import Revision
 from . import compose, process
+from .history import ways_back
 from .settings import settings_path
 from .state import named
 from .target import Running, Target, answering, stack_name, target
@@ -32,6 +33,23 @@ def apply(environment: str, at: Revision) -> Iterator[str]:
     yield from runtime.apply(wanted)
     if warning := wanted.settings.unguarded:
         yield f"warning: {warning}"
+
+
+def require_not_back(environment: str, at: Revision) -> None:
+    """Refuse a release where an older one runs, and nobody can ask the remote why.
+
+    It may have been rolled back meanwhile, which this clone does not know. Raises CheckError.
+    """
+    wanted = target(environment, at)
+    older = {each.id for each in ways_back(environment, at)} - {wanted.release.id}
+    here = [*compose.running(wanted), *process.running(wanted)]
+    serving = {each.release for each in here if each.serving} | {answering(wanted.settings.url)}
+    if back := sorted(each for each in serving if each in older):
+        raise CheckError(
+            f"{environment} runs {back[0]}, which is older than {wanted.release.id}: it may have "
+            "been rolled back since this clone was fetched; if you know that it was not: "
+            f"mlops apply {environment} --base origin/main"
+        )
 
 
 def stop(environment: str, at: Revision) -> bool:

@@ -10,7 +10,7 @@ from ..errors import CheckError, InputError
 from ..git.revision import Revision
 from .evidence import Evidence, evidence_path, evidence_text
 from .guard import refusals
-from .history import last_policy, route, ways_back
+from .history import last_policy, lived, route, ways_back
 from .proposal import Proposal, write
 from .state import (
     QUARANTINE,
@@ -40,10 +40,15 @@ def release(evidence: Evidence, base: Revision) -> Proposal:
     )
 
 
-def promote(name: str, base: Revision) -> Proposal:
-    """Copy the release of the environment before to this one.
+def promote(name: str, base: Revision, to: str | None = None) -> Proposal:
+    """Copy a release of the environment before to this one.
 
-    Raises InputError: there is no such environment, nothing to copy, or it is there already.
+    Args:
+        name: the environment.
+        base: what is now.
+        to: a release that the one before had; None for the one that it has.
+    Raises:
+        InputError: there is no such environment, nothing to copy, or it is there already.
     """
     target = readable(named(name, base))
     if target.policy.requires is None:
@@ -51,13 +56,19 @@ def promote(name: str, base: Revision) -> Proposal:
     source = named(target.policy.requires, base)
     if source.release is None:
         raise InputError(f"{source.name} has no release yet: nothing to promote")
-    if source.release == target.release:
-        raise InputError(f"{name} has {source.release.id} already, as {source.name} does")
+    had = dict.fromkeys(each.release for each in lived(source.name, base))
+    chosen = source.release if to is None else next((each for each in had if each.id == to), None)
+    if chosen is None:
+        known = ", ".join(each.id for each in had)
+        raise InputError(f"{source.name} never had {to}, so that {name} cannot; it had {known}")
+    if chosen == target.release:
+        does = "does" if chosen == source.release else "did"
+        raise InputError(f"{name} has {chosen.id} already, as {source.name} {does}")
     return _of_release(
-        f"promote/{name}/{source.release.id}",
-        f"Promote {source.release.id} to {name}",
+        f"promote/{name}/{chosen.id}",
+        f"Promote {chosen.id} to {name}",
         target,
-        source.release,
+        chosen,
         {},
         {"From-Env": source.name},
     )
@@ -80,7 +91,9 @@ def rollback(name: str, base: Revision, to: str | None, reason: str) -> Proposal
     if chosen is None:
         had = ", ".join(each.id for each in earlier) or "none that is not in quarantine"
         which = f" {to}" if to else ""
-        raise InputError(f"{name}: no earlier release{which} to go back to; it had {had}")
+        later = to in {each.release.id for each in lived(name, base)} - banned.keys()
+        forth = f"; it had {to} later: `mlops promote {name} --release {to}`" if later else ""
+        raise InputError(f"{name}: no earlier release{which} to go back to; it had {had}{forth}")
     # Where nobody can read the policy, the one before is held; where none ever could, all is.
     policy = last_policy(name, base)
     return _of_release(

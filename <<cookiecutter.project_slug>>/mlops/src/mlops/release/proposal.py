@@ -13,12 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import CheckError, InputError, ProjectError
+from ..files import read_text, write_text
 from ..git.revision import Revision, changed_tree, git, root
-from ..github.api import Api, Refused, repository
+from ..github.api import Api, Refused, mended, repository
 from .pull_requests import closed_by_hand, opened, supersede
 
 # The trailer by which a proposal's commit is told from what somebody made of it.
 SEAL = "Proposal"
+# Seconds that a remote may take to answer at all: somebody on call cannot wait for a dead network.
+PATIENCE = 20
+# What a proposal is in a folder: its commit, and the text of its pull request.
+_BUNDLE, _BODY = "branch.bundle", "body.md"
 _TRUNKS = ("refs/remotes/origin/main", "refs/heads/main", "refs/heads/master")
 
 
@@ -59,6 +64,11 @@ class Proposal:
         """The commit's."""
         facts = "\n".join(self.facts)
         return "\n\n".join(part for part in (self.title, facts) if part) + "\n"
+
+    @property
+    def text(self) -> str:
+        """The pull request's."""
+        return "\n\n".join(filter(None, [self.body, *self.facts]))
 
 
 def trunk() -> str:
@@ -122,7 +132,8 @@ def publish(proposal: Proposal, commit: str, unless_closed: bool = False) -> str
 
     Returns what is to be done next. A branch of that name is replaced, but one that proposes the
     same stays, with its pull request and the reviews that it has. Pull requests that it makes
-    pointless are closed.
+    pointless are closed, and branches of its kind that are merged are removed here. The branch is
+    there before the remote is asked, which may be out of reach.
 
     Args:
         proposal: what the commit proposes.
@@ -131,11 +142,12 @@ def publish(proposal: Proposal, commit: str, unless_closed: bool = False) -> str
     Raises:
         CheckError: somebody closed it.
         InputError: somebody worked on the branch or has it checked out.
-        ProjectError: GitHub opens no pull request.
+        ProjectError: the remote is out of reach, or GitHub opens no pull request.
     """
     _free(proposal, commit)
     if "origin" not in git("remote").split():
         git("update-ref", proposal.ref, commit)
+        _tidy(proposal, commit)
         return f"Next: git merge --ff-only {proposal.branch}"
     api = hosted()
     if api and unless_closed and (url := _closed_by_hand(proposal, api)):
@@ -143,11 +155,20 @@ def publish(proposal: Proposal, commit: str, unless_closed: bool = False) -> str
             f"{proposal.branch}: somebody closed it, so that it is not proposed again by itself; "
             f"reopen {url}, or propose it by hand"
         )
-    git("update-ref", proposal.ref, _pushed(proposal, commit))
+    git("update-ref", proposal.ref, commit)
+    _tidy(proposal, commit)
+    try:
+        there = _at_remote(proposal.ref)
+    except InputError as error:
+        raise ProjectError(
+            f"{proposal.branch} is made, and not pushed: {error}; once the remote can be reached: "
+            f"git push origin {proposal.branch}"
+        ) from None
+    git("update-ref", proposal.ref, _pushed(proposal, commit, there))
     if api is None:
         return f"Pushed {proposal.branch}. Next: have it reviewed and merged"
     try:
-        return "\n".join(_pull_request(proposal, api))
+        return "\n".join([f"Pushed {proposal.branch}", *_pull_request(proposal, api)])
     except (ProjectError, Refused) as error:
         raise ProjectError(
             f"{proposal.branch} is pushed, and has no pull request yet: {error}"
@@ -170,10 +191,35 @@ def _closed_by_hand(proposal: Proposal, api: Api) -> str | None:
         raise ProjectError(f"{proposal.branch}: {refused}") from None
 
 
-def keep(proposal: Proposal, commit: str) -> None:
-    """Give the commit its branch here alone; errors as in `publish`."""
+def pack(proposal: Proposal, commit: str, folder: Path) -> None:
+    """Give the commit its branch here alone, and write a folder that `unpack` reads elsewhere.
+
+    Errors as in `publish`.
+    """
     _free(proposal, commit)
     git("update-ref", proposal.ref, commit)
+    write_text(folder / _BODY, proposal.text + "\n")
+    git("bundle", "create", "--quiet", str(folder / _BUNDLE), f"{commit}^..{proposal.branch}")
+
+
+def unpack(folder: Path, under: str) -> tuple[Proposal, str]:
+    """A proposal that another job packed, and its commit.
+
+    Args:
+        folder: what `pack` wrote.
+        under: what the name of its branch has to begin with: whoever packed it may have run code
+            of others, which does not choose what is pushed. Older proposals below it are replaced.
+    Raises:
+        InputError: there is none, its branch has another name, or Git cannot read it.
+    """
+    heads = git("bundle", "list-heads", str(folder / _BUNDLE)).splitlines()
+    if len(heads) != 1 or not heads[0].partition(" ")[2].startswith(f"refs/heads/{under}"):
+        raise InputError(f"{folder / _BUNDLE}: is to have one branch, of a name like {under}…")
+    commit, _, ref = heads[0].partition(" ")
+    git("fetch", "--quiet", str(folder / _BUNDLE), ref)
+    body = read_text(folder / _BODY).strip()
+    branch = ref.removeprefix("refs/heads/")
+    return Proposal(branch, _subject(commit), {}, body=body, replaces=under), commit
 
 
 def work_at_remote(proposal: Proposal, commit: str) -> str | None:
@@ -196,9 +242,24 @@ def _free(proposal: Proposal, commit: str) -> None:
         )
 
 
-def _pushed(proposal: Proposal, commit: str) -> str:
-    """The commit by which the remote's branch proposes it, now or already."""
-    there = _at_remote(proposal.ref)
+def _tidy(proposal: Proposal, commit: str) -> None:
+    """Remove branches here of older proposals of the kind that are merged."""
+    if not proposal.replaces:
+        return
+    shape = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
+    for line in git("for-each-ref", shape, f"refs/heads/{proposal.replaces}").splitlines():
+        ref, there, folder = line.split("\0")
+        if (
+            ref != proposal.ref
+            and not folder
+            and _is_untouched(there)
+            and _is_merged(there, commit)
+        ):
+            git("update-ref", "-d", ref, there)
+
+
+def _pushed(proposal: Proposal, commit: str, there: str) -> str:
+    """The commit by which the remote's branch, which is at `there`, proposes it then."""
     if _proposes(proposal, there, commit):
         return there
     if there and _is_work(there, commit):
@@ -209,20 +270,31 @@ def _pushed(proposal: Proposal, commit: str) -> str:
     lease = f"--force-with-lease={proposal.ref}:{there}"
     try:
         git("push", "--quiet", lease, "origin", f"{commit}:{proposal.ref}")
-    except InputError:
+    except InputError as error:
         there = _at_remote(proposal.ref)  # somebody may have proposed the same at that moment
         if _proposes(proposal, there, commit):
             return there
-        raise
+        raise InputError(mended(str(error))) from None
     return commit
 
 
 def _at_remote(ref: str) -> str:
     """The commit of the remote's branch, fetched; empty where there is none."""
-    there = git("ls-remote", "origin", ref).partition("\t")[0]
+    there = git("ls-remote", "origin", ref, seconds=PATIENCE).partition("\t")[0]
     if there:
         git("fetch", "--quiet", "origin", ref)
     return there
+
+
+def refresh() -> str | None:
+    """Fetch what main is at the remote; say why that could not be, None where all is well."""
+    if "origin" not in git("remote").split():
+        return None
+    try:
+        git("fetch", "--quiet", "origin", "main", seconds=PATIENCE)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _proposes(proposal: Proposal, there: str, commit: str) -> bool:
@@ -252,8 +324,7 @@ def _is_same(proposal: Proposal, there: str, commit: str) -> bool:
 
 def _pull_request(proposal: Proposal, api: Api) -> list[str]:
     """The address of the proposal's pull request, then what became of those that it replaces."""
-    said = "\n\n".join(filter(None, [proposal.body, *proposal.facts]))
-    url = opened(proposal.branch, proposal.title, said, api)
+    url = opened(proposal.branch, proposal.title, proposal.text, api)
     if not proposal.replaces:
         return [url]
     return [url, *supersede(proposal.branch, proposal.replaces, url, api, _is_untouched_branch)]

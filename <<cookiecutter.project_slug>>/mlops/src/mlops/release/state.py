@@ -97,13 +97,19 @@ class Freeze(Section):
     @field_validator("start", "end")
     @classmethod
     def _in_utc(cls, moment: datetime) -> datetime:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        try:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("is beyond all time") from None
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> "Freeze":
         if self.end <= self.start:
             raise ValueError("`end` must be after `start`")
         return self
+
+
+_TEN_YEARS = 10 * 366 * 24 * 60
 
 
 class Policy(Section):
@@ -121,7 +127,7 @@ class Policy(Section):
     """
 
     requires: str | None
-    soak_minutes: Annotated[int, Field(ge=0)] = 0
+    soak_minutes: Annotated[int, Field(ge=0, le=_TEN_YEARS)] = 0
     hold: str | None = None
     freeze: Annotated[list[Freeze], Field(default_factory=list)]
     gates: Annotated[dict[str, Gate], Field(default_factory=dict)]

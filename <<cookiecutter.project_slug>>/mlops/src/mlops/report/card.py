@@ -18,6 +18,7 @@ from ..files import read_text, write_text
 from ..judging.proportions import share
 from ..paths import CARD, CARD_PAGE
 from ..printable import printable
+from . import architecture
 from .layout import layout
 from .markdown import tidy
 
@@ -85,7 +86,7 @@ def _named(paths: list[Path]) -> str:
 
 def markdown(card: Card) -> str:
     """The card as Hugging Face has it: https://huggingface.co/docs/hub/model-cards."""
-    text = layout("card.md").render(
+    text = layout("card.md", layers=architecture.words).render(
         card=card, metadata=_metadata(card), risks=_risks(card), test=card.parts.get("test")
     )
     return tidy(_trimmed(text))
@@ -210,6 +211,7 @@ def page(card: Card) -> str:
         moves=[*_moves(card)],
         risks=_risks(card),
         learned=_learned(card),
+        architecture=architecture.picture(card.network, card.task) if card.network else None,
         unit=card.target.name.replace("_", " ") if card.target else "",
     )
     return "\n".join(filter(None, _trimmed(text).split("\n"))) + "\n"

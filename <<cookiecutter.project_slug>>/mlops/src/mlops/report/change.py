@@ -418,7 +418,9 @@ def _is_documentation(file: str) -> bool:
 
 
 def _short(name: str) -> str:
-    return name[:7] if re.fullmatch("[0-9a-f]{40}", name) else name.removeprefix("origin/")
+    if re.fullmatch("[0-9a-f]{40}", name):
+        return name[:7]
+    return name.removeprefix("refs/remotes/").removeprefix("origin/")
 
 
 def changed_engine() -> list[str]:

@@ -49,7 +49,7 @@ class Sheet:
         if not wrong and not unchecked:
             return f"All {len(states)} steps were checked, and fit."
         fit = len(states) - wrong - unchecked
-        return f"Of {len(states)} steps {fit} fit, {wrong} are wrong, {unchecked} were not checked."
+        return f"{len(states)} steps: {fit} ok, {wrong} wrong, {unchecked} not checked."
 
     def when(self, hop: Hop) -> str:
         """When a step was taken, in UTC."""

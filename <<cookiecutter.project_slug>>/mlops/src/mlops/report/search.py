@@ -45,9 +45,16 @@ def show(found: Found) -> None:
 
 def advice(found: Found) -> str:
     """What to do with what was found."""
+    verdicts = {each.over: each.compared.verdict for each in found.advantages}
+    behind = [over for over, verdict in verdicts.items() if verdict == "worse" and over != SET]
+    if behind:
+        names = " and ".join(behind)
+        return (
+            f"The validation rows contradict the folds: {names} is better there. Look at {names} "
+            "first, or search on with more trials"
+        )
     if found.winner.role == CURRENT:
         return "Nothing that was tried is better than what params.yaml says: keep it"
-    verdicts = {each.over: each.compared.verdict for each in found.advantages}
     if verdicts.get(SET, "better") == "better":
         return "Next: mlops search --apply, which writes the winner to params.yaml"
     return (

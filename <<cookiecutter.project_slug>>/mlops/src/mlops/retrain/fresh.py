@@ -68,10 +68,10 @@ def fresh(log: Path, push: bool = True) -> Iterator[Fresh]:
     with _put_back(head):
         _ingest(head)
         write_text(log, _dvc("repro", "--pull", "--allow-missing"))
-        found = _judged(head)
+        comparison = _judged(head)
         if push:
             _dvc("push")
-        yield Fresh(head, found, log)
+        yield Fresh(head, comparison, log)
 
 
 def _committed() -> Revision:
@@ -103,11 +103,11 @@ def _put_back(head: Revision) -> Iterator[None]:
 
 
 def _written(head: Revision) -> list[str]:
-    """The files that Git keeps, or would, of what is written of a model, and of updated data."""
+    """The files of a model, and of updated data, that Git keeps or would keep."""
     outputs = map(str, {**head.outputs, **WORKSPACE.outputs})
     paths = [str(LOCK), str(CARD), str(CARD_PAGE), *_imports(), *outputs]
-    told = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *paths)
-    return sorted({*filter(None, told.split("\0"))})
+    listing = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *paths)
+    return sorted({*filter(None, listing.split("\0"))})
 
 
 def _ingest(head: Revision) -> None:
@@ -131,35 +131,35 @@ def _imports() -> Iterator[str]:
 def _judged(head: Revision) -> Comparison:
     """Compare with HEAD. Raises CheckError unless the model is better, and keeps all gates."""
     params = load_params()
-    found = compare(params, head)
-    if lines := judged_by(params, head).breaches(params, found):
+    comparison = compare(params, head)
+    if lines := judged_by(params, head).breaches(params, comparison):
         raise CheckError("\n".join(map(str, lines)))
-    if found.verdict != "better":
-        told = found.reason or ", ".join(
-            f"{name} {each.champion:.4g} → {each.challenger:.4g} ({each.low:+.3g} to "
-            f"{each.high:+.3g})"
-            for name, each in found.metrics.items()
+    if comparison.verdict != "better":
+        reason = comparison.reason or ", ".join(
+            f"{name} {metric.champion:.4g} → {metric.challenger:.4g} ({metric.low:+.3g} to "
+            f"{metric.high:+.3g})"
+            for name, metric in comparison.metrics.items()
             if name in {*params.gates, *judged(params)}
         )
-        verdict = "is not better" if found.verdict else "cannot be compared"
-        raise CheckError(f"the model of the fresh data {verdict}: {told}")
-    return found
+        verdict = "is not better" if comparison.verdict else "cannot be compared"
+        raise CheckError(f"the model of the fresh data {verdict}: {reason}")
+    return comparison
 
 
 def _dvc(*arguments: str) -> str:
-    """Run DVC and return what it says. Raises InputError, in the words of what failed."""
-    code, said = _run(*arguments)
+    """Run DVC and return its output. Raises InputError with the words of the stage that failed."""
+    code, output = _run(*arguments)
     if code:
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
         errors = [line for line in lines if line.lower().startswith("error: ")]
         why = errors[0][len("error: ") :] if errors else (lines or ["no reason given"])[-1]
         raise InputError(f"dvc {arguments[0]}: {why}")
-    return said
+    return output
 
 
 def _run(*arguments: str) -> tuple[int, str]:
-    """Run DVC, whose stages find this Python, and show what it says as it says it."""
-    said = []
+    """Run DVC, whose stages find this Python, and show its output as it comes."""
+    lines = []
     with subprocess.Popen(
         [sys.executable, "-m", "dvc", *arguments],
         env=with_python(os.environ),
@@ -170,5 +170,5 @@ def _run(*arguments: str) -> tuple[int, str]:
         assert process.stdout
         for line in process.stdout:
             print(line, end="", flush=True)
-            said.append(line)
-    return process.returncode, "".join(said)
+            lines.append(line)
+    return process.returncode, "".join(lines)

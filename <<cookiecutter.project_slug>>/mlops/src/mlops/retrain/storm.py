@@ -29,27 +29,29 @@ class Past:
     started: list[datetime]
 
 
-def refusal(past: Past, how: Retraining, now: datetime) -> str | None:
-    """Why none may start now; None where one may."""
+def refusal(past: Past, limits: Retraining, now: datetime) -> str | None:
+    """Why no retraining may start now; None where one may."""
     if past.waiting:
         return f"a retraining waits to be merged or closed: {past.waiting[0]}"
     if past.started:
         last = max(past.started)
-        again = last + timedelta(days=how.cool_down_days)
+        again = last + timedelta(days=limits.cool_down_days)
         if now < again:
             return (
                 f"the last one started at {last:%Y-%m-%d %H:%M} UTC, and the next may at "
                 f"{again:%Y-%m-%d %H:%M} (retraining.cool_down_days)"
             )
-    lately = sum(now - each < WEEK for each in past.started)
-    if lately >= how.weekly:
-        return f"{lately} were started within seven days, and {how.weekly} may (retraining.weekly)"
+    lately = sum(now - start < WEEK for start in past.started)
+    if lately >= limits.weekly:
+        return (
+            f"{lately} were started within seven days, and {limits.weekly} may (retraining.weekly)"
+        )
     return None
 
 
-def past(api: Api, how: Retraining, now: datetime) -> Past:
-    """What GitHub knows of earlier ones. Raises InputError where it does not tell."""
-    since = now - max(WEEK, timedelta(days=how.cool_down_days))
+def past(api: Api, limits: Retraining, now: datetime) -> Past:
+    """Earlier retrainings that GitHub knows. Raises InputError where it does not answer."""
+    since = now - max(WEEK, timedelta(days=limits.cool_down_days))
     try:
         pulls = api.get("pulls?state=open&base=main&per_page=100")
         asked = f"per_page=100&created={quote(f'>={since:%Y-%m-%dT%H:%M:%SZ}')}"
@@ -64,7 +66,7 @@ def past(api: Api, how: Retraining, now: datetime) -> Past:
     except Refused as error:
         raise InputError(f"GitHub does not tell what was retrained: {error}") from None
     return Past(
-        [each["html_url"] for each in pulls if each["head"]["ref"].startswith(BRANCHES)],
+        [pull["html_url"] for pull in pulls if pull["head"]["ref"].startswith(BRANCHES)],
         [
             datetime.fromisoformat(job["started_at"]).astimezone(UTC)
             for job in jobs

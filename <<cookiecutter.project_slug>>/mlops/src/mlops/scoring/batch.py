@@ -147,18 +147,18 @@ def batch(
         for name, path in files.items():
             with _noting(wrong[path]):
                 inputs.append(_input(path, name, dialect))
-        wanted = [each for one in inputs for each in _partitions(one, partition_rows)]
+        wanted = [partition for one in inputs for partition in _partitions(one, partition_rows)]
         missing = _missing(wanted, by, target)
-        with progress() as told:
-            rows, all_rows = 0, sum(each.rows for each in missing)
+        with progress() as report:
+            rows, all_rows = 0, sum(partition.rows for partition in missing)
             for partition in _scored(missing, by, model, target, partition_rows, wrong):
                 rows += partition.rows
-                told(rows, rows / all_rows)
-        if lines := [line for told in wrong.values() for line in _line(told)]:
+                report(rows, rows / all_rows)
+        if lines := [line for problems in wrong.values() for line in _line(problems)]:
             raise InputError("\n".join(lines))
         tally = Tally()
-        for each in wanted:
-            tally.add(_counted(target / each.name, each.rows))
+        for partition in wanted:
+            tally.add(_counted(target / partition.name, partition.rows))
         _write_manifest(inputs, wanted, by, target, tally)
     return Done(tally.rows, len(wanted), len(missing), tally)
 
@@ -171,15 +171,15 @@ def _files(source: Path, target: Path) -> dict[str, Path]:
         return {source.name: source}
     if target.resolve().is_relative_to(source.resolve()):
         raise InputError(f"{target}: is in {source}, and would be scored the next time")
-    found = {
-        each.relative_to(source).as_posix(): each
-        for each in source.rglob("*")
-        if each.is_file() and tables.is_table(each.name)
+    files = {
+        path.relative_to(source).as_posix(): path
+        for path in source.rglob("*")
+        if path.is_file() and tables.is_table(path.name)
     }
-    if not found:
+    if not files:
         raise InputError(f"{source}: the folder holds no file of {tables.KINDS}")
     # As the partitions' own names sort, in which the file's is a folder.
-    return {name: found[name] for name in sorted(found, key=lambda name: f"{name}/")}
+    return {name: files[name] for name in sorted(files, key=lambda name: f"{name}/")}
 
 
 def _input(path: Path, name: str, dialect: Dialect) -> Input:
@@ -204,17 +204,21 @@ def _missing(wanted: list[Partition], by: Source, target: Path) -> list[Partitio
     """
     manifest = target / MANIFEST
     hashes = {
-        each["name"]: each["sha256"]
-        for each in (read_json(manifest)["partitions"] if manifest.exists() else [])
+        entry["name"]: entry["sha256"]
+        for entry in (read_json(manifest)["partitions"] if manifest.exists() else [])
     }
-    names = {each.name for each in wanted}
+    names = {partition.name for partition in wanted}
     _clean(target)
-    there = sorted(path for path in target.rglob("*") if path.is_file() and path != manifest)
-    left_over = [path for path in there if path.relative_to(target).as_posix() not in names]
+    existing = sorted(path for path in target.rglob("*") if path.is_file() and path != manifest)
+    left_over = [path for path in existing if path.relative_to(target).as_posix() not in names]
     for path in left_over:
         if _facts(path) is None:
             raise InputError(f"{path}: nothing of `mlops batch`; give another folder, or move it")
-    missing = [each for each in wanted if not _is_there(each, by, target, hashes.get(each.name))]
+    missing = [
+        partition
+        for partition in wanted
+        if not _is_there(partition, by, target, hashes.get(partition.name))
+    ]
     if missing or left_over:
         manifest.unlink(missing_ok=True)  # first: it never tells of what is not there
     for path in left_over:
@@ -228,9 +232,11 @@ def _clean(target: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _is_there(each: Partition, by: Source, target: Path, known_sha256: str | None = None) -> bool:
-    path = target / each.name
-    return _facts(path) == each.facts(by) and known_sha256 in (None, sha256(path))
+def _is_there(
+    partition: Partition, by: Source, target: Path, known_sha256: str | None = None
+) -> bool:
+    path = target / partition.name
+    return _facts(path) == partition.facts(by) and known_sha256 in (None, sha256(path))
 
 
 def _facts(path: Path) -> Facts | None:
@@ -252,10 +258,10 @@ def _scored(
     wrong: dict[Path, list[str]],
 ) -> Iterator[Partition]:
     """Score what is missing, and yield each partition that is done; note what is `wrong`."""
-    for one, group in groupby(missing, key=lambda each: each.input):
-        todo = {each.number: each for each in group}
-        told = wrong[one.path]
-        with _noting(told):
+    for one, group in groupby(missing, key=lambda partition: partition.input):
+        todo = {partition.number: partition for partition in group}
+        problems = wrong[one.path]
+        with _noting(problems):
             scorer = Scorer(
                 one.path,
                 model,
@@ -264,9 +270,9 @@ def _scored(
                 explained=by.explained,
             )
             batches = _batches(one.path, partition_rows, scorer)
-            for number, rows in groupby(batches, key=lambda found: found[0] // partition_rows):
+            for number, rows in groupby(batches, key=lambda batch: batch[0] // partition_rows):
                 if number in todo:
-                    with _noting(told):
+                    with _noting(problems):
                         _write(todo[number], by, scorer, rows, target)
                         yield todo[number]
 
@@ -299,8 +305,8 @@ def _write(
     with replacing(target / partition.name) as temporary:
         with tables.writing(temporary, first.schema.with_metadata(facts)) as write:
             write(first)
-            for each in scored:
-                write(each)
+            for batch in scored:
+                write(batch)
             write.note(COUNTED, _counts(scorer.tally))
         if _changed(partition.input.path) != partition.input.changed or _facts(temporary) is None:
             raise InputError(f"{partition.input.path}: was changed meanwhile; run this again")
@@ -313,51 +319,51 @@ def _counts(tally: Tally) -> str:
 
 def _counted(path: Path, rows: int) -> Tally:
     """What a partition's file says of its rows."""
-    found = json.loads((pq.read_metadata(path).metadata or {}).get(COUNTED, b"{}"))
-    broken = {(column, rule): n for column, rule, n in found.get("broken", [])}
-    return Tally(rows, Counter(broken), Counter(found.get("unknown", {})))
+    counts = json.loads((pq.read_metadata(path).metadata or {}).get(COUNTED, b"{}"))
+    broken = {(column, rule): n for column, rule, n in counts.get("broken", [])}
+    return Tally(rows, Counter(broken), Counter(counts.get("unknown", {})))
 
 
 def _write_manifest(
     inputs: list[Input], partitions: list[Partition], by: Source, target: Path, tally: Tally
 ) -> None:
     """Write down what is there, when each row has its prediction."""
-    for each in partitions:
-        if not _is_there(each, by, target):
-            raise CheckError(f"{target / each.name}: was changed meanwhile; run this again")
+    for partition in partitions:
+        if not _is_there(partition, by, target):
+            raise CheckError(f"{target / partition.name}: was changed meanwhile; run this again")
     content = {
         **asdict(by),
-        "rows": sum(each.rows for each in inputs),
+        "rows": sum(one.rows for one in inputs),
         "counted": json.loads(_counts(tally)),
         "inputs": [{"name": e.name, "sha256": e.sha256, "rows": e.rows} for e in inputs],
         "partitions": [
             {
-                "name": each.name,
-                "sha256": sha256(target / each.name),
-                "input": each.input.name,
-                "before": each.before,
-                "rows": each.rows,
+                "name": partition.name,
+                "sha256": sha256(target / partition.name),
+                "input": partition.input.name,
+                "before": partition.before,
+                "rows": partition.rows,
             }
-            for each in partitions
+            for partition in partitions
         ],
     }
     write_json(target / MANIFEST, content)
 
 
 @contextmanager
-def _noting(told: list[str]) -> Iterator[None]:
+def _noting(problems: list[str]) -> Iterator[None]:
     """Note what cannot be scored, and let the rest go on."""
     try:
         yield
     except InputError as error:
-        told.append(str(error))
+        problems.append(str(error))
 
 
-def _line(told: list[str]) -> Iterator[str]:
+def _line(problems: list[str]) -> Iterator[str]:
     """What is wrong with a file: its first trouble, and how many more partitions have one."""
-    if told:
-        more = f" (and {len(told) - 1:,} more of its partitions)" if len(told) > 1 else ""
-        yield told[0] + more
+    if problems:
+        more = f" (and {len(problems) - 1:,} more of its partitions)" if len(problems) > 1 else ""
+        yield problems[0] + more
 
 
 @contextmanager

@@ -62,8 +62,8 @@ class Explanation:
 
 def background_of(model: Asked) -> Columns:
     """The background that travels with a model. Raises InputError where there is none."""
-    told: dict[str, list[Any]] | None = model.metadata.get("background")
-    if not told:
+    recorded: dict[str, list[Any]] | None = model.metadata.get("background")
+    if not recorded:
         raise InputError(
             "the model carries no background to explain against: make it again with "
             "`uv run dvc repro`"
@@ -73,7 +73,7 @@ def background_of(model: Asked) -> Columns:
         name: np.array(values, dtype=object)
         if name in texts
         else np.array([np.nan if v is None else v for v in values], dtype="float32")
-        for name, values in told.items()
+        for name, values in recorded.items()
     }
 
 

@@ -92,12 +92,12 @@ def predict(
         raise InputError(f"{source}: no rows")
     with (
         replacing(target) as temporary,
-        progress() as told,
+        progress() as report,
         tables.writing(temporary, first[0].schema) as write,
     ):
         for batch, share in chain([first], scored):
             write(batch)
-            told(scorer.tally.rows, share)
+            report(scorer.tally.rows, share)
     return scorer.tally
 
 
@@ -146,33 +146,34 @@ class Scorer:
         raw = frame(batch.select([n for n in self._present if n in needed.columns]))
         raw.index = pd.RangeIndex(before, before + len(raw))
         typed = conform(raw, needed, str(self._source))
-        for each in broken(raw, typed, needed):
+        for violation in broken(raw, typed, needed):
+            column = violation.column
             if not self._lenient:
-                raise InputError(f"{self._source}: {_refusal(each, needed)}")
-            self.tally.broken[each.column, each.rule] += each.count
-            if each.rule == FINITE:  # there is no such float32
-                typed[each.column] = typed[each.column].where(typed[each.column].abs() <= LARGEST)
-        for each in unknown(typed, needed, self._known):
-            self.tally.unknown[each.column] += each.count
+                raise InputError(f"{self._source}: {_refusal(violation, needed)}")
+            self.tally.broken[column, violation.rule] += violation.count
+            if violation.rule == FINITE:  # there is no such float32
+                typed[column] = typed[column].where(typed[column].abs() <= LARGEST)
+        for category in unknown(typed, needed, self._known):
+            self.tally.unknown[category.column] += category.count
         self.tally.rows += len(raw)
-        told = {name: batch[name] for name in self._kept} or {"row": pa.array(raw.index + 1)}
+        kept = {name: batch[name] for name in self._kept} or {"row": pa.array(raw.index + 1)}
         answered = answers(self._model, self._contract, typed) | self._reasons(typed)
-        twice = ", ".join(told.keys() & answered.keys())
+        twice = ", ".join(kept.keys() & answered.keys())
         if twice:
             raise InputError(
                 f"{self._source}: has a column {twice}, as the predictions have; rename it"
             )
-        return pa.RecordBatch.from_pydict(told | answered)
+        return pa.RecordBatch.from_pydict(kept | answered)
 
     def _reasons(self, typed: pd.DataFrame) -> dict[str, Any]:
         """A column a reason, the strongest first."""
         if self._reasons_of is None:
             return {}
         count = self._explained
-        found = self._reasons_of.of(columns(model_inputs(typed, self._contract)), count)
-        filled = [[*each, *[None] * (count - len(each))] for each in found]
-        texts = zip(*filled, strict=True)
-        return {f"reason_{i}": pa.array(each, pa.string()) for i, each in enumerate(texts, 1)}
+        reasons = self._reasons_of.of(columns(model_inputs(typed, self._contract)), count)
+        filled = [[*texts, *[None] * (count - len(texts))] for texts in reasons]
+        ranks = enumerate(zip(*filled, strict=True), 1)
+        return {f"reason_{rank}": pa.array(texts, pa.string()) for rank, texts in ranks}
 
     @property
     def batch_rows(self) -> int:
@@ -208,20 +209,20 @@ def answers(model: Runnable, contract: Contract, typed: pd.DataFrame) -> dict[st
     prediction = outputs["prediction"]
     if contract.target and contract.columns[contract.target].kind == "boolean":
         prediction = prediction.astype(bool)
-    found = {"prediction": prediction}
+    answered = {"prediction": prediction}
     for i, name in enumerate(model.metadata.get("classes", [])):
-        found[f"probability_{name}"] = outputs["probability"][:, i]
-    found |= {name: outputs[name] for name in ("lower", "upper") if name in outputs}
-    return {name: pa.array(values) for name, values in found.items()}
+        answered[f"probability_{name}"] = outputs["probability"][:, i]
+    answered |= {name: outputs[name] for name in ("lower", "upper") if name in outputs}
+    return {name: pa.array(values) for name, values in answered.items()}
 
 
-def _refusal(each: Violation, contract: Contract) -> str:
-    row, value = each.rows[0]
-    where = f"row {row}, column {each.column}: "
-    if each.rule == NOT_MISSING:
+def _refusal(violation: Violation, contract: Contract) -> str:
+    row, value = violation.rows[0]
+    where = f"row {row}, column {violation.column}: "
+    if violation.rule == NOT_MISSING:
         what = "missing, and the model's contract does not have it nullable"
-    elif each.rule.startswith("kind "):
-        what = f"{value!r} cannot be read as {contract.columns[each.column].kind}"
+    elif violation.rule.startswith("kind "):
+        what = f"{value!r} cannot be read as {contract.columns[violation.column].kind}"
     else:
-        what = f"{value!r} is not {each.rule}"
-    return f"{where}{what} ({each.count:,} such rows in this batch; --lenient counts them)"
+        what = f"{value!r} is not {violation.rule}"
+    return f"{where}{what} ({violation.count:,} such rows in this batch; --lenient counts them)"

@@ -73,7 +73,7 @@ class Reasons:
     def _what(self, row: Columns) -> tuple[str, bool]:
         """What is explained, in words, and whether it is a probability."""
         classes = self._model.metadata.get("classes")
-        target = next(name for name, each in self._columns.items() if "target" in each["role"])
+        target = next(name for name, column in self._columns.items() if "target" in column["role"])
         if not classes:
             return target, False
         of_boolean = self._columns[target]["kind"] == "boolean"
@@ -90,7 +90,7 @@ class Reasons:
 
 
 def _value(kind: str, value: Any) -> str:
-    if kind == "categorical":
+    if kind in ("categorical", "text"):
         return shown(str(value)) if value else "missing"
     if np.isnan(value):
         return "missing"

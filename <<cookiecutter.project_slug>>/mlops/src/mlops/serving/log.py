@@ -41,6 +41,7 @@ CALLER = "_caller"
 
 KINDS: dict[str, Kind] = {
     "categorical": "text",
+    "text": "text",
     "boolean": "boolean",
     "numeric": "float",
     "datetime": "text",  # as it came
@@ -264,7 +265,7 @@ class PredictionLog:
             array = np.concatenate([batch.inputs[name] for batch in batches])
             if each.column.redact:
                 array = np.full(len(array), None)
-            elif each.column.kind == "categorical":
+            elif each.column.kind in ("categorical", "text"):
                 array[array == NO_CATEGORY] = None
             elif isinstance(each, Moment):
                 array = each.texts(array)

@@ -19,7 +19,16 @@ from . import protocol
 from .errors import Refused, Violation
 from .protocol import InferRequest, InferResponse, Tensor, Values, flat
 from .settings import Settings
-from .signature import CATEGORY_CHARACTERS, Category, columns, listed, readers, shown, signature
+from .signature import (
+    CATEGORY_CHARACTERS,
+    TEXT_CHARACTERS,
+    Category,
+    columns,
+    listed,
+    readers,
+    shown,
+    signature,
+)
 
 # Rows that the model is given at a time.
 PART_ROWS = 2048
@@ -448,7 +457,8 @@ class ServedModel:
         self.run([self._example(PART_ROWS)])
 
     def _example(self, rows: int) -> Job:
-        values = {"categorical": "", "boolean": False, "numeric": 0.0, "datetime": 0.0}
+        values = {"boolean": False, "numeric": 0.0, "datetime": 0.0, "categorical": ""}
+        values["text"] = "a " * (TEXT_CHARACTERS // 2)  # the most words that there may be
         return Job("", rows, [[values[each.column.kind]] * rows for each in self.inputs.values()])
 
 

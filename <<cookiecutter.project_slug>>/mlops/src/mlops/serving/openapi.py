@@ -113,7 +113,7 @@ def row(model: ServedModel) -> dict[str, Any]:
 
 def _property(each: Input) -> dict[str, Any]:
     column = each.column
-    if column.kind == "categorical":
+    if column.kind in ("categorical", "text"):
         schema = _category(each)
     elif column.kind == "datetime":
         schema = {"type": ["string", "null"] if column.optional else "string"}

@@ -129,6 +129,8 @@ class _Server:
 
     def run(self) -> None:
         """Serve. Threads start in here and not before, where a fork would lose them."""
+        for sig in SIGNALS:  # until the loop has its handlers: nobody has been answered
+            signal.signal(sig, lambda *_: self._stopping.set())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve())
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from ..data.reading import Reader, Unreadable, reader
+from ..data.reading import Negative, Reader, Unreadable, reader
 from .errors import Violation
 from .protocol import DTYPES, Values
 
@@ -23,8 +23,8 @@ LARGEST = float(np.finfo(np.float32).max)
 # A missing category, as in training: see inputs.NO_CATEGORY, which pandas would come along with.
 NO_CATEGORY = ""
 
-# Characters that a category may have, unless training saw a longer one.
-CATEGORY_CHARACTERS = 1000
+# Characters that a category may have, unless training saw a longer one; and that a text may.
+CATEGORY_CHARACTERS, TEXT_CHARACTERS = 1000, 20_000
 # The least and the most of each integer type of the protocol.
 _BOUNDS = {
     name: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
@@ -36,7 +36,7 @@ _BOUNDS = {
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A column of the contract: see contract.Column."""
 
-    kind: Literal["numeric", "categorical", "boolean", "datetime"]
+    kind: Literal["numeric", "categorical", "text", "boolean", "datetime"]
     role: list[str]
     nullable: bool = False
     redact: bool = False
@@ -46,6 +46,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     decimal: str | None = None
     thousands: str | None = None
     unit: str | None = None
+    negative: Negative | None = None
     strip: bool | None = None
     missing: list[str] | None = None
     spellings: dict[str, str] | None = None
@@ -63,6 +64,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     decimal: str | None = None
     thousands: str | None = None
     unit: str | None = None
+    negative: Negative | None = None
     strip: bool | None = None
     missing: list[str] | None = None
 
@@ -235,7 +237,7 @@ class Boolean(Input):
 
 
 class Category(Input):
-    """A categorical column: text, "" where it is missing; among the contract's if it lists them.
+    """Categories or texts: "" where one is missing; among the contract's if it lists them.
 
     A number or a boolean is the text that it is spelled by: 7 and 7.0 are "7".
     """
@@ -261,6 +263,8 @@ class Category(Input):
         self._right = (right & self.allowed if self.allowed is not None else right) - {NO_CATEGORY}
         self._longest = max(map(len, self._right), default=0)
         self._longest = max(self._longest, CATEGORY_CHARACTERS)
+        if column.kind == "text":
+            self._longest = TEXT_CHARACTERS
 
     def check(self, values: Values) -> Values:
         """See Input.check."""
@@ -386,7 +390,7 @@ def signature(
     for name, column in columns(contract).items():
         if "feature" not in column.role:
             continue
-        if column.kind == "categorical":
+        if column.kind in ("categorical", "text"):
             found[name] = Category(name, column, read[name], (categories or {}).get(name))
         else:
             found[name] = KINDS[column.kind](name, column, read[name])

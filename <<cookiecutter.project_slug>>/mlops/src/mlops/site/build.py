@@ -181,8 +181,8 @@ def problems(output: str, sources: dict[str, Path]) -> str:
         sources: of each page by its place.
     """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
-    found = re.findall(r"Warning: *(.+)\n.*\[ (\S+?):(\d+):\d+ \]", plain)
-    lines = [f"{sources.get(page, page)}:{line}: {what}" for what, page, line in found]
+    warnings = re.findall(r"Warning: *(.+)\n.*\[ (\S+?):(\d+):\d+ \]", plain)
+    lines = [f"{sources.get(page, page)}:{line}: {what}" for what, page, line in warnings]
     return "\n".join(lines) or f"Zensical: {plain.strip()}"
 
 

@@ -60,7 +60,7 @@ def load_navigation(file: Path) -> Entries:
     """
     entries = tuple(_entries(file, PurePosixPath()))
     listed = [page.source for page in pages(entries)]
-    if twice := sorted({str(each) for each in listed if listed.count(each) > 1}):
+    if twice := sorted({str(source) for source in listed if listed.count(source) > 1}):
         raise CheckError(f"{file}: listed twice: {', '.join(twice)}")
     return entries
 
@@ -75,12 +75,12 @@ def pages(entries: Entries) -> Iterator[Page]:
 
 
 def _entries(file: Path, folder: PurePosixPath) -> Iterator[Page | Section]:
-    found = tuple(_listed(load(file, _Listing).root, file, folder))
-    known = {page.source for page in pages(found)}
+    entries = tuple(_listed(load(file, _Listing).root, file, folder))
+    known = {page.source for page in pages(entries)}
     beside = {Path(os.path.normpath(path)) for path in file.parent.rglob("*.md")}
     if unlisted := sorted(str(path) for path in beside - known):
         raise CheckError(f"{file}: lists no {', '.join(unlisted)}: add what is missing")
-    yield from found
+    yield from entries
 
 
 def _listed(entries: list[Any], file: Path, folder: PurePosixPath) -> Iterator[Page | Section]:

@@ -24,6 +24,8 @@ from .migrations import between
 from .template import Template, clone
 from .trees import Store, Tree, store
 
+# How the names of its branches begin.
+BRANCHES = "update/"
 # GitHub refuses bodies of 65,536 characters.
 _LONGEST = 40_000
 _MIGRATIONS = "mlops/src/mlops/update/migrations/"
@@ -177,11 +179,12 @@ def _proposed(
     base: Revision, step: _Step, sides: Sides, outcome: Outcome, objects: Store
 ) -> Update:
     proposal = Proposal(
-        branch=f"update/{step.name}",
+        branch=f"{BRANCHES}{step.name}",
         title=f"Update the template from {step.record.version} to {step.name}",
         files={},
         trailers={"Template": step.template.address, "Template-commit": step.new},
         body=_body(step, sides, outcome),
+        replaces=BRANCHES,
     )
     tree = objects.write(_within(objects.tree(str(base.commit)), root(), outcome.tree))
     commit = write_tree(proposal, base, tree)

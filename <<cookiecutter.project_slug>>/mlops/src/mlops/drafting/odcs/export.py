@@ -20,6 +20,7 @@ from .dates import to_java
 LOGICAL_TYPES: dict[Kind, str] = {
     "numeric": "number",
     "categorical": "string",
+    "text": "string",
     "boolean": "boolean",
     "datetime": "timestamp",
 }
@@ -112,6 +113,8 @@ def _property(name: str, column: Column, contract: Contract, made: Export) -> di
     options = _options(column)
     if column.format is not None and "format" not in options:
         own["format"] = column.format
+    if column.kind == "text":  # a string to the standard, as categories are
+        own["kind"] = column.kind
     made.notes += [f"columns.{name}.{key}: in customProperties" for key in own if key != "role"]
     return _filled(
         name=name,

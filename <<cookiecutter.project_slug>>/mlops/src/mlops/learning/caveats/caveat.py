@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "leak", "order", "id", "copies", "classes", "imbalance", "groups", "unpredicted", "constant"
+    "leak",
+    "order",
+    "id",
+    "copies",
+    "classes",
+    "imbalance",
+    "groups",
+    "unpredicted",
+    "constant",
+    "interval",
 ]
 
 
