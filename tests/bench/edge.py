@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from engine import made
@@ -11,7 +12,7 @@ from onnx import ModelProto
 
 from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
-from mlops.export import c, footprint
+from mlops.export import c
 from mlops.export.program import Program
 from mlops.export.specification import Specification
 from mlops.export.targets import TARGETS
@@ -21,8 +22,8 @@ from mlops.learning.model import Model
 
 ROWS = 60
 MODELS = ("boosting", "forest", "linear", "mlp")
-HEAD = ("estimator", "target", "bytes", "one row", "from scikit-learn", "flash", "RAM")
-FORM = "{:<10} {:<24} {:>8} {:>10} {:>17} {:>7} {:>5}"
+HEAD = ("estimator", "target", "bytes", "made in", "one row", "from scikit-learn", "flash", "RAM")
+FORM = "{:<10} {:<24} {:>8} {:>8} {:>10} {:>17} {:>7} {:>6}"
 
 
 def main() -> None:
@@ -36,23 +37,26 @@ def main() -> None:
         for target, settings in SETTINGS.items():
             with tempfile.TemporaryDirectory() as made_in:
                 folder = Path(made_in)
+                began = perf_counter()
                 try:
                     TARGETS[target].make(converted, "edge", folder, settings)
                     exported = TARGETS[target].run(folder)
                 except InputError as error:
                     print(f"{name:<10} {target:<12} {str(error).partition('(')[0]}")
                     continue
+                ready = f"{perf_counter() - began:.2f} s"  # to its first answer
                 answers = exported.predict(columns(rows))["probability"]
                 size = sum(path.stat().st_size for path in folder.iterdir())
                 time = ""
                 if not isinstance(exported, Specification):  # that one is read, not run
                     time = f"{latency(exported, columns(rows[:1])) * 1000:.3f} ms"
                 taken = ("", "")
-                if target == "c" and not MISSING:
-                    found = footprint.measured(folder / "model.c")
+                measured = TARGETS[target].measured
+                if measured is not None and not (target == "c" and MISSING):
+                    found = measured(folder / TARGETS[target].file)
                     taken = f"{found.flash:,}", f"{found.ram:,}"
             far = np.abs(answers - expected).max()
-            print(FORM.format(name, target, f"{size:,}", time, f"{far:.1e}", *taken))
+            print(FORM.format(name, target, f"{size:,}", ready, time, f"{far:.1e}", *taken))
         on_cortex(name, model, converted)
 
 
@@ -68,7 +72,7 @@ def on_cortex(name: str, model: Model, converted: ModelProto) -> None:
         lines = CORTEX_M4.answers(source, Program.of(converted), "edge", asked, Path(folder))
     answers = np.array([line[1:3] for line in lines], dtype=float)
     far = np.abs(answers - model.predict(rows)["probability"]).max()
-    print(FORM.format(name, "c on Cortex-M4 (QEMU)", "", "", f"{far:.1e}", "", ""))
+    print(FORM.format(name, "c on Cortex-M4 (QEMU)", "", "", "", f"{far:.1e}", "", ""))
 
 
 if __name__ == "__main__":

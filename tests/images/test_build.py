@@ -104,6 +104,28 @@ def test_a_commit_makes_the_same_images_anywhere_and_they_become_a_release(
     assert evidence(committed) == first
 
 
+def test_images_for_several_processors_are_in_one_index(committed: Project, build: Build) -> None:
+    """Nothing is run in them: what would take an emulator. Again, it is the same index."""
+    for kind in KINDS:
+        committed.write(f"deploy/images/{kind}.Dockerfile", "FROM scratch\nCOPY params.yaml /\n")
+    text = (committed.folder / "pyproject.toml").read_text(encoding="utf-8")
+    platforms = ["linux/amd64", "linux/arm64"]
+    committed.write(
+        "pyproject.toml",
+        text.replace("[tool.mlops]\n", f"[tool.mlops]\nplatforms = {json.dumps(platforms)}\n"),
+    )
+    committed.commit()
+    for _ in range(2):
+        build(committed)
+        image = evidence(committed)["images"]["serving"]
+        how = ("buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", image)
+        manifests = json.loads(build.engine.docker(*how))["manifests"]
+        assert [
+            f"{each['platform']['os']}/{each['platform']['architecture']}" for each in manifests
+        ] == platforms
+        assert image.endswith(build.digest("serving", evidence(committed)["id"]))
+
+
 def test_a_release_in_the_registry_is_never_replaced(committed: Project, build: Build) -> None:
     other = f"{build.name}/serving:{build.tag(committed)}"
     build.engine.docker("tag", PYTHON, other)

@@ -46,6 +46,7 @@ class Call:
     body: dict[str, Any]
     agent: str
     token: str = ""
+    file: bytes = b""
 
     @property
     def login(self) -> str:
@@ -240,14 +241,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         url = urlsplit(self.path)
-        text = self._body()
+        text, is_file = self._body(), url.path.endswith("/assets")
         call = Call(
-            method=self.command,
+            method=self.command.replace("HEAD", "GET"),  # the same, without its content
             path=url.path.removeprefix("/api/v3"),
             query={name: values[-1] for name, values in parse_qs(url.query).items()},
-            body=json.loads(text) if text else {},
+            body=json.loads(text) if text and not is_file else {},
             agent=self.headers.get("User-Agent", ""),
             token=(self.headers.get("Authorization") or "").split(" ")[-1],
+            file=text if is_file else b"",
         )
         status, content = self.github.reply(call)
         data = b"" if content is None else json.dumps(content).encode()
@@ -260,7 +262,7 @@ class _Handler(BaseHTTPRequestHandler):
             there = f"https://api.github.com{call.path}?per_page={size}&page={page}"
             self.send_header("Link", f'<{there}>; rel="next"')
         self.end_headers()
-        if data:  # who gets no content may be gone by now
+        if data and self.command != "HEAD":  # who gets no content may be gone by now
             self.wfile.write(data)
 
     def _body(self) -> bytes:
@@ -274,7 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return text
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
     def log_message(self, *arguments: object) -> None:
         """Print nothing: the calls are recorded."""

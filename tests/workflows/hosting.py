@@ -30,6 +30,7 @@ class Hosting(GitHub):
         merges_alone: whether its settings let pull requests merge themselves.
         dispatches: the workflows that were started, the oldest first, with their inputs.
         runs: those that came of it, the oldest first, with their jobs.
+        releases: those of its page of releases, the oldest first, with their files as assets.
         reviews: those of each pull request, the oldest first.
         reruns: the jobs that were run again, the oldest first.
     """
@@ -40,6 +41,7 @@ class Hosting(GitHub):
     merges_alone: bool = True
     dispatches: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
+    releases: list[dict[str, Any]] = field(default_factory=list)
     reviews: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     reruns: list[int] = field(default_factory=list)
 
@@ -109,6 +111,10 @@ class Hosting(GitHub):
             ("POST", "/actions/workflows/([^/]+)/dispatches", self._dispatch),
             ("GET", "/actions/workflows/([^/]+)/runs", self._list_runs),
             ("GET", "/actions/runs/([0-9]+)/jobs", self._list_jobs),
+            ("GET", "/releases/tags/([^/]+)", self._tagged),
+            ("POST", "/releases", self._draft),
+            ("POST", "/releases/([0-9]+)/assets", self._attach),
+            ("PATCH", "/releases/([0-9]+)", self._publish),
             ("GET", "/actions/runs/([0-9]+)", self._get_run),
             ("POST", "/actions/jobs/([0-9]+)/rerun", self._rerun),
             ("POST", "/graphql", self._graphql),
@@ -119,6 +125,38 @@ class Hosting(GitHub):
                 self.calls.append(call)
                 return handler(call, *match.groups())
         return super().answer(call)
+
+    def _tagged(self, call: Call, tag: str) -> Answer:
+        for each in self.releases:
+            if each["tag_name"] == tag and not each["draft"]:
+                return 200, _without_files(each)
+        return 404, {"message": "Not Found"}
+
+    def _draft(self, call: Call) -> Answer:
+        number = 1 + len(self.releases)
+        there = f"https://uploads.github.com/repos/{self.repository}/releases/{number}/assets"
+        about = {
+            "id": number,
+            "draft": False,
+            "prerelease": False,
+            "html_url": f"https://github.com/{self.repository}/releases/tag/{call.body['tag_name']}",
+            "url": f"https://api.github.com/repos/{self.repository}/releases/{number}",
+            "upload_url": f"{there}{{?name,label}}",
+            "assets": {},
+        }
+        self.releases.append(about | call.body)
+        return 201, _without_files(self.releases[-1])
+
+    def _attach(self, call: Call, number: str) -> Answer:
+        files, name = self.releases[int(number) - 1]["assets"], call.query["name"]
+        if name in files:
+            return 422, {"message": "Validation Failed", "errors": [{"code": "already_exists"}]}
+        files[name] = call.file
+        return 201, {"name": name, "size": len(call.file), "state": "uploaded"}
+
+    def _publish(self, call: Call, number: str) -> Answer:
+        self.releases[int(number) - 1].update(call.body)
+        return 200, _without_files(self.releases[int(number) - 1])
 
     def _list_pulls(self, call: Call) -> Answer:
         found = [each for each in reversed(self.pulls) if each["state"] == call.query["state"]]
@@ -275,3 +313,7 @@ class Hosting(GitHub):
             "mergeStateStatus": "BLOCKED",
             "commits": {"nodes": [], "totalCount": 1},
         }
+
+
+def _without_files(release: Mapping[str, Any]) -> dict[str, Any]:
+    return {**release, "assets": [{"name": name} for name in release["assets"]]}

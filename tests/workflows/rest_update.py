@@ -55,6 +55,10 @@ ENDPOINTS = {
     f"{R}/pulls/{{pull_number}}": "GET PATCH",
     f"{R}/pulls/{{pull_number}}/commits": "GET",
     f"{R}/pulls/{{pull_number}}/reviews": "GET",
+    f"{R}/releases": "POST",
+    f"{R}/releases/tags/{{tag}}": "GET",
+    f"{R}/releases/{{release_id}}": "PATCH",
+    f"{R}/releases/{{release_id}}/assets": "POST",
     f"{R}/rulesets": "GET POST",
     f"{R}/rulesets/{{ruleset_id}}": "GET PUT",
     "/orgs/{org}/teams/{team_slug}": "GET",
@@ -66,11 +70,12 @@ UNDESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
     # go-github's CreateUpdateEnvironment and Terraform's provider send it.
     ("PUT", f"{R}/environments/{{environment_name}}"): {"can_admins_bypass": {"type": "boolean"}},
 }
-
 # Permissions that GitHub's documentation has and the package does not.
 UNLISTED: dict[str, list[str]] = {
     # https://docs.github.com/rest/actions/workflow-runs#re-run-a-job-from-a-workflow-run
     f"POST {R}/actions/jobs/{{job_id}}/rerun": ["actions: write"],
+    # https://docs.github.com/rest/releases/assets#upload-a-release-asset
+    f"POST {R}/releases/{{release_id}}/assets": ["contents: write"],
 }
 
 

@@ -171,19 +171,42 @@ JOBS: dict[tuple[str, str], list[Row]] = {
         (PUSH, {"plan": NOT_TO_ATTEST, "build": said("success")}, False, False),
         (PUSH, {"plan": TO_ATTEST, "build": said("failure")}, False, False),
     ],
+    ("cd", "exports"): [
+        (PUSH, {"plan": TO_ATTEST, "build": said(build, exports=exports)}, False, runs)
+        for build, exports, runs in [
+            ("success", "true", True),
+            ("success", "false", False),
+            ("failure", "", False),
+        ]
+    ],
     ("cd", "propose"): [
-        (PUSH, {"plan": plan, "build": said(build), "attest": said(attest)}, cancelled, runs)
-        for plan, build, attest, cancelled, runs in [
-            (TO_ATTEST, "success", "success", False, True),
-            (TO_ATTEST, "success", "success", True, False),
-            (TO_ATTEST, "success", "failure", False, False),
-            (TO_ATTEST, "success", "cancelled", False, False),
-            (TO_ATTEST, "success", "skipped", False, False),
-            (TO_ATTEST, "failure", "skipped", False, False),
-            (TO_ATTEST, "skipped", "skipped", False, False),
-            (NOT_TO_ATTEST, "success", "skipped", False, True),
-            (NOT_TO_ATTEST, "failure", "skipped", False, False),
-            (NOT_TO_ATTEST, "skipped", "skipped", False, False),
+        (
+            PUSH,
+            {
+                "plan": plan,
+                "build": said(build, exports="false" if exports == "skipped" else "true"),
+                "attest": said(attest),
+                "exports": said(exports),
+            },
+            cancelled,
+            runs,
+        )
+        for plan, build, attest, exports, cancelled, runs in [
+            (TO_ATTEST, "success", "success", "success", False, True),
+            (TO_ATTEST, "success", "success", "skipped", False, True),
+            (TO_ATTEST, "success", "success", "failure", False, False),
+            (TO_ATTEST, "success", "success", "cancelled", False, False),
+            (TO_ATTEST, "success", "success", "success", True, False),
+            (TO_ATTEST, "success", "failure", "success", False, False),
+            (TO_ATTEST, "success", "cancelled", "success", False, False),
+            (TO_ATTEST, "success", "skipped", "skipped", False, False),
+            (TO_ATTEST, "failure", "skipped", "skipped", False, False),
+            (TO_ATTEST, "skipped", "skipped", "skipped", False, False),
+            (NOT_TO_ATTEST, "success", "skipped", "skipped", False, True),
+            (NOT_TO_ATTEST, "success", "skipped", "success", False, True),
+            (NOT_TO_ATTEST, "success", "skipped", "failure", False, False),
+            (NOT_TO_ATTEST, "failure", "skipped", "skipped", False, False),
+            (NOT_TO_ATTEST, "skipped", "skipped", "skipped", False, False),
         ]
     ],
     ("deploy", "plan"): [

@@ -6,6 +6,7 @@ and who verifies that are stand-ins, and so are the base images.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -57,13 +58,14 @@ def begun(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pro
         "params.yaml",
         estimators__boosting__max_iter=20,
         gates={"roc_auc": {"min": 0.4}},
+        export={"targets": {"c": {}}},
         **QUICK,
     )
     project.write("deploy/images/training.Dockerfile", TRAINING)
     settle(project)
     project.commit()
     ran, _ = project.repro()
-    assert ran == STAGES
+    assert sorted(ran) == sorted([*STAGES, "export@c"])
     project.run("dvc", "push")
     project.commit()
     return project, folder / "store"
@@ -119,9 +121,8 @@ def test_from_a_merge_to_prod_and_back(world: Releases) -> None:
     """One long story, for each step stands on those before."""
     pushed = world.pushed()
     done = world.go("cd", pushed)
-    assert results(done) == dict.fromkeys(("attest", "build", "plan", "propose"), "success"), (
-        done.told
-    )
+    every = ("attest", "build", "exports", "plan", "propose")
+    assert results(done) == dict.fromkeys(every, "success"), done.told
     (branch,) = world.github.open_pulls()
     first = branch.removeprefix("release/")
     pull = world.github.open_pulls()[branch]
@@ -133,11 +134,23 @@ def test_from_a_merge_to_prod_and_back(world: Releases) -> None:
     assert facts["GIT_SHA"] == world.commit("main")
     kept = [json.loads(each.read_text()) for each in world.attestations.iterdir()]
     images = {facts["SERVING_IMAGE"], facts["TRAINING_IMAGE"]}
-    assert {f"{each['name']}@{each['digest']}" for each in kept} == images
-    assert len({(each["name"], each["type"]) for each in kept}) == len(kept) == 4
+    evidence = json.loads(world.show(branch, f"releases/{first}.json"))
+    files = {f"{k}@sha256:{v}" for k, v in evidence["exports"]["c"]["files"].items()}
+    assert {f"{each['name']}@{each['digest']}" for each in kept} == images | files
+    assert len({(each["name"], each["type"]) for each in kept}) == len(kept) == 4 + len(files)
 
-    # Again: the same images, and the same pull request.
-    all_well(world.go("cd"))
+    # What is attached are the files of the evidence, at the commit, and for GitHub not the latest.
+    (page,) = world.github.releases
+    assert (page["tag_name"], page["target_commitish"]) == (first, facts["GIT_SHA"])
+    assert (page["draft"], page["prerelease"]) == (False, True)
+    attached = {name: hashlib.sha256(each).hexdigest() for name, each in page["assets"].items()}
+    assert attached == {f"c-{k}": v for k, v in evidence["exports"]["c"]["files"].items()}
+
+    # Again: the same images, the same files, and the same pull request.
+    again = world.go("cd")
+    all_well(again)
+    assert "is never changed" in again.log("exports")
+    assert world.github.releases == [page]
     assert world.facts("dev", ref=branch) == facts
     assert [*world.github.open_pulls().values()] == [pull]
 

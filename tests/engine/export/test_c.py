@@ -190,13 +190,17 @@ def test_what_it_takes_of_a_microcontroller_is_known(tmp_path: Path) -> None:
     assert 0 < stack(tmp_path) < 1024
     code = tmp_path / "model.c"
     expected = footprint.Footprint(flash=taken, ram=stack(tmp_path))
-    assert footprint.check(code, C(flash_kb=64, ram_kb=4)) == expected
-    assert footprint.check(code, C(table_kb=64)) is None
-    line = r"^export\.targets\.c: the model takes \S+ KiB of a Cortex-M4's flash, .* flash_kb: 1;"
+
+    def check(**bounds: float) -> footprint.Footprint | None:
+        return footprint.check("c", footprint.of_c, code, C(**bounds))
+
+    assert check(flash_kb=64, ram_kb=4) == expected
+    assert check(table_kb=64) is None
+    line = r"^export\.targets\.c: the model takes \S+ KiB of a micro\S+ flash, .* flash_kb: 1;"
     with pytest.raises(CheckError, match=line):
-        footprint.check(code, C(flash_kb=1, ram_kb=4))
-    with pytest.raises(CheckError, match=r"of a Cortex-M4's ram, more than ram_kb: 0\.01;"):
-        footprint.check(code, C(ram_kb=0.01))
+        check(flash_kb=1, ram_kb=4)
+    with pytest.raises(CheckError, match=r"of a microcontroller's ram, more than ram_kb: 0\.01;"):
+        check(ram_kb=0.01)
 
 
 def test_bounds_without_a_compiler_are_one_line(
@@ -205,7 +209,7 @@ def test_bounds_without_a_compiler_are_one_line(
     monkeypatch.setenv("PATH", str(tmp_path))
     line = r"^export\.targets\.c: flash_kb and ram_kb are checked with arm-none-eabi-gcc, which is"
     with pytest.raises(InputError, match=line):
-        footprint.check(tmp_path / "model.c", C(flash_kb=64))
+        footprint.check("c", footprint.of_c, tmp_path / "model.c", C(flash_kb=64))
 
 
 @needs_compiler

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from engine import featured, made
 from tflite_micro.python.tflite_micro import runtime
 
 from mlops.config.export import Int8, Tflite
 from mlops.data.inputs import columns, model_inputs
-from mlops.errors import InputError
+from mlops.errors import CheckError, InputError, ProjectError
+from mlops.export import footprint
 from mlops.export.targets import TARGETS
 from mlops.files import write_json
 from mlops.learning.conversion import to_onnx
@@ -118,6 +120,66 @@ def test_a_microcontrollers_interpreter_says_the_same(what: str, name: str, tmp_
     said = np.array([each for _, each in answers]).reshape(ROWS, -1)
     expected = model.predict(rows)[named].reshape(ROWS, -1)
     assert said == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_what_it_takes_of_a_microcontroller_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With that much memory the interpreter answers, with less it does not."""
+    converted = to_onnx(made.trained("binary", "mlp"), made.contract("binary"))
+    TARGET.make(converted, "made", tmp_path, Tflite())
+    model = tmp_path / "model.tflite"
+
+    def check(**bounds: float) -> footprint.Footprint | None:
+        return footprint.check("tflite", footprint.of_tflite, model, Tflite(**bounds))
+
+    taken = check(flash_kb=64, ram_kb=16)
+    assert taken is not None
+    assert taken.flash == model.stat().st_size
+    runtime.Interpreter.from_file(str(model), arena_size=taken.ram).invoke()
+    with pytest.raises(RuntimeError):
+        runtime.Interpreter.from_file(str(model), arena_size=taken.ram - 32)
+    assert check() is None
+    with pytest.raises(
+        CheckError, match=r"^export\.targets\.tflite: the model takes .* ram_kb: 1;"
+    ):
+        check(ram_kb=1)
+    monkeypatch.setattr(footprint, "MOST", 2048)
+    with pytest.raises(ProjectError, match="does not take the model: not in 2048 bytes"):
+        check(ram_kb=1)
+    monkeypatch.setattr(footprint, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="needs the dependency group `tflite-micro`"):
+        check(ram_kb=1)
+
+
+def test_a_microcontroller_takes_more_columns_than_it_joins_at_once(tmp_path: Path) -> None:
+    names = [f"x{number}" for number in range(23)]
+    given = made.contract_of(
+        {name: {"kind": "numeric", "role": "feature"} for name in names}
+        | {"large": {"kind": "boolean", "role": "target"}}
+    )
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame(rng.normal(0, 1, (ROWS, len(names))).astype("float32"), columns=names)
+    data["large"] = data["x3"] - data["x20"] > 0
+    model = made.fit(made.params("binary", "linear"), given, data, data)
+    TARGET.make(to_onnx(model, given), "made", tmp_path, Tflite())
+    expected = model.predict(data[names])["probability"]
+    said = TARGET.run(tmp_path).predict(columns(data[names]))["probability"]
+    assert said == pytest.approx(expected, abs=1e-5)
+    micro = runtime.Interpreter.from_file(str(tmp_path / "model.tflite"), arena_size=64 * 1024)
+    for row in range(5):
+        for place, name in enumerate(names):
+            micro.set_input(np.array([[data[name][row]]], "float32"), place)
+        micro.invoke()
+        assert micro.get_output(1).ravel() == pytest.approx(expected[row], abs=1e-5)
+
+
+def test_eight_bits_are_for_phones(tmp_path: Path) -> None:
+    """The day on which microcontrollers take them, too, their bounds may be offered."""
+    converted = to_onnx(made.trained("binary", "mlp"), made.contract("binary"))
+    TARGETS["tflite-int8"].make(converted, "made", tmp_path, Int8(metric_loss=0.1))
+    with pytest.raises(RuntimeError):
+        runtime.Interpreter.from_file(str(tmp_path / "model.tflite"), arena_size=64 * 1024)
 
 
 def test_numbers_are_explained_beside_it(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from engine.followed import PACKAGE, begin
 from engine.released import Released, Repository
+from engine.stored import Stored
+from engine.traced import Shipped, Traced
 from engine.workspace import Workspace
 
 NO_DOCKER = "unix:///nowhere"
@@ -55,6 +57,37 @@ def released(_released: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """See Released. No Docker is asked: there may be containers of the project itself."""
     monkeypatch.setenv("DOCKER_HOST", NO_DOCKER)
     return _released.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def _traced(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    folder = tmp_path_factory.mktemp("traced")
+    stored = Stored.begin(folder / "project", "binary", folder / "cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(stored.folder)
+        Traced(stored).begin()
+    return stored
+
+
+@pytest.fixture
+def traced(_traced: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Traced:
+    """A copy of its own, with a remote and a cache of its own."""
+    for name in ("project", "storage", "cache"):
+        shutil.copytree(_traced.folder.parent / name, tmp_path / name, symlinks=True)
+    stored = Stored(tmp_path / "project", "binary")
+    for name in ("config", "config.local"):
+        config = stored.folder / ".dvc" / name
+        config.write_text(config.read_text().replace(str(_traced.folder.parent), str(tmp_path)))
+    monkeypatch.chdir(stored.folder)
+    found = Traced(stored)
+    (found.id,) = (path.stem for path in Path("releases").glob("*.json"))
+    return found
+
+
+@pytest.fixture
+def shipped(traced: Traced) -> Shipped:
+    """The same, and dev runs the release."""
+    return Shipped(traced)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Each step of a trace is ok where two things were compared, wrong where they differ, and otherwise
 not checked, with the reason: a small project in Git and DVC, whose stages did nothing."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -10,7 +9,17 @@ from typing import Any
 
 import pytest
 from dvc.repo import Repo
-from engine.stored import Stored
+from engine.traced import (
+    EXPORTED,
+    MODEL,
+    QUERY,
+    SNAPSHOT,
+    SOURCES,
+    Shipped,
+    Traced,
+    provenance,
+    sha256,
+)
 
 from mlops import paths
 from mlops.errors import CheckError, InputError
@@ -18,163 +27,11 @@ from mlops.git.revision import Revision, git
 from mlops.release import artefact
 from mlops.release.evidence import (
     Evidence,
-    Export,
     Images,
-    Model,
     evidence_path,
-    evidence_text,
 )
-from mlops.release.hop import Hop
-from mlops.release.lineage import committed, exports, md5, of_commit
-from mlops.release.state import policy_path, release_path
+from mlops.release.lineage import committed, md5
 from mlops.release.trace import trace
-
-QUERY = "select 1\n"
-SOURCES = {
-    "data/kept.csv": "in Git\n",
-    "data/large.csv": "with DVC\n",
-    "data/parts/one.csv": "in a folder with DVC\n",
-}
-SNAPSHOT = "the snapshot\n"
-MODEL = "the model\n"
-EXPORTED = {"model.c": "the code\n", "model.h": "the header\n"}
-STAGES: dict[str, Any] = {
-    "ingest": {
-        "cmd": "true",
-        "deps": ["data/kept.csv", "data/large.csv", "data/parts"],
-        "outs": [f"{paths.SNAPSHOT}", {f"{paths.PROVENANCE}": {"cache": False}}],
-    },
-    "train": {
-        "cmd": "true",
-        "deps": [f"{paths.SNAPSHOT}"],
-        "outs": [f"{paths.CANDIDATE_ONNX}", f"{paths.ONNX}"],
-    },
-    "export": {
-        "cmd": "true",
-        "deps": [f"{paths.ONNX}"],
-        "outs": [f"{paths.EXPORT / 'c'}", {f"{paths.EXPORT_REPORTS / 'c.json'}": {"cache": False}}],
-    },
-    "evaluate": {
-        "cmd": "true",
-        "deps": [f"{paths.CANDIDATE_ONNX}"],
-        "outs": [{f"{paths.METRICS}": {"cache": False}}],
-    },
-}
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def provenance() -> dict[str, Any]:
-    origins = [{"name": name, "rows": 1, "sha256": sha256(text)} for name, text in SOURCES.items()]
-    return {"snapshot_sha256": sha256(SNAPSHOT), "origins": origins}
-
-
-class Traced:
-    """Such a project with a release, to be tampered with."""
-
-    def __init__(self, stored: Stored) -> None:
-        self.stored = stored
-        self.git = stored.git
-        self.id = ""
-
-    def begin(self) -> None:
-        """Put in place what the stages would make, keep all of it, and release that."""
-        self.stored.write("dvc.yaml", {"stages": STAGES})
-        pyproject = Path("pyproject.toml")
-        pyproject.write_text('[project]\nname = "traced"\n\n[tool.mlops]\n')
-        files = SOURCES | {f"{paths.SNAPSHOT}": SNAPSHOT, f"{paths.ONNX}": MODEL}
-        files |= {"params.yaml": "export: {targets: {c: {}}}\n"}
-        files |= {"query.sql": QUERY, f"{paths.CANDIDATE_ONNX}": "the candidate\n"}
-        files |= {f"{paths.METRICS}": '{"roc_auc": 0.7}\n'}
-        files |= {f"{paths.PROVENANCE}": json.dumps(provenance())}
-        files |= {f"{paths.EXPORT / 'c' / name}": text for name, text in EXPORTED.items()}
-        exported = {name: {"sha256": sha256(text)} for name, text in EXPORTED.items()}
-        files |= {f"{paths.EXPORT_REPORTS / 'c.json'}": json.dumps({"files": exported})}
-        for name, text in files.items():
-            Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text(text)
-        Path(".gitignore").write_text("/models\n/data/raw/snapshot.parquet\n")
-        with Repo() as repo:
-            repo.add(["data/large.csv", "data/parts"])
-        self.made()
-        self.stored.push()
-        self.release()
-
-    def made(self) -> str:
-        """Have DVC take what is there for made, and commit."""
-        self.stored.ran()
-        return self.stored.commit()
-
-    def release(self, **changes: Any) -> None:
-        """Release what is committed."""
-        at = Revision(self.git("rev-parse", "HEAD"))
-        known = of_commit(at)
-        self.id = known["id"]
-        evidence = Evidence(
-            id=self.id,
-            created="2030-01-01T00:00:00Z",
-            git_sha=str(at.commit),
-            dvc_lock_sha256=known["dvc_lock_sha256"] or "1" * 64,
-            snapshot_sha256=known["snapshot_sha256"] or "1" * 64,
-            model=Model(
-                version=known["model.version"],
-                md5=known["model.md5"] or "1" * 32,
-                sha256=sha256(MODEL),
-                judged_md5=known["model.judged_md5"],
-            ),
-            images=Images(serving="", training=""),
-            exports={
-                name: Export.model_validate(each)
-                for name, each in exports(at).items()
-                if each["md5"]
-            },
-            metrics=at.load(paths.METRICS) or {},
-        )
-        self.write(evidence.model_copy(update=changes))
-
-    def write(self, evidence: Evidence) -> None:
-        """Write evidence, and commit it."""
-        path = evidence_path(evidence.id)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(evidence_text(evidence))
-        self.stored.commit()
-
-    def hops(self, what: str | None = None) -> dict[str, Hop]:
-        """What a trace finds on what is checked out, by what is looked at."""
-        return {
-            hop.what: hop for hop in trace(what or self.id, Revision(self.git("rev-parse", "HEAD")))
-        }
-
-    def others(self) -> dict[str, Hop]:
-        """Those that are not ok."""
-        return {what: hop for what, hop in self.hops().items() if hop.state != "ok"}
-
-
-@pytest.fixture(scope="module")
-def _begun(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    folder = tmp_path_factory.mktemp("traced")
-    stored = Stored.begin(folder / "project", "binary", folder / "cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(stored.folder)
-        Traced(stored).begin()
-    return stored
-
-
-@pytest.fixture
-def traced(_begun: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Traced:
-    """A copy of its own, with a remote and a cache of its own."""
-    for name in ("project", "storage", "cache"):
-        shutil.copytree(_begun.folder.parent / name, tmp_path / name, symlinks=True)
-    stored = Stored(tmp_path / "project", "binary")
-    for name in ("config", "config.local"):
-        config = stored.folder / ".dvc" / name
-        config.write_text(config.read_text().replace(str(_begun.folder.parent), str(tmp_path)))
-    monkeypatch.chdir(stored.folder)
-    found = Traced(stored)
-    (found.id,) = (path.stem for path in Path("releases").glob("*.json"))
-    return found
 
 
 def test_a_true_release_is_ok_to_the_last_byte(traced: Traced) -> None:
@@ -464,8 +321,20 @@ def test_an_image_is_held_against_its_commit_and_its_model(
         others = traced.others()
         assert others.keys() == {f"serving image, {label}" for label in wrong}
         assert {hop.state for hop in others.values()} <= {"wrong"}
-    monkeypatch.setattr("mlops.release.trace.docker", lambda *_: '{"config": {}}')
-    assert traced.others()["serving image"].state == "not checked"
+    # An index has an image for each platform, and each is looked at.
+    both = {
+        "linux/amd64": {"config": {"Labels": labels}},
+        "linux/arm64": {"config": {"Labels": labels | {"mlops.model.sha256": "e" * 64}}},
+    }
+    monkeypatch.setattr("mlops.release.trace.docker", lambda *_: json.dumps(both))
+    (wrong_one,) = traced.others().items()
+    assert (wrong_one[0], wrong_one[1].state) == (
+        "serving image linux/arm64, mlops.model.sha256",
+        "wrong",
+    )
+    for nothing in ('{"config": {}}', "{}"):
+        monkeypatch.setattr("mlops.release.trace.docker", lambda *_, told=nothing: told)
+        assert traced.others()["serving image"].state == "not checked"
 
 
 def test_an_export_is_what_the_report_of_its_commit_says(traced: Traced) -> None:
@@ -498,33 +367,6 @@ def test_a_target_that_is_no_longer_asked_for_is_not_released(traced: Traced) ->
     traced.release()
     assert json.loads(evidence_path(traced.id).read_text())["exports"] == {}
     assert traced.others() == {}
-
-
-class Shipped:
-    """A release that dev runs, to be fetched from."""
-
-    def __init__(self, traced: Traced) -> None:
-        self.traced = traced
-        content = Evidence.model_validate_json(evidence_path(traced.id).read_text())
-        files = {policy_path("dev"): "requires: null\n", policy_path("prod"): "requires: dev\n"}
-        files |= {release_path("dev"): content.release.text()}
-        files |= {Path(f"environments/{name}/config.env"): SETTINGS for name in ("dev", "prod")}
-        for path, text in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        traced.stored.commit()
-
-    def fetch(self, folder: Path, environment: str = "dev", target: str = "c") -> list[Path]:
-        at = Revision(self.traced.git("rev-parse", "HEAD"))
-        return artefact.fetch(environment, target, folder, at)
-
-
-SETTINGS = "LISTEN=127.0.0.1:8080\nREPLICAS=1\nCPUS=1\nMEMORY=512M\n"
-
-
-@pytest.fixture
-def shipped(traced: Traced) -> Shipped:
-    return Shipped(traced)
 
 
 def test_the_exported_model_of_an_environment_is_fetched(shipped: Shipped, tmp_path: Path) -> None:
@@ -565,6 +407,20 @@ def test_no_remote_is_one_line_and_writes_nothing(shipped: Shipped, tmp_path: Pa
         shipped.fetch(tmp_path / "out")
     assert "\n" not in str(told.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_build_has_the_files_of_every_target(shipped: Shipped, tmp_path: Path) -> None:
+    evidence = Evidence.model_validate_json(evidence_path(shipped.traced.id).read_text())
+    artefact.collect(evidence, tmp_path / "exports")
+    kept = {path.name: path.read_text() for path in (tmp_path / "exports/c").iterdir()}
+    assert kept == EXPORTED
+    artefact.collect(evidence.model_copy(update={"exports": {}}), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    export = evidence.exports["c"].model_copy(update={"files": {"model.c": "1" * 64}})
+    with pytest.raises(CheckError, match="is not the file that"):
+        artefact.collect(
+            evidence.model_copy(update={"exports": {"c": export}}), tmp_path / "another"
+        )
 
 
 def test_another_file_than_the_evidence_names_is_not_written(

@@ -8,7 +8,7 @@ from engine.released import Repository
 
 from mlops.errors import InputError
 from mlops.git.revision import Revision
-from mlops.release import images
+from mlops.release import declared, images
 from mlops.release.declared import image_names
 from mlops.release.evidence import release_id
 from mlops.release.source import Source
@@ -25,6 +25,28 @@ def test_images_are_named_by_what_they_do() -> None:
 def test_what_is_no_registry_with_a_name_is_refused(registry: str) -> None:
     with pytest.raises(InputError, match="write HOST/NAME in lower case"):
         image_names(registry)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", []),
+        ('platforms = ["linux/amd64", "linux/arm64"]', ["linux/amd64", "linux/arm64"]),
+        ('platforms = ["linux/arm/v7", "linux/arm/v7"]', ["linux/arm/v7"]),
+    ],
+)
+def test_images_are_for_the_platforms_that_are_declared(
+    repository: Repository, line: str, expected: list[str]
+) -> None:
+    commit = repository.commit({"pyproject.toml": f"[tool.mlops]\n{line}\n"})
+    assert declared.platforms(Revision(commit)) == expected
+
+
+@pytest.mark.parametrize("what", ['"linux/arm64"', '["arm64"]', "[1]", '["linux/arm64 --push"]'])
+def test_what_is_no_platform_is_one_line(repository: Repository, what: str) -> None:
+    commit = repository.commit({"pyproject.toml": f"[tool.mlops]\nplatforms = {what}\n"})
+    with pytest.raises(InputError, match=r"^pyproject\.toml: tool\.mlops: platforms: write a list"):
+        declared.platforms(Revision(commit))
 
 
 def test_an_image_is_made_of_the_commit_and_its_model_alone(

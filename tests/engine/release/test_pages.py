@@ -66,6 +66,7 @@ ELSEWHERE = {
 # In place of a name that stands for the reader's.
 INSTEAD = {
     "RELEASE_ID": "{release}",
+    "rollback/prod/ID": "HEAD",  # merged already
     "NAME": "dev",
     "column_to_predict": "late",
     "2027-03-01T12:30+01:00": "{day}",
@@ -134,7 +135,9 @@ def steps(page: Path) -> list[str | pages.Block]:
 
 # Of github.md, commands ask GitHub: github/test_github.py.
 PAGES = {
-    path.name: steps(path) for path in pages.manual(helpers.PROJECT) if path.name != "github.md"
+    path.relative_to(helpers.PROJECT).as_posix(): steps(path)
+    for path in pages.manual(helpers.PROJECT)
+    if path.name != "github.md"
 }
 TEMPLATE = [helpers.ROOT / "README.md", *sorted((helpers.ROOT / "docs").glob("*.md"))]
 

@@ -38,7 +38,7 @@ PARTITIONS = [f"{name}.parquet" for name in [*PARTITIONS, "d.csv.gz/00000"]]
 def _in_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     # So that a partition takes several batches.
-    monkeypatch.setattr("mlops.scoring.predict.BATCH_ROWS", 70)
+    monkeypatch.setattr("mlops.scoring.predict.BATCH_ROWS", 100)
     Path("data/raw").mkdir(parents=True)
     Path("data/raw/provenance.json").write_text('{"snapshot_sha256": ""}')
     _model("good")

@@ -489,6 +489,7 @@ def test_what_each_target_costs_is_told(planted: Stored) -> None:
     row = "| <code>onnx-int8</code> | – | 2,000 bytes | – | 0.25 | 0.690 | +0.00800 to +0.0120 |"
     assert row in text
     assert "flash" not in text
+    assert "exports.png" in _check(text).pictures
     # With the model itself at hand, and bounded.
     folder = paths.EXPORT / "onnx-int8"
     folder.mkdir(parents=True)

@@ -73,8 +73,11 @@ class OnnxModel:
         rows = len(next(iter(feeds.values()))) if feeds else 0
         step = self._rows_at_once or max(rows, 1)
         parts = [
-            self._session.run(self._outputs, {n: each[at : at + step] for n, each in feeds.items()})
-            for at in range(0, max(rows, 1), step)
+            self._session.run(
+                self._outputs,
+                {name: values[first : first + step] for name, values in feeds.items()},
+            )
+            for first in range(0, max(rows, 1), step)
         ]
         results = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return dict(zip(self._outputs, results, strict=True))
@@ -85,7 +88,7 @@ def _has_texts(metadata: dict[str, Any]) -> bool:
     contract = metadata.get("contract")
     columns = contract.get("columns") if isinstance(contract, dict) else None
     return isinstance(columns, dict) and any(
-        isinstance(each, dict) and each.get("kind") == "text" for each in columns.values()
+        isinstance(column, dict) and column.get("kind") == "text" for column in columns.values()
     )
 
 

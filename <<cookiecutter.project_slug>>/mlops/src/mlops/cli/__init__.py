@@ -33,8 +33,8 @@ SECTIONS = {
     "Experiments": "search experiments",
     "Serve": "serve smoke load",
     "Release": "build release promote rollback hold unhold quarantine",
-    "Production": "status apply stop trace fetch audit monitor feedback retrain",
-    "Checks in CI": "lock packages guard judge",
+    "Production": "status apply stop agent trace fetch audit monitor feedback retrain",
+    "Checks in CI": "lock packages guard judge sign-off",
     "Set up": "github docs engine update propose",
 }
 

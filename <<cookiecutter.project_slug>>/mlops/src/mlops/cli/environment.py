@@ -99,6 +99,48 @@ def stop(
 
 
 @app.command()
+def agent(
+    environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
+    target: Annotated[
+        str | None, typer.Option(help="Of export.targets, for a device that runs no server.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the target's files are found: a link.")
+    ] = None,
+    command: Annotated[
+        str, typer.Option("--run", help="What to run with them, such as `make flash`.")
+    ] = "",
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two rounds.")] = 60,
+    once: Annotated[bool, typer.Option("--once", help="One round, and end.")] = False,
+) -> None:
+    """Keep this device at what Git declares.
+
+    For a machine that nobody reaches. Takes the newest commit of origin's main if a key that Git
+    trusts here signed it, and it descends from the one before, and applies it. Offline, or where
+    any of that fails, the release before keeps running, from the files that are here.
+
+    \b
+    mlops agent prod
+    mlops agent prod --target c --out /srv/model --run "make flash"
+    """
+    import shlex
+
+    from ..release.agent import Agent, Servers
+    from ..release.swap import Swap
+
+    if bool(target) != bool(out) or (command and not target):
+        raise InputError("--target and --out: give both, and --run with them alone")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError(f"--run: {command}: {error}") from None
+    duty = Swap(environment, target, out, (*words,)) if target and out else Servers(environment)
+    found = Agent(environment, duty)
+    for line in found.once() if once else found.run(every):
+        typer.echo(line)
+
+
+@app.command()
 def fetch(
     environment: Annotated[str, typer.Argument(help="The environment, such as prod.")],
     target: Annotated[str, typer.Option(help="One of export.targets: c, tflite, ...")],

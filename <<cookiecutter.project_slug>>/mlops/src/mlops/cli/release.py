@@ -43,7 +43,8 @@ def build(
     """Build and push the images of this commit.
 
     The same commit always makes the same images, and an image in the registry is never replaced.
-    Writes evidence.json for `mlops release`, and a bill of materials for each image.
+    Writes evidence.json for `mlops release`, a bill of materials for each image, and the files of
+    export.targets.
 
     \b
     mlops build
@@ -51,7 +52,7 @@ def build(
     from ..card import load_card
     from ..files import write_text
     from ..git.revision import WORKSPACE
-    from ..release import bill, images
+    from ..release import artefact, bill, images
     from ..release.evidence import evidence_text, load_evidence
     from ..release.source import of_source, source
 
@@ -68,6 +69,7 @@ def build(
         else:
             typer.echo(f"{found.id} is released already: nothing is built")
     bill.bills_of_materials(output, arguments, evidence, card)
+    artefact.collect(evidence, output / "exports")
     write_text(output / "evidence.json", evidence_text(evidence))
     for image in (evidence.images.serving, evidence.images.training):
         typer.echo(image or "no image")
@@ -267,7 +269,7 @@ def sign_off(
     ] = False,
     base: Trunk = None,
 ) -> None:
-    """Check that those approved a release whom its environment asks.
+    """Check that a release has the approvals it needs.
 
     Reads the reviews of the pull request from GitHub. Exit code 3 while one is missing: for each
     role in `approvals` of policy.yaml, that of a person whom `approvers` in model.yaml names, of

@@ -9,18 +9,26 @@ from .section import Finite, Positive, Section
 Loss = Annotated[Finite, Field(ge=0)]
 
 
-class C(Section):
+class Bounds(Section):
+    """What a model may take of a microcontroller, in units of 1,024 bytes.
+
+    Attributes:
+        flash_kb: of its flash.
+        ram_kb: of its memory, for a call.
+    """
+
+    flash_kb: Positive | None = None
+    ram_kb: Positive | None = None
+
+
+class C(Bounds):
     """One C99 file and its header.
 
     Attributes:
         table_kb: what its tables may take of flash, in units of 1,024 bytes.
-        flash_kb: what code and tables may take of a Cortex-M4's flash, in the same.
-        ram_kb: what a call may take of its memory, in the same.
     """
 
     table_kb: Positive | None = None
-    flash_kb: Positive | None = None
-    ram_kb: Positive | None = None
 
 
 class Int8(Section):
@@ -34,7 +42,7 @@ class Int8(Section):
     metric_loss: Loss
 
 
-class Tflite(Section):
+class Tflite(Bounds):
     """TensorFlow Lite."""
 
 

@@ -1,17 +1,48 @@
-"""What a model in C takes of a microcontroller: compiled for one, without one at hand."""
+"""What a model takes of a microcontroller: measured for one, without one at hand."""
 
 import shutil
 import subprocess
+import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from ..config.export import C
-from ..errors import CheckError, InputError, ProjectError
+from ..config.export import Bounds
+from ..errors import CheckError, InputError, ProjectError, needs_group
 
 COMPILER, SIZE = "arm-none-eabi-gcc", "arm-none-eabi-size"
 # An Arm Cortex-M4, as small as the compiler makes it.
 FLAGS = ("-std=c99", "-mcpu=cortex-m4", "-mthumb", "-Os", "-fstack-usage")
+# What microcontrollers have is less.
+MOST = 16 * 1024 * 1024
+# The smallest arena in which a model answers, to 16 bytes: what the interpreter tells of its use
+# leaves out what it takes while it begins.
+_SMALLEST = """
+import sys
+from tflite_micro.python.tflite_micro.runtime import Interpreter
+
+model, most = sys.argv[1], int(sys.argv[2])
+
+def answers(arena):
+    try:
+        Interpreter.from_file(model, arena_size=arena).invoke()
+    except RuntimeError:
+        return False
+    return True
+
+high = 1024
+while not answers(high):
+    high *= 2
+    if high > most:
+        sys.exit(f"not in {most} bytes")
+low = high // 2
+while high - low > 16:
+    middle = (low + high) // 2
+    low, high = (low, middle) if answers(middle) else (middle, high)
+print(high)
+"""
 
 
 @dataclass(frozen=True)
@@ -19,16 +50,17 @@ class Footprint:
     """What a model takes, in bytes.
 
     Attributes:
-        flash: code and constants, without the functions of the library that it calls.
-        ram: variables, and the stack of a call, without that of those functions.
+        flash: code and constants, without the functions of the library or the interpreter.
+        ram: variables, and the stack of a call without that of those functions; of an interpreter
+            its arena.
     """
 
     flash: int
     ram: int
 
 
-def measured(code: Path) -> Footprint:
-    """Compile a `model.c`, whose header is beside it.
+def of_c(code: Path) -> Footprint:
+    """Compile a `model.c`, whose header is beside it, for a Cortex-M4.
 
     Raises:
         InputError: there is no compiler for it.
@@ -49,28 +81,46 @@ def measured(code: Path) -> Footprint:
     return Footprint(flash=text + data, ram=data + bss + stack)
 
 
-def check(code: Path, settings: C) -> Footprint | None:
-    """What a `model.c` takes, where it is bounded; None where it is not.
+def of_tflite(model: Path) -> Footprint:
+    """Load a model into the interpreter for microcontrollers, TensorFlow Lite Micro.
+
+    Raises:
+        InputError: it is not installed.
+        ProjectError: it does not take the model, or not in that much memory.
+    """
+    if find_spec("tflite_micro") is None:
+        raise needs_group("export: flash_kb or ram_kb of TensorFlow Lite", "tflite-micro")
+    arena = _run([sys.executable, "-c", _SMALLEST, str(model), str(MOST)], line=-1)
+    return Footprint(flash=model.stat().st_size, ram=int(arena))
+
+
+def check(
+    name: str, measured: Callable[[Path], Footprint], file: Path, bounds: Bounds
+) -> Footprint | None:
+    """What a target's file takes, where it is bounded; None where it is not.
 
     Raises CheckError where that is more than a bound, and errors as `measured`.
     """
-    bounds = {"flash": settings.flash_kb, "ram": settings.ram_kb}
-    if not any(bounds.values()):
+    limits = {"flash": bounds.flash_kb, "ram": bounds.ram_kb}
+    if not any(limits.values()):
         return None
-    found = measured(code)
-    for name, bound in bounds.items():
-        taken = getattr(found, name)
-        if bound is not None and taken > bound * 1024:
+    found = measured(file)
+    for what, limit in limits.items():
+        taken = getattr(found, what)
+        if limit is not None and taken > limit * 1024:
             raise CheckError(
-                f"export.targets.c: the model takes {taken / 1024:.1f} KiB of a Cortex-M4's "
-                f"{name}, more than {name}_kb: {bound:g}; train a smaller one (train.prune)"
+                f"export.targets.{name}: the model takes {taken / 1024:.1f} KiB of a "
+                f"microcontroller's {what}, more than {what}_kb: {limit:g}; train a smaller one "
+                "(train.prune)"
             )
     return found
 
 
-def _run(command: list[str]) -> str:
+def _run(command: list[str], line: int = 0) -> str:
+    """What a program prints. Raises ProjectError with that line of what it says when it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        told = (done.stderr.splitlines() or ["no reason given"])[0]
-        raise ProjectError(f"{command[0]} does not take the model: {told}")
+        told = (done.stderr.splitlines() or ["no reason given"])[line]
+        tool = "TensorFlow Lite Micro" if command[0] == sys.executable else command[0]
+        raise ProjectError(f"{tool} does not take the model: {told}")
     return done.stdout

@@ -13,7 +13,7 @@ import onnx
 from ..config.export import C, Coreml, Int8, Tflite
 from ..errors import CheckError, InputError
 from ..inference import OnnxModel, Runnable
-from . import c, coreml, int8, tflite
+from . import c, coreml, footprint, int8, tflite
 from .compiled import Compiled
 from .specification import Specification
 
@@ -43,11 +43,13 @@ class Target:
         file: the one of them that `opened` makes answer rows.
         is_exact: whether its numbers are the model's, within verify.tolerance; else the deciding
             metrics say how good it is.
+        measured: what that file takes of a microcontroller; None for what is for none.
     """
 
     make: Callable[[onnx.ModelProto, str, Path, Any], None]
     file: str
     is_exact: bool
+    measured: Callable[[Path], footprint.Footprint] | None = None
 
     def run(self, folder: Path) -> Runnable:
         """What was made, ready to answer."""
@@ -78,9 +80,11 @@ def _make_coreml(model: onnx.ModelProto, name: str, folder: Path, settings: Core
 
 
 TARGETS: dict[str, Target] = {
-    "c": Target(_make_c, "model.c", is_exact=True),
+    "c": Target(_make_c, "model.c", is_exact=True, measured=footprint.of_c),
     "coreml": Target(_make_coreml, coreml.MODEL, is_exact=True),
     "onnx-int8": Target(_make_int8, "model.onnx", is_exact=False),
-    "tflite": Target(_make_tflite, tflite.MODEL, is_exact=True),
+    "tflite": Target(_make_tflite, tflite.MODEL, is_exact=True, measured=footprint.of_tflite),
+    # Its layers compute in float32 with weights of eight bits, which the interpreter for
+    # microcontrollers does not take.
     "tflite-int8": Target(_make_tflite, tflite.MODEL, is_exact=False),
 }

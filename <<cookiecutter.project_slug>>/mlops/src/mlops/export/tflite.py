@@ -27,6 +27,8 @@ DESCRIPTION = "columns.json"
 # What the model's own metadata calls the same, with where the model comes from.
 DESCRIBED = "mlops"
 MODEL = "model.tflite"
+# As many as the interpreter for microcontrollers joins at once.
+JOINED = 10
 
 
 @dataclass(frozen=True)
@@ -319,9 +321,19 @@ def _concat(writer: Writer, step: Step) -> None:
     (made,) = step.outputs
     if made.kind == "text":
         raise _refused(step, " of texts")
-    taken = [writer.place(value) for value in step.inputs if value is not None]
-    table = ("ConcatenationOptions", {"axis": step.settings["axis"]})
-    writer.follow(made, writer.operator("CONCATENATION", taken, made.shape, settings=table))
+    values, axis = [value for value in step.inputs if value is not None], step.settings["axis"]
+    table = ("ConcatenationOptions", {"axis": axis})
+    parts = [(writer.place(value), value.shape[axis]) for value in values]
+    while len(parts) > 1:
+        joined = []
+        for start in range(0, len(parts), JOINED):
+            places, widths = zip(*parts[start : start + JOINED], strict=True)
+            shape = [*made.shape]
+            shape[axis] = sum(widths)
+            place = writer.operator("CONCATENATION", [*places], tuple(shape), settings=table)
+            joined.append((place, sum(widths)))
+        parts = joined
+    writer.follow(made, parts[0][0])
 
 
 def _gather(writer: Writer, step: Step) -> None:

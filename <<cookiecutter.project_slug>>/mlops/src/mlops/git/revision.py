@@ -219,7 +219,7 @@ class Revision:
         ):
             done = _git(*arguments)
             if done.returncode:
-                raise InputError(f"{commit[:7]} cannot be cloned: {_last_line(done.stderr)}")
+                raise InputError(f"{commit[:7]} cannot be cloned: {last_line(done.stderr)}")
         return folder / root()
 
     def _run_again(self, clone: Path) -> None:
@@ -235,7 +235,7 @@ class Revision:
         _dvc(project, "checkout", "--allow-missing")
         done = _dvc(project, "repro")
         if done.returncode:
-            raise InputError(f"the pipeline of {commit[:7]} fails: {_last_line(done.stderr)}")
+            raise InputError(f"the pipeline of {commit[:7]} fails: {last_line(done.stderr)}")
 
 
 WORKSPACE = Revision(None)
@@ -389,7 +389,7 @@ def git(
     except subprocess.TimeoutExpired:
         raise InputError(f"git {arguments[0]}: no answer within {seconds:g} seconds") from None
     if done.returncode not in success:
-        raise InputError(f"git {arguments[0]}: {_reason(done.stderr)}")
+        raise InputError(f"git {arguments[0]}: {reason(done.stderr)}")
     # Names of files, and words of commits, may be in any encoding.
     return done.stdout.decode("utf-8", "backslashreplace").rstrip("\n")
 
@@ -464,7 +464,7 @@ def _git(
         raise InputError("git: not found; install it")
     return subprocess.run(
         [program, *_AS_IS, *arguments],
-        env=_environment() | (env or {}),
+        env=own_environment() | (env or {}),
         input=text.encode(),
         capture_output=True,
         check=False,
@@ -477,7 +477,7 @@ def _dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=clone,
-        env=with_python(_environment()) | {"PYTHONPATH": sources(clone.resolve())},
+        env=with_python(own_environment()) | {"PYTHONPATH": sources(clone.resolve())},
         capture_output=True,
         check=False,
     )
@@ -493,17 +493,17 @@ def _called(name: str) -> list[str]:
     ]
 
 
-def _environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """The environment without what Git tells its hooks, which in a clone is of another one."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
 
-def _reason(output: bytes) -> str:
+def reason(output: bytes) -> str:
     """Why Git ended: what the remote says and which branches it refuses, else the last line."""
     lines = output.decode(errors="replace").splitlines()
     told = [line.removeprefix("remote:") for line in lines if line.startswith(("remote:", " ! ["))]
-    return "; ".join(filter(None, (" ".join(line.split()) for line in told))) or _last_line(output)
+    return "; ".join(filter(None, (" ".join(line.split()) for line in told))) or last_line(output)
 
 
-def _last_line(output: bytes) -> str:
+def last_line(output: bytes) -> str:
     return (output.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]

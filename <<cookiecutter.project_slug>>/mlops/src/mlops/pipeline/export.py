@@ -15,12 +15,11 @@ from typing import Any
 import onnx
 import pandas as pd
 
-from ..config.export import C
 from ..config.params import Params, load_params
 from ..data.contract import Contract, load_contract
 from ..data.inputs import model_inputs
 from ..errors import CheckError, InputError
-from ..export.footprint import check
+from ..export.footprint import Footprint, check
 from ..export.targets import TARGETS, Target
 from ..files import replacing, sha256, significant, write_json
 from ..inference import OnnxModel, Runnable
@@ -68,7 +67,7 @@ def export(name: str) -> None:
         folder.mkdir()
         converted = onnx.load(ONNX)
         final = exam.made(converted, folder)
-        taken = check(folder / "model.c", exam.settings) if isinstance(exam.settings, C) else None
+        taken = exam.footprint(folder)
         with tempfile.TemporaryDirectory() as other:
             # What is served may have learned from the test rows: its candidate did not.
             candidate = onnx.load(CANDIDATE_ONNX)
@@ -120,6 +119,13 @@ class Exam:
         """The target's files of an ONNX model, in an empty folder, ready to answer."""
         self.target.make(model, about().name, folder, self.settings)
         return self.target.run(folder)
+
+    def footprint(self, folder: Path) -> Footprint | None:
+        """What the target's files take of a microcontroller, where params.yaml bounds that."""
+        measured = self.target.measured
+        if measured is None:
+            return None
+        return check(self.name, measured, folder / self.target.file, self.settings)
 
     def groups(self, model: Model, target: Runnable, converted: onnx.ModelProto) -> Groups:
         """How the target agrees with scikit-learn, by group of rows: see verify.

@@ -66,6 +66,12 @@ def stop(environment: str, at: Revision) -> bool:
     return stopped
 
 
+def is_settled(wanted: Target) -> bool:
+    """Whether what was started here serves as Git says, and nothing else does."""
+    here = [*compose.running(wanted), *process.running(wanted)]
+    return bool(here) and all(_difference(wanted, each) is None for each in here)
+
+
 def drift(wanted: Target) -> list[str]:
     """Where what runs is not what Git says, a line each: as far as it is seen from here."""
     here = [*compose.running(wanted), *process.running(wanted)]

@@ -10,6 +10,8 @@ from .evidence import Images
 
 _REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
 
+_PLATFORM = re.compile(r"linux/[a-z0-9]+(/v\d+)?")
+
 
 def project_name(at: Revision) -> str:
     """The project's name. Raises InputError where none is declared."""
@@ -29,6 +31,20 @@ def registry(at: Revision) -> str:
         )
     image_names(found)
     return found
+
+
+def platforms(at: Revision) -> list[str]:
+    """What serving images are built for, such as linux/arm64; empty for the builder's own.
+
+    Raises InputError where that is no list of platforms.
+    """
+    found = (table(_declared(at), "tool", "mlops") or {}).get("platforms", [])
+    if not (isinstance(found, list) and all(_PLATFORM.fullmatch(str(each)) for each in found)):
+        raise InputError(
+            f"{PYPROJECT}: tool.mlops: platforms: write a list of what serving images are for: "
+            '["linux/amd64", "linux/arm64"]'
+        )
+    return [*dict.fromkeys(found)]
 
 
 def image_names(registry: str) -> dict[str, str]:

@@ -68,10 +68,13 @@ def build(source: Source, names: Mapping[str, str], arguments: list[str]) -> Ima
             "Docker's own builder makes other digests each time: `docker buildx create --use` "
             "makes a builder that does not, once for this machine"
         )
+    platforms = {"serving": declared.platforms(source.at)}
     with _context(source) as context:
         return Images(
             **{
-                kind: _released(Build(source, kind, context, arguments), name)
+                kind: _released(
+                    Build(source, kind, context, arguments, platforms.get(kind, [])), name
+                )
                 for kind, name in names.items()
             }
         )
@@ -101,12 +104,15 @@ class Build:
         kind: which one.
         context: a folder with its files.
         arguments: of its Dockerfile, as NAME=value, beside those of every release.
+        platforms: what it is for; empty for the builder's own. Of several, the digest is that of an
+            index with an image for each.
     """
 
     source: Source
     kind: str
     context: Path
     arguments: list[str]
+    platforms: list[str]
 
     def push(self, name: str, by_digest: bool = False) -> str:
         """Build and push it, with a tag or by its digest alone, and return the digest.
@@ -126,6 +132,7 @@ class Build:
                 f"--file={self.context / DOCKERFILES / self.kind}.Dockerfile",
                 f"--output=type=image,{how}",
                 *(f"--build-arg={each}" for each in (*known, *self.arguments)),
+                *([f"--platform={','.join(self.platforms)}"] if self.platforms else []),
                 self.context,
             ],
             env=os.environ | {"SOURCE_DATE_EPOCH": f"{self.source.committed.timestamp():.0f}"},

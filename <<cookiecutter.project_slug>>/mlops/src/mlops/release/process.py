@@ -255,15 +255,26 @@ def _variables(target: Target) -> dict[str, str]:
     }
 
 
-def model_of(target: Target) -> Path:
-    """The release's model, from DVC's cache or remote, or else made again from its commit."""
+def model_of(target: Target, may_remake: bool = True) -> Path:
+    """The release's model, from DVC's cache or remote, or else made again from its commit.
+
+    Args:
+        target: what has it.
+        may_remake: whether this machine may run the pipeline for it.
+    Raises:
+        InputError: it is not to be had.
+        CheckError: it is another one than the evidence names.
+    """
     kept = FOLDER / "models" / f"{target.model_sha256}.onnx"
-    if not kept.is_file():
+    # What lost power while it was written may have its name, and not all of its bytes.
+    if not kept.is_file() or sha256(kept) != target.model_sha256:
         commit = Revision(target.release.git_sha)
         with replacing(kept) as temporary:
             try:
                 model = commit.fetch(ONNX, temporary.parent)
             except InputError:
+                if not may_remake:
+                    raise
                 model = commit.remake([ONNX])[ONNX]
             shutil.copyfile(model, temporary)
             if sha256(temporary) != target.model_sha256:

@@ -149,18 +149,23 @@ def _labelled(what: str, image: str, wanted: dict[str, str]) -> Iterator[Hop]:
         told = json.loads(
             docker("buildx", "imagetools", "inspect", "--format={{json .Image}}", image)
         )
-        labels = told["config"].get("Labels") or {}
+        # An index has an image for each platform.
+        images = {what: told} if "config" in told else {f"{what} {at}": told[at] for at in told}
+        labels = {name: each["config"].get("Labels") or {} for name, each in images.items()}
+        if not labels:
+            raise ValueError("an index of nothing")
     except ProjectError as error:
         yield Hop(what, image, "not checked", f"its registry was not asked: {first_line(error)}")
         return
     except (ValueError, KeyError, TypeError, AttributeError):
         yield Hop(what, image, "not checked", "its registry does not list its contents")
         return
-    for label, value in wanted.items():
-        if not labels.get(label):
-            yield Hop(what, image, "not checked", f"it was built without the label {label}")
-        else:
-            yield _same(f"{what}, {label}", labels[label], value, "the evidence")
+    for name, known in labels.items():
+        for label, value in wanted.items():
+            if not known.get(label):
+                yield Hop(name, image, "not checked", f"it was built without the label {label}")
+            else:
+                yield _same(f"{name}, {label}", known[label], value, "the evidence")
 
 
 def _in_git(evidence: Evidence, base: Revision) -> Iterator[Hop]:

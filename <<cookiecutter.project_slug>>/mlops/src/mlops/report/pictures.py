@@ -15,13 +15,13 @@ from ..errors import InputError
 from ..files import read_json
 from ..git.revision import WORKSPACE, Revision
 from ..learning import plots
-from ..paths import PLOTS, PRUNING, TRAINING_LOG
+from ..paths import EXPORT_REPORTS, ONNX, PLOTS, PRUNING, TRAINING_LOG
 from ..printable import all_shown
 from . import architecture
 from .change import Change
 
-SIZES = plots.Plot(
-    "scatter", "bytes", "metric", "Smaller models", "bytes", "metric of the validation rows"
+SMALLER = plots.Plot(
+    "sizes", "bytes", "metric", "Smaller models", "bytes", "metric of the validation rows"
 )
 LEARNING = plots.Plot(
     "line", "step", "loss", "Learning curve", "round or epoch", "loss, the less the better"
@@ -51,7 +51,7 @@ DARK = {
 
 def draw(change: Change, folder: Path) -> list[str]:
     """Draw each plot with both models in it; return their names."""
-    drawn = _pruned(folder)
+    drawn = _pruned(folder) + _exported(change, folder)
     found = change.comparison.answers
     if found is None:
         return drawn
@@ -126,8 +126,29 @@ def _pruned(folder: Path) -> list[str]:
         for each in tried
     ]
     if data:
-        draw_both(folder, "pruning", SIZES, data)
+        draw_both(folder, "pruning", SMALLER, data)
     return ["pruning"] if data else []
+
+
+def _exported(change: Change, folder: Path) -> list[str]:
+    """The model in each form: the size of its files against the metric that decides first."""
+    names = [each.target for each in change.exports]
+    told = {name: WORKSPACE.load(EXPORT_REPORTS / f"{name}.json") for name in names}
+    served = WORKSPACE.outputs.get(ONNX)
+    known = [
+        name for name in change.decide if all(name in each["metrics"] for each in told.values())
+    ]
+    if not told or not known or served is None:
+        return []
+    costs = {name: each["metrics"][known[0]] for name, each in told.items()}
+    data = [{"rev": "onnx", "bytes": served.size, "metric": costs[names[0]]["onnx"]}]
+    for name, each in told.items():
+        size = sum(file["bytes"] for file in each["files"].values())
+        data.append({"rev": name, "bytes": size, "metric": costs[name]["target"]})
+    label = f"{known[0]} of the test rows"
+    plot = plots.Plot("sizes", "bytes", "metric", "Exports", "bytes", label)
+    draw_both(folder, "exports", plot, data)
+    return ["exports"]
 
 
 def _learned(change: Change, folder: Path) -> list[str]:
