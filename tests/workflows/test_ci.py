@@ -498,7 +498,7 @@ def test_pictures_that_are_refused_are_left_out(world: World) -> None:
 @pytest.mark.parametrize("branch", ["worse", "edited"])
 def test_without_the_judge_it_would_pass(world: World, branch: str) -> None:
     """The pipeline is idle: that it passes for the worse model is seen where the judge refuses."""
-    workflow = quick(world, "pipeline").replacing("judge", JUDGE, "true")
+    workflow = quick(world, "pipeline", "sign-off").replacing("judge", JUDGE, "true")
     done = world.run(world.pull_request(branch), workflow)
     assert done.jobs["gate"] == "success", done.told
 
@@ -518,22 +518,29 @@ def test_without_the_check_anything_would_be_published(world: World) -> None:
     assert "report-pictures/1" in world.branches()
 
 
-@pytest.mark.parametrize("judged", ["true", "false", ""])
-@pytest.mark.parametrize("code", ["true", "false", ""])
+DIFFERS = ("true", "false", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "judged", "released"),
+    [(DIFFERS[i], DIFFERS[j], DIFFERS[(i + j) % 3]) for i in range(3) for j in range(3)],
+)
 def test_the_last_gate_lets_only_success_through(
-    baked_ci: Workflow, code: str, judged: str
+    baked_ci: Workflow, code: str, judged: str, released: str
 ) -> None:
     """Each result of each job; `skipped` passes only where nothing differs that it looks at."""
     script = baked_ci.step("gate", "Did everything pass?")["run"]
     jobs = baked_ci.jobs["gate"]["needs"]
-    assert jobs == ["changes", "lint", "test", "pipeline", "judge"]
-    may_skip = {job for job in jobs if (judged if job == "judge" else code) == "false"}
+    assert jobs == ["changes", "lint", "test", "pipeline", "judge", "sign-off"]
+    own = {"judge": judged, "sign-off": released}
+    may_skip = {job for job in jobs if own.get(job, code) == "false"}
     results = ("success", "failure", "cancelled", "skipped")
     one_odd = [{job: result} for job in jobs for result in results]
     for chosen in [*one_odd, dict.fromkeys(jobs, "skipped"), dict.fromkeys(may_skip, "skipped")]:
         of = {job: chosen.get(job, "success") for job in jobs}
         needs = {job: {"result": of[job], "outputs": {}} for job in jobs}
         environ = {"RESULTS": json.dumps(needs), "CODE": code, "JUDGED": judged}
+        environ["RELEASED"] = released
         environ["PATH"] = "/usr/bin:/bin"
         done = subprocess.run([*SHELL, "-c", script], env=environ, capture_output=True, check=False)
         good = all(v == "success" or (v == "skipped" and k in may_skip) for k, v in of.items())

@@ -17,6 +17,7 @@ import helpers
 import pytest
 from github.conftest import Desk
 from images.engine import Builder, Engine
+from pages import Page
 from pipeline.running import QUICK, STAGES, Project, one_line
 from workflows import events
 from workflows.act import Outcome, needs_act
@@ -374,9 +375,8 @@ def test_new_user_of_a_private_repository_goes_to_a_rollback(
     At each stop, what people are told. What is built is built elsewhere: a process serves.
     """
     world, desk = beginner
-    readme = (world.project.folder / "README.md").read_text(encoding="utf-8")
-    block = readme.partition("## On GitHub\n\n```bash\n")[2].partition("```")[0]
-    *_, create, settle_it = block.splitlines()
+    (block,) = Page.read(world.project.folder / "README.md").sections["On GitHub"]
+    *_, create, settle_it = block
     assert create == "gh repo create flight-story --private --source . --push"
     assert settle_it == "uv run mlops github"
     assert "there is no remote" in one_line(desk.mlops(code=2))
