@@ -25,7 +25,7 @@ METRICS = {
         "recall",
         "f1",
     },
-    "regression": {"mae", "rmse", "r2", "mape", "interval_coverage"},
+    "regression": {"mae", "rmse", "r2", "mape", "interval_coverage", "interval_width"},
     "clustering": {"silhouette", "davies_bouldin", "calinski_harabasz", "stability"},
 }
 PLOTS = {
