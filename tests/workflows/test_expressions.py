@@ -454,6 +454,10 @@ DECIDED: dict[str, list[tuple[Event, dict[str, Any], bool]]] = {
         (CLOCK, {"steps": {"merge": {"outputs": {"branch": branch}}}}, bool(branch))
         for branch in ("update/0.3.0", "")
     ],
+    "needs.plan.outputs.attest == 'true'": [
+        (PUSH, {"needs": {"plan": said("success", attest=attest)}}, attest == "true")
+        for attest in ("true", "false")
+    ],
     "github.event_name == 'push' && needs.report.outputs.failed != ''": [
         (event, {"needs": {"report": said("success", failed=failed)}}, runs)
         for event, failed, runs in [(PUSH, "dev", True), (PUSH, "", False), (CLOCK, "dev", False)]
