@@ -15,6 +15,8 @@ from mlops.data.contract import Contract
 from mlops.files import read_json
 from mlops.learning import metrics
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def stages(finished: Workspace) -> dict[str, Any]:

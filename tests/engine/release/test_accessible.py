@@ -17,6 +17,8 @@ from mlops.serving.model import ServedModel
 from mlops.serving.page import page
 from mlops.serving.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["result"]  # a fixture
 
 needs_browser = pytest.mark.skipif(

@@ -451,6 +451,7 @@ def test_two_agents_do_not_do_the_same(device: Device) -> None:
     device.look()
 
 
+@pytest.mark.slow
 def test_servers_are_swapped_as_git_says_and_go_on_without_it(
     released: Released, tmp_path: Path
 ) -> None:

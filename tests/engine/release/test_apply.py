@@ -13,6 +13,8 @@ from engine.released import Released
 from engine.workspace import Workspace
 from serving.running import alive, request, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def dev(released: Released) -> Iterator[Released]:

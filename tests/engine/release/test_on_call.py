@@ -16,6 +16,8 @@ from engine.released import Released, Run
 from helpers import PROJECT
 from pages import Page
 
+pytestmark = pytest.mark.slow
+
 PAGE = PROJECT / "mlops" / "docs" / "on-call.md"
 UNKNOWN = "20300101-0000-abcdef0"
 

@@ -19,6 +19,8 @@ import pytest
 from engine.followed import EXAMPLE, STAGES, World
 from engine.workspace import SAMPLE, Workspace
 
+pytestmark = pytest.mark.slow
+
 # What other tests run, by how it begins: a test, and how it is written there.
 ELSEWHERE = {
     "DOCKER_HOST=ssh": ("deploy/test_access.py", '"apply"'),

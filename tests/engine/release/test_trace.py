@@ -11,6 +11,8 @@ import pytest
 from engine.released import Released
 from engine.workspace import SAMPLE
 
+pytestmark = pytest.mark.slow
+
 
 def test_trace_ends_at_the_data(released: Released) -> None:
     told = released.mlops("trace", "dev").stdout
