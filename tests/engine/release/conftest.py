@@ -15,6 +15,8 @@ from engine.stored import Stored
 from engine.traced import Shipped, Traced
 from engine.workspace import Workspace
 
+from mlops.project import VARIABLE
+
 NO_DOCKER = "unix:///nowhere"
 
 
@@ -113,5 +115,6 @@ def _at_home(project: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
         patch.delenv(name)
     patch.syspath_prepend(str(project / "src"))
     yield
+    os.environ.pop(VARIABLE, None)  # the package for which a command spoke
     for name in [each for each in sys.modules if each.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
