@@ -3,6 +3,7 @@ stored, and what is stored nowhere is made again."""
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from mlops.data.contract import Contract
 from mlops.data.inputs import columns, model_inputs
 from mlops.errors import InputError
 from mlops.files import sha256, write_json
-from mlops.git.revision import WORKSPACE, Revision, is_clean
+from mlops.git.revision import WORKSPACE, Revision, git, is_clean
 from mlops.inference import OnnxModel
 from mlops.judging.comparison import compare
 from mlops.paths import LOCK, ONNX, PARTS, PLOTS
@@ -64,10 +65,42 @@ def test_a_name_that_several_have_is_refused(stored: Stored) -> None:
     stored.git("update-ref", "refs/remotes/origin/main", first)
     assert _at("origin/main").commit == first
     stored.git("tag", "origin/main", second)
-    with pytest.raises(InputError, match="^origin/main: Git has several: give one of refs/"):
-        Revision.of("origin/main")
+    for name in ("origin/main", "origin/main~0", "origin/main^{commit}", "origin/main^0~0"):
+        with pytest.raises(InputError, match=" Git has several: give one of refs/"):
+            Revision.of(name)
     assert _at("refs/remotes/origin/main").commit == first
     assert _at("refs/tags/origin/main").commit == second
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_tag_that_is_called_as_a_remote_is_refused(stored: Stored) -> None:
+    first, second = stored.commit(), stored.commit()
+    stored.git("update-ref", "refs/remotes/origin/main", first)
+    stored.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    assert _at("origin").commit == first
+    stored.git("tag", "origin", second)
+    with pytest.raises(InputError, match="^origin: Git has several"):
+        Revision.of("origin")
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_hash_is_a_commit_whatever_is_called_so(stored: Stored) -> None:
+    first, second = stored.commit(), stored.commit()
+    stored.git("tag", first, second)
+    assert _at(first).commit == first
+
+
+def test_what_git_started_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    number, ssh = tmp_path / "pid", tmp_path / "ssh"
+    ssh.write_text(f"#!/bin/sh\necho $$ > {number}\nexec sleep 600\n")
+    ssh.chmod(0o755)
+    with pytest.raises(InputError, match="^git ls-remote: no answer within 5 seconds$"):
+        git("ls-remote", "ssh://nowhere/x", env={"GIT_SSH_COMMAND": str(ssh)}, seconds=5)
+    of_ssh = Path("/proc", number.read_text().strip(), "status")
+    deadline = time.monotonic() + 30
+    while of_ssh.exists() and "\nState:\tZ" not in of_ssh.read_text():
+        assert time.monotonic() < deadline, "ssh goes on"
+        time.sleep(0.05)
 
 
 def test_all_zeros_are_nothing_yet() -> None:

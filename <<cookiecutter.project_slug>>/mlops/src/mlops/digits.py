@@ -1,6 +1,7 @@
-"""Numbers as people read them, the same on every page, in every comment and in the terminal."""
+"""Numbers and moments as people read them, the same on every page, in each comment and terminal."""
 
 import math
+from datetime import datetime
 
 # What is smaller than 0.0001 has an exponent, and what is larger than people count.
 SMALLEST, LARGEST = -4, 15
@@ -54,3 +55,8 @@ def setting(value: object) -> str:
 def counted(count: int, what: str) -> str:
     """A number of things: "1 column", "2 columns"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def moment(when: datetime) -> str:
+    """A moment in UTC, to the minute."""
+    return f"{when:%Y-%m-%d %H:%M} UTC"

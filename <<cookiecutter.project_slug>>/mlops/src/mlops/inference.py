@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,23 +64,28 @@ class OnnxModel:
         self._outputs = [node.name for node in self._session.get_outputs()]
         written = self._session.get_modelmeta().custom_metadata_map
         self.metadata = read_metadata(written)
-        self._rows_at_once = TEXT_ROWS if _has_texts(self.metadata) else None
+        self._has_texts = _has_texts(self.metadata)
 
     def predict(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs for `columns`: one array of shape (rows,) an input, float32, text
         or, of moments, float64."""
         feeds = {name: columns[name].reshape(-1, 1) for name in self.inputs}
-        rows = len(next(iter(feeds.values()))) if feeds else 0
-        step = self._rows_at_once or max(rows, 1)
+        results = (
+            self._by_parts(feeds) if self._has_texts else self._session.run(self._outputs, feeds)
+        )
+        return dict(zip(self._outputs, results, strict=True))
+
+    def _by_parts(self, feeds: dict[str, np.ndarray]) -> Iterable[np.ndarray]:
+        """The outputs for TEXT_ROWS rows at a time, as one."""
+        rows = len(next(iter(feeds.values())))
         parts = [
             self._session.run(
                 self._outputs,
-                {name: values[first : first + step] for name, values in feeds.items()},
+                {name: values[first : first + TEXT_ROWS] for name, values in feeds.items()},
             )
-            for first in range(0, max(rows, 1), step)
+            for first in range(0, max(rows, 1), TEXT_ROWS)
         ]
-        results = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return dict(zip(self._outputs, results, strict=True))
+        return map(np.concatenate, zip(*parts, strict=True))
 
 
 def _has_texts(metadata: dict[str, Any]) -> bool:

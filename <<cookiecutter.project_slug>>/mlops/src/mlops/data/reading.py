@@ -241,6 +241,8 @@ class Reader:
     def _plain(self, text: str) -> float | None:
         if self._number.match(text) is None:
             return None
+        if self.plain:  # most are, and a server reads each value by itself
+            return float(text.replace(MINUS, "-"))
         for old, new in self.replacements:
             text = re.sub(old, new, text)
         return float(text)

@@ -1,14 +1,9 @@
 """What the remote has: asked for and fetched with nobody there, over a network that may be lost."""
 
-import os
-import shutil
-import signal
-import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 from ..errors import InputError, ProjectError
-from .revision import Revision, git, own_environment, reason
+from .revision import Revision, git
 
 REMOTE = "origin"
 # Seconds that a question may take, and that objects may take to come.
@@ -55,25 +50,8 @@ def keep(ref: str, commit: Revision) -> None:
 
 
 def _asked(seconds: float, *arguments: str) -> str:
-    """What Git prints; whatever it started ends with it when its time is over."""
-    program = shutil.which("git")
-    if program is None:
-        raise InputError("git: not found; install it")
-    process = subprocess.Popen(
-        [program, *arguments],
-        env=own_environment() | _DURABLE | {"GIT_TERMINAL_PROMPT": "0"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    """What Git prints. Raises Unreachable in its words."""
     try:
-        told, why = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise Unreachable(f"no answer within {seconds:g} seconds") from None
-    if process.returncode:
-        raise Unreachable(reason(why))
-    return told.decode()
+        return git(*arguments, env=_DURABLE | {"GIT_TERMINAL_PROMPT": "0"}, seconds=seconds)
+    except InputError as error:
+        raise Unreachable(str(error)) from None

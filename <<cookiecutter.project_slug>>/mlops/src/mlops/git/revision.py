@@ -2,11 +2,14 @@
 
 import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +31,8 @@ class Output:
     size: int
 
 
+# Of a commit, whatever else may be called so.
+_HASH = re.compile(r"[0-9a-f]{40}")
 # The mode of a file that is no link, and nobody may execute.
 PLAIN = "100644"
 
@@ -64,6 +69,12 @@ class Revision:
         if len(called := _called(name)) > 1:
             raise InputError(f"{name}: Git has several: give one of {', '.join(called)}")
         return Revision(done.stdout.decode().strip())
+
+    @property
+    def parents(self) -> "list[Revision]":
+        """The commits that a commit was made on; of a merge, the branch merged into first."""
+        line = git("rev-list", "--parents", "--max-count=1", str(self.commit))
+        return [Revision(commit) for commit in line.split()[1:]]
 
     def read(self, path: Path) -> str | None:
         """The text of a file that Git keeps; None where there is none.
@@ -219,7 +230,7 @@ class Revision:
         ):
             done = _git(*arguments)
             if done.returncode:
-                raise InputError(f"{commit[:7]} cannot be cloned: {last_line(done.stderr)}")
+                raise InputError(f"{commit[:7]} cannot be cloned: {_last_line(done.stderr)}")
         return folder / root()
 
     def _run_again(self, clone: Path) -> None:
@@ -235,7 +246,7 @@ class Revision:
         _dvc(project, "checkout", "--allow-missing")
         done = _dvc(project, "repro")
         if done.returncode:
-            raise InputError(f"the pipeline of {commit[:7]} fails: {last_line(done.stderr)}")
+            raise InputError(f"the pipeline of {commit[:7]} fails: {_last_line(done.stderr)}")
 
 
 WORKSPACE = Revision(None)
@@ -389,7 +400,7 @@ def git(
     except subprocess.TimeoutExpired:
         raise InputError(f"git {arguments[0]}: no answer within {seconds:g} seconds") from None
     if done.returncode not in success:
-        raise InputError(f"git {arguments[0]}: {reason(done.stderr)}")
+        raise InputError(f"git {arguments[0]}: {_reason(done.stderr)}")
     # Names of files, and words of commits, may be in any encoding.
     return done.stdout.decode("utf-8", "backslashreplace").rstrip("\n")
 
@@ -462,14 +473,27 @@ def _git(
     program = shutil.which("git")
     if program is None:
         raise InputError("git: not found; install it")
-    return subprocess.run(
-        [program, *_AS_IS, *arguments],
-        env=own_environment() | (env or {}),
-        input=text.encode(),
-        capture_output=True,
-        check=False,
-        timeout=seconds,
-    )
+    command, known = [program, *_AS_IS, *arguments], _environment() | (env or {})
+    if seconds is None:
+        return subprocess.run(
+            command, env=known, input=text.encode(), capture_output=True, check=False
+        )
+    with subprocess.Popen(
+        command,
+        env=known,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, why = process.communicate(text.encode(), timeout=seconds)
+        except BaseException:  # its time is over, or somebody interrupts
+            # Whatever it started, such as ssh, ends with it.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, printed, why)
 
 
 def _dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -477,33 +501,38 @@ def _dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=clone,
-        env=with_python(own_environment()) | {"PYTHONPATH": sources(clone.resolve())},
+        env=with_python(_environment()) | {"PYTHONPATH": sources(clone.resolve())},
         capture_output=True,
         check=False,
     )
 
 
 def _called(name: str) -> list[str]:
-    """The whole names of what a short one may stand for; Git takes the first, a tag of all."""
-    if name == "HEAD":
+    """The whole names of what a short one may stand for; Git takes the first, a tag of all.
+
+    What stands behind it, as in main~1 or main^2, is about the one that Git takes.
+    """
+    name = re.split(r"[~^:]|@\{", name)[0]
+    if name in ("", "HEAD") or _HASH.fullmatch(name):
         return []
-    asked = [f"refs/{kind}{name}" for kind in ("tags/", "heads/", "remotes/")]
+    asked = [f"refs/{kind}/{name}" for kind in ("tags", "heads", "remotes")]
+    asked.append(f"refs/remotes/{name}/HEAD")  # of a remote, its default branch
     return [
         each for each in git("for-each-ref", "--format=%(refname)", *asked).split() if each in asked
     ]
 
 
-def own_environment() -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """The environment without what Git tells its hooks, which in a clone is of another one."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
 
-def reason(output: bytes) -> str:
+def _reason(output: bytes) -> str:
     """Why Git ended: what the remote says and which branches it refuses, else the last line."""
     lines = output.decode(errors="replace").splitlines()
     told = [line.removeprefix("remote:") for line in lines if line.startswith(("remote:", " ! ["))]
-    return "; ".join(filter(None, (" ".join(line.split()) for line in told))) or last_line(output)
+    return "; ".join(filter(None, (" ".join(line.split()) for line in told))) or _last_line(output)
 
 
-def last_line(output: bytes) -> str:
+def _last_line(output: bytes) -> str:
     return (output.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]

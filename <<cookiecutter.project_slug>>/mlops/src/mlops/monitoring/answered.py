@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from ..digits import counted
+from ..digits import counted, moment
 from ..errors import CheckError, InputError, first_line
 from ..git.revision import Revision
 from ..paths import STATEMENT
@@ -112,7 +112,7 @@ def _releases(
         elif outside.any():
             first = _moment(each.moments[outside].min())
             why = (
-                f"{counted(int(outside.sum()), 'row')}, the first at {first:%Y-%m-%d %H:%M} UTC, "
+                f"{counted(int(outside.sum()), 'row')}, the first at {moment(first)}, "
                 "when Git had another there: before it came, or more than a day after it went"
             )
         what = f"log, {printable(each.release)}"

@@ -42,7 +42,7 @@ def require_not_back(environment: str, at: Revision) -> None:
     """
     wanted = target(environment, at)
     older = {each.id for each in ways_back(environment, at)} - {wanted.release.id}
-    here = [*compose.running(wanted), *process.running(wanted)]
+    here = _here(wanted)
     serving = {each.release for each in here if each.serving} | {answering(wanted.settings.url)}
     if back := sorted(each for each in serving if each in older):
         raise CheckError(
@@ -68,13 +68,13 @@ def stop(environment: str, at: Revision) -> bool:
 
 def is_settled(wanted: Target) -> bool:
     """Whether what was started here serves as Git says, and nothing else does."""
-    here = [*compose.running(wanted), *process.running(wanted)]
+    here = _here(wanted)
     return bool(here) and all(_difference(wanted, each) is None for each in here)
 
 
 def drift(wanted: Target) -> list[str]:
     """Where what runs is not what Git says, a line each: as far as it is seen from here."""
-    here = [*compose.running(wanted), *process.running(wanted)]
+    here = _here(wanted)
     answer, url = answering(wanted.settings.url), wanted.settings.url
     found = [line for each in here if (line := _difference(wanted, each))]
     if answer is None and any(each.serving for each in here):
@@ -92,3 +92,8 @@ def _difference(wanted: Target, running: Running) -> str | None:
     if running.release != wanted.release.id:
         return f"runs {running.release}"
     return f"runs {running.release} with other settings"
+
+
+def _here(wanted: Target) -> list[Running]:
+    """What was started here of an environment, as containers or as processes."""
+    return [*compose.running(wanted), *process.running(wanted)]

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from ..config.compare import Compare
-from ..digits import counted, digits
+from ..digits import counted, digits, moment
 from ..errors import InputError
 from ..files import parse
 from ..git.revision import Revision, git
@@ -46,7 +46,7 @@ class Period:
 
     def __str__(self) -> str:
         day = self.end - self.start > timedelta(seconds=1)
-        return f"{self.start:%Y-%m-%d}" if day else _moment(self.start)
+        return f"{self.start:%Y-%m-%d}" if day else moment(self.start)
 
     def meets(self, since: datetime, until: datetime | None) -> bool:
         """Whether something that lasted so long was so at any of that time."""
@@ -122,7 +122,7 @@ def period(text: str, now: datetime) -> Period:
     except (ValueError, OverflowError):
         raise InputError(f"--at {text:.40}: {_SHAPE}") from None
     if start > now:
-        raise InputError(f"--at {text}: that is to come; it is {_moment(now)}")
+        raise InputError(f"--at {text}: that is to come; it is {moment(now)}")
     return Period(start, end)
 
 
@@ -139,7 +139,7 @@ def had(environment: str, asked: Period, base: Revision) -> list[Stretch]:
     met = [each for each in reversed(known) if asked.meets(each.since, each.until)]
     if not met:
         raise InputError(
-            f"{environment} had no release before {_moment(known[-1].since)}: nothing answered "
+            f"{environment} had no release before {moment(known[-1].since)}: nothing answered "
             f"there on {asked}"
         )
     there = [each for each in met if each.at.read_bytes(path) is not None]
@@ -147,7 +147,7 @@ def had(environment: str, asked: Period, base: Revision) -> list[Stretch]:
         gone = met[-1]
         raise InputError(
             f"{environment} had no release on {asked}: {str(gone.at.commit)[:7]} took it away on "
-            f"{_moment(gone.since)}"
+            f"{moment(gone.since)}"
         )
     return there
 
@@ -170,7 +170,7 @@ def audit(environment: str, asked: Period, base: Revision, now: datetime) -> Aud
             text = (each.at.read_bytes(path) or b"").decode("utf-8", "backslashreplace")
             release = Release.parse(text, path)
         except InputError as error:
-            what = f"{environment} from {_moment(each.since)}"
+            what = f"{environment} from {moment(each.since)}"
             history.append(Hop(what, "nobody can read what it had", "wrong", str(error)))
         else:
             answering.append(_answering(environment, release, each, asked, base, now))
@@ -250,7 +250,7 @@ def _came(
     now: datetime,
 ) -> Hop:
     """When it came, by the clock of the commit, of those before it, and of its evidence."""
-    what, value = f"{environment} had {release.id}", f"from {_moment(stretch.since)}"
+    what, value = f"{environment} had {release.id}", f"from {moment(stretch.since)}"
     why = _of_another_time(stretch, landed, now)
     if why is None and evidence is not None:
         if evidence.release != release:
@@ -264,11 +264,11 @@ def _of_another_time(stretch: Stretch, landed: Landing | None, now: datetime) ->
     """Why the time of a change is not to be believed; None where it is."""
     commit = str(stretch.at.commit)[:7]
     if stretch.since > now + AHEAD:
-        return f"commit {commit}, or one before it, is of {_moment(stretch.since)}: that is to come"
+        return f"commit {commit}, or one before it, is of {moment(stretch.since)}: that is to come"
     if landed is not None and landed.when < stretch.since - AHEAD:
         return (
-            f"commit {commit} says it is of {_moment(landed.when)}, and stands on one of "
-            f"{_moment(stretch.since)}: one of both was given another time"
+            f"commit {commit} says it is of {moment(landed.when)}, and stands on one of "
+            f"{moment(stretch.since)}: one of both was given another time"
         )
     return None
 
@@ -276,11 +276,11 @@ def _of_another_time(stretch: Stretch, landed: Landing | None, now: datetime) ->
 def _by_the_rules(stretch: Stretch) -> Hop:
     """Whether the guard lets it come, by the rules and the history that it came to."""
     what, value = "guard", f"commit {str(stretch.at.commit)[:12]}"
-    before = git("rev-list", "--parents", "--max-count=1", str(stretch.at.commit)).split()[1:]
+    before = stretch.at.parents
     if not before:
         return Hop(what, value, "not checked", "it is the first commit, which stands on no rules")
     try:
-        told = refusals(Revision(before[0]), stretch.at, stretch.since, merged=True)
+        told = refusals(before[0], stretch.at, stretch.since, merged=True)
     except InputError as error:
         told = [str(error)]
     return Hop(what, value, "wrong" if told else "ok", "; ".join(told) or None)
@@ -316,7 +316,7 @@ def _went(environment: str, stretch: Stretch, base: Revision, now: datetime) -> 
         if reason := _hold(after.at, environment):
             how += f": {reason}"
     why = _of_another_time(after, landed, now)
-    value = f"{_moment(after.since)}, {how}"
+    value = f"{moment(after.since)}, {how}"
     return Hop("until", value, "wrong" if why else "ok", why, landed)
 
 
@@ -377,11 +377,11 @@ def _quarantine(release: str, base: Revision) -> Iterator[Hop]:
             came = each
         elif came is not None and release not in listed:
             why = f"{str(each.at.commit)[:7]} took the line out, which has to stay"
-            yield Hop("quarantine", f"from {_moment(came.since)}", "wrong", why)
+            yield Hop("quarantine", f"from {moment(came.since)}", "wrong", why)
             return
     if came is not None:
         reason = quarantined(came.at)[release] or "no reason given"
-        value = f"from {_moment(came.since)}: {reason}"
+        value = f"from {moment(came.since)}: {reason}"
         yield Hop("quarantine", value, "ok", landed=arrival(came.at, base))
 
 
@@ -389,7 +389,7 @@ def _holds(environment: str, asked: Period, base: Revision) -> Iterator[Hop]:
     for each in reversed(stretches(policy_path(environment), base)):
         reason = _hold(each.at, environment)
         if reason is not None and asked.meets(each.since, each.until):
-            value = f"from {_moment(each.since)}: {reason}"
+            value = f"from {moment(each.since)}: {reason}"
             yield Hop("hold", value, "ok", landed=arrival(each.at, base))
 
 
@@ -412,7 +412,3 @@ def _unsaid(environment: str, release: Release, asked: Period, base: Revision) -
     wanted = policy.governance if policy else []
     for line in lacking(wanted, at, Revision(release.git_sha), asked.start.date()):
         yield Hop("governance", line, "ok")
-
-
-def _moment(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M} UTC"

@@ -62,8 +62,9 @@ def arrival(commit: Revision, base: Revision) -> Landing | None:
 def authors(commit: Revision, path: Path) -> list[str]:
     """Who wrote what a commit of the branch brought of a file: of a merge, on the other side."""
     own = str(commit.commit)
-    parents = git("rev-list", "--parents", "--max-count=1", own).split()[1:]
-    wanted = [f"{parents[0]}..{own}", "--no-merges"] if len(parents) > 1 else ["--max-count=1", own]
+    parents = commit.parents
+    merged = len(parents) > 1
+    wanted = [f"{parents[0].commit}..{own}", "--no-merges"] if merged else ["--max-count=1", own]
     form = ("--no-show-signature", "--format=%an", "--reverse")
     told = git("log", *form, *wanted, "--", f":(literal){path.as_posix()}")
     return [*dict.fromkeys(filter(None, told.split("\n")))]

@@ -9,7 +9,6 @@ add it to the change would make another commit, which nobody approved.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import product
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ..config.section import Section
+from ..digits import moment
 from ..errors import InputError, ProjectError, first_line
 from ..files import parse_json
 from ..git.revision import Revision, git
@@ -119,7 +119,7 @@ def approvals(change: Asked, pull: Pull) -> list[Approval]:
     ways = [way for way in product(*named) if _are_others(way)]
     best = max(ways, key=lambda way: len(way) - way.count(None), default=())
     return [
-        Approval(role=role, login=each.login, when=_moment(each.when), commit=each.commit)
+        Approval(role=role, login=each.login, when=moment(each.when), commit=each.commit)
         for role, each in zip(change.approvers, best, strict=True)
         if each is not None
     ]
@@ -161,7 +161,7 @@ def record(base: Revision, api: Api) -> Iterator[str]:
         if not environment.policy.approvals:
             continue
         for each in reversed(stretches(release_path(name), base)):
-            before = _before(each.at)
+            before = next(iter(each.at.parents), None)
             if before is None or _noted(each.at) is not None:
                 continue
             for change in asked(before, each.at):
@@ -194,7 +194,7 @@ def signed(environment: str, at: Revision, base: Revision, api: Api | None) -> I
         base: the branch that environments follow.
         api: of GitHub, whose reviews prove it; None where it is not at hand.
     """
-    before = _before(at)
+    before = next(iter(at.parents), None)
     try:
         changes = asked(before, at) if before else []
         noted = _noted(at)
@@ -247,8 +247,9 @@ def _of_another_change(
     change: Asked, at: Revision, noted: Record | None, pull: Pull | None
 ) -> str | None:
     """Why a note, or a pull request, is not about what a commit brought; None where it is."""
-    parents = git("rev-list", "--parents", "--max-count=1", str(at.commit)).split()[1:]
-    brought = parents[1] if len(parents) == 2 else None  # of a squash nothing here is left
+    parents = at.parents
+    # Of a squash nothing is left here.
+    brought = str(parents[1].commit) if len(parents) == 2 else None
     if noted is not None and (noted.environment, noted.release) != (
         change.environment,
         change.release,
@@ -271,11 +272,6 @@ def _noted(at: Revision) -> Record | None:
     return parse_json(text, Record, Path(f"the note of {commit[:12]} in {NOTES}"))
 
 
-def _before(at: Revision) -> Revision | None:
-    parents = git("rev-list", "--parents", "--max-count=1", str(at.commit)).split()[1:]
-    return Revision(parents[0]) if parents else None
-
-
 def _are_others(way: Sequence[Review | None]) -> bool:
     people = [each.login.lower() for each in way if each is not None]
     return len(people) == len({*people})
@@ -294,7 +290,3 @@ def _problem(review: Review, pull: Pull) -> str | None:
 
 def _at(logins: list[str]) -> list[str]:
     return [f"@{each}" for each in logins]
-
-
-def _moment(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M} UTC"

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ..digits import moment
 from ..git.revision import Revision
 from ..printable import printable
 from ..project import PYPROJECT, parsed, table
@@ -54,11 +55,11 @@ class Sheet:
     def when(self, hop: Hop) -> str:
         """When a step was taken, in UTC."""
         if hop.landed is not None:
-            return f"{hop.landed.when:%Y-%m-%d %H:%M} UTC"
+            return moment(hop.landed.when)
         if hop.taken is None:
             return "–"
         try:
-            return f"{datetime.fromisoformat(hop.taken).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            return moment(datetime.fromisoformat(hop.taken).astimezone(UTC))
         except ValueError:  # as somebody wrote it
             return printable(hop.taken)
 
@@ -78,7 +79,7 @@ def sheet(what: str, hops: list[Hop], base: Revision, now: datetime) -> Sheet:
         project=str(named or "this project"),
         base=str(base.commit),
         repository=address if is_safe else None,
-        made=f"{now:%Y-%m-%d %H:%M} UTC",
+        made=moment(now),
         hops=hops,
     )
 

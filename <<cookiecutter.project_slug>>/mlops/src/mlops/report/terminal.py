@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from ..digits import digits, signed
+from ..digits import digits, moment, signed
 from ..printable import printable
 from ..release.audit import Audit
 from ..release.hop import Hop
@@ -179,9 +179,9 @@ def show_audit(found: Audit) -> None:
     """Print which releases answered, each with its steps."""
     show_hops([*found.history, *found.log])
     for each in found.answering:
-        until = f"{each.until:%Y-%m-%d %H:%M} UTC" if each.until else "now"
+        until = moment(each.until) if each.until else "now"
         Console(markup=False, emoji=False, soft_wrap=True).print(
-            f"\n{each.release}: {each.since:%Y-%m-%d %H:%M} UTC to {until}"
+            f"\n{each.release}: {moment(each.since)} to {until}"
         )
         show_hops(each.hops)
 
