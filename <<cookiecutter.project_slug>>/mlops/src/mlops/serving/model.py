@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.reading import Unreadable
 from ..errors import InputError
-from ..inference import OnnxModel
+from ..inference import TEXT_ROWS, OnnxModel
 from ..project import module, takes, wrong
 from ..project import shown as a_value
 from ..scoring.reasons import Reasons
@@ -457,9 +457,12 @@ class ServedModel:
         self.run([self._example(PART_ROWS)])
 
     def _example(self, rows: int) -> Job:
-        values = {"boolean": False, "numeric": 0.0, "datetime": 0.0, "categorical": ""}
-        values["text"] = "a " * (TEXT_CHARACTERS // 2)  # the most words that there may be
-        return Job("", rows, [[values[each.column.kind]] * rows for each in self.inputs.values()])
+        one = {"boolean": False, "numeric": 0.0, "datetime": 0.0, "categorical": ""}
+        columns: dict[str, list[Any]] = {kind: [value] * rows for kind, value in one.items()}
+        # The most words that there may be, in as many rows as are answered at once.
+        longest = ["a " * (TEXT_CHARACTERS // 2)] * min(rows, TEXT_ROWS)
+        columns["text"] = longest + [""] * (rows - len(longest))
+        return Job("", rows, [columns[each.column.kind] for each in self.inputs.values()])
 
 
 class _Whole:
