@@ -12,12 +12,11 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from contextlib import suppress
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from workflows.act import BUILD
+from workflows.act import BUILD, from_npm
 
 VERSION = "4.14.1"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -58,14 +57,7 @@ const withAxe = inner => new Promise(done => {
 def axe() -> Path:
     """Return axe-core, fetched once."""
     place = BUILD / f"axe-{VERSION}.js"
-    if not place.exists():
-        BUILD.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=BUILD) as temporary:
-            command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", temporary]
-            subprocess.run([*command, f"axe-core@{VERSION}"], check=True, capture_output=True)
-            with suppress(OSError):  # another worker was first
-                Path(temporary, "node_modules/axe-core/axe.min.js").rename(place)
-    return place
+    return from_npm(f"axe-core@{VERSION}", "axe-core/axe.min.js", place)
 
 
 class Handler(SimpleHTTPRequestHandler):

@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -40,6 +41,18 @@ DEFECTS = ("Unable to interpolate expression", "LocalRepositoryCache not matched
 def tools_path(path: str) -> str:
     """Return the path with what `.ci/run` installs."""
     return os.pathsep.join([str(BUILD / "tools"), path])
+
+
+def from_npm(package: str, path: str, place: Path) -> Path:
+    """Return a place that has what npm puts at a path of `node_modules`, fetched once."""
+    if not place.exists():
+        place.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
+            command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", temporary]
+            subprocess.run([*command, package], check=True, capture_output=True)
+            with suppress(OSError):  # another worker was first
+                Path(temporary, "node_modules", path).rename(place)
+    return place
 
 
 def missing_tools() -> list[str]:

@@ -11,9 +11,7 @@ import json
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from typing import Any
 import helpers
 import pytest
 from workflows import events
-from workflows.act import BUILD, Workflow
+from workflows.act import BUILD, Workflow, from_npm
 from workflows.events import ZEROS, Event
 
 LIBRARY = "@actions/expressions"
@@ -52,14 +50,7 @@ ELSEWHERE = events.dispatch(sha=SHA, branch="topic")
 def library() -> Path:
     """Return the folder of GitHub's library, fetched once."""
     folder = BUILD / f"expressions-{VERSION}"
-    if not folder.exists():
-        BUILD.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=BUILD) as temporary:
-            command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", temporary]
-            subprocess.run([*command, f"{LIBRARY}@{VERSION}"], check=True, capture_output=True)
-            with suppress(OSError):  # another worker was first
-                Path(temporary, "node_modules").rename(folder)
-    return folder / LIBRARY
+    return from_npm(f"{LIBRARY}@{VERSION}", "", folder) / LIBRARY
 
 
 @pytest.fixture(scope="session")
